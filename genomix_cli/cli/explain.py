@@ -22,10 +22,10 @@ def explain_variants(request: VariantRequest) -> None:
     Attributions are log-odds and add up to the change between baseline and variant; where they
     miss it by more than 1 % the exit code is 3.
 
-    With --region all SNVs of it are scored instead, for a table or a heat map.
+    With --ism all SNVs around each allele, or of --region, are scored instead.
     """
-    if request.saturation.region is not None:
-        _explain_region(request)
+    if request.saturation.asked:
+        _explain_regions(request)
         return
     from genomix_cli.variants.explain.alleles import explain_variants as explain
 
@@ -46,14 +46,21 @@ def explain_variants(request: VariantRequest) -> None:
     print_table(header, rows)
 
 
-def _explain_region(request: VariantRequest) -> None:
-    from genomix_cli.variants.explain.region import explain_region
+def _explain_regions(request: VariantRequest) -> None:
+    from genomix_cli.variants.explain.region import explain_regions
 
-    found = explain_region(request)
-    correlations = ("." if isnan(r) else f"{r:.3f}" for r in (found.pearson, found.spearman))
     header = ("region", "score", "substitutions", "measured", "pearson", "spearman")
-    counts = str(found.substitutions), str(found.measured)
-    print_table(header, [(found.region, found.field, *counts, *correlations)])
+    rows = [
+        (
+            s.region,
+            s.field,
+            str(s.substitutions),
+            str(s.measured),
+            *("." if isnan(r) else f"{r:.3f}" for r in (s.pearson, s.spearman)),
+        )
+        for s in explain_regions(request)
+    ]
+    print_table(header, rows)
 
 
 def explain_samples(request: CohortRequest) -> None:

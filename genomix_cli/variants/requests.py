@@ -480,6 +480,15 @@ class ScoreRequest:
         "Also say how each score of an allele ranks among its cell types or outputs",
         rare=True,
     )
+    bigwig: Path | None = option(
+        None,
+        "Folder for a bedGraph and a bigWig of each score: the strongest at a position of a "
+        "sorted VCF",
+        metavar="DIR",
+        writes=True,
+        rare=True,
+        panel="Genome browser",
+    )
     device: Device = "auto"
     devices: str = option(
         "", "GPUs that share the work: how many, or which, as in 0,2", panel="Running", rare=True
@@ -542,13 +551,21 @@ class MotifOptions:
 
 @dataclass(frozen=True)
 class SaturationOptions:
-    """A region whose every substitution is scored, and what was measured of it."""
+    """A region, or alleles, around which every substitution is scored, and what was measured."""
 
+    wanted: bool = option(
+        False,
+        "Score all SNVs around each allele, or of --region",
+        "--ism",
+        panel=SATURATION,
+    )
     region: str | None = option(
         None,
         "Instead of a VCF: score all SNVs of this region",
         metavar="CHR:FROM-TO",
-        panel=SATURATION,
+    )
+    around: int = option(
+        40, "Bases on either side of an allele that --ism mutates", "--ism-around", min=0, rare=True
     )
     measured: Path | None = option(
         None,
@@ -556,6 +573,11 @@ class SaturationOptions:
         metavar="TSV",
         rare=True,
     )
+
+    @property
+    def asked(self) -> bool:
+        """Return True where substitutions are to be scored instead of alleles explained."""
+        return self.wanted or self.region is not None
 
 
 @dataclass(frozen=True)
@@ -566,7 +588,7 @@ class ExplainRequest:
     output: Annotated[
         Path,
         Option(
-            "TSV; of --region also VCF, BCF, Parquet",
+            "TSV; of --ism also VCF, BCF, Parquet",
             "-o --output",
             writes=True,
         ),
@@ -600,7 +622,7 @@ class ExplainRequest:
     )
     plot_dir: Path | None = option(
         None,
-        "Folder for a picture of each variant, or of --region",
+        "Folder for a picture of each variant or region",
         "--plots",
         old="--plot-dir",
         metavar="DIR",

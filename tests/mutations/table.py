@@ -991,6 +991,23 @@ DIFFERENCES = [
         ("self._write_bases(stem, f", "self._write_bases(SESSION, f"),
     ),
     *_of(
+        "variants/score/tracks.py",
+        "unit/variants/score/test_tracks.py",
+        ("max(texts, key=lambda text: abs(float(text)))", "max(texts, key=float)"),
+        ("{contig}\\t{pos - 1}\\t{pos}", "{contig}\\t{pos}\\t{pos + 1}"),
+        ("(*tracks.contigs, *lengths)", "lengths"),
+        ("            tracks.flush()", "            pass"),
+        ('if tag.kind == "Float"', 'if tag.kind != "Integer"'),
+    ),
+    *_of(
+        "variants/explain/region.py",
+        "unit/variants/explain/test_region.py",
+        ("Interval(contig, max(0, start - around)", "Interval(contig, max(0, start)"),
+        ("min(end + around, contigs[contig])", "end + around"),
+        ("allele.alt if allele.is_substitution else slice(None)", "slice(None)"),
+        ("changes[places, bases] = values", "changes[places, bases] = -values"),
+    ),
+    *_of(
         "variants/explain/heat_map.py",
         "unit/variants/explain/test_region.py",
         ("np.nan_to_num(np.abs(self.changes)).argmax", "np.nan_to_num(self.changes).argmax"),

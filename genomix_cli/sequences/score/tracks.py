@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Sequences
+from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.learning.profiles import ProfileModel
 from genomix_cli.progress import track
-from genomix_cli.provenance import atomic_path
 from genomix_cli.sequences.profile.predict import answers
 from genomix_cli.sequences.profile.windows import BLOCK
 
@@ -72,25 +72,21 @@ def write_tracks(
         bool ``[n]``: windows to predict.
     folder : Path
     """
-    import pyBigWig
-
     assert sequences.windows is not None
     folder.mkdir(parents=True, exist_ok=True)
     lengths = _lengths(sequences, model.config.length)
     with ExitStack() as stack:
-        files = []
-        for output in model.config.outputs:
-            draft = stack.enter_context(atomic_path(folder / f"{output.name}.bw"))
-            files.append(pyBigWig.open(str(draft), "w"))
-            stack.callback(files[-1].close)
-            files[-1].addHeader(list(lengths.items()))
+        files = [
+            stack.enter_context(new_bigwig(folder / f"{output.name}.bw", lengths))
+            for output in model.config.outputs
+        ]
         for number, contig in enumerate(lengths):
             rows = np.flatnonzero(known & (sequences.windows.contig == number))
             rows = rows[np.argsort(sequences.windows.start[rows], kind="stable")]
             for stretch in joined(_predicted(model, sequences, rows, contig)):
-                for file, values in zip(files, stretch.values, strict=True):
-                    counts = values.astype(np.float32).tolist()
-                    file.addEntries(contig, stretch.start, values=counts, span=1, step=1)
+                starts = stretch.start + np.arange(stretch.values.shape[1])
+                for file, values in zip(files, stretch.values.astype(np.float32), strict=True):
+                    file.add(contig, starts, values)
 
 
 def _lengths(sequences: Sequences, length: int) -> dict[str, int]:

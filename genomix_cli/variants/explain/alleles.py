@@ -95,10 +95,9 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     CheckError
         If a completeness error exceeds 1 %; the outputs are written all the same.
     """
-    if request.variants is None:
-        raise UsageError("VCF is missing", hint="give it, or --region to mutate")
+    refuse_without_vcf(request)
     if request.saturation.measured is not None:
-        raise UsageError("means nothing without --region", where="--measured")
+        raise UsageError("means nothing without --ism or --region", where="--measured")
     motifs = chosen_motifs(request.motifs)
     loaded = load_model(request.model, resolve_device(request.device))
     refuse_unable(loaded.config, loaded.path)
@@ -130,6 +129,17 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     errors = [(f"{s.variant} (baseline {s.baseline})", s.error) for s in summaries]
     check_complete(errors, "variants", request.steps, allow=request.allow_incomplete)
     return tuple(summaries)
+
+
+def refuse_without_vcf(request: ExplainRequest) -> None:
+    """Refuse a request of no alleles.
+
+    Raises
+    ------
+    UsageError
+    """
+    if request.variants is None:
+        raise UsageError("VCF is missing", hint="give it, or --region to mutate")
 
 
 def warn(loaded: LoadedModel, source: RawGenome) -> None:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.genome.vcf.regions import Interval
 from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.report.letters import LINE_COLOUR, MOTIF_COLOURS
@@ -91,16 +92,17 @@ class BrowserFiles:
             self._motifs[_motif_fields(site.contig, site.name, found)] = None
 
     def write_region(self, saturation: Saturation, stem: str) -> None:
-        """Write the strongest change of each base, and the session that opens it."""
+        """Write the strongest change of each base."""
         bases = Bases(saturation.contig, saturation.start, saturation.strongest)
-        self._shown = Interval(bases.contig, bases.first, bases.first + len(bases.values))
+        end = bases.first + len(bases.values)
+        self._shown = self._shown or Interval(bases.contig, bases.first, end)
         note = f"of three substitutions the change of largest magnitude ({saturation.unit})"
-        self._write_bases(stem, f"strongest change, {saturation.note}", bases, note)
-        self._write(SESSION, [self._session(self._names)])
+        title = f"{bases.contig}:{bases.first + 1}-{end} strongest change, {saturation.note}"
+        self._write_bases(stem, title, bases, note)
 
-    def finish(self, *, with_motifs: bool) -> None:
-        """Write what holds all alleles: BED files, and the session that opens everything."""
-        beds = {ALLELES: ("alleles", self._alleles)}
+    def finish(self, *, with_motifs: bool = False) -> None:
+        """Write BED files of all alleles, if any, and the session that opens everything."""
+        beds = {ALLELES: ("alleles", self._alleles)} if self._alleles else {}
         if with_motifs:
             beds[MOTIFS] = ("motifs", list(self._motifs))
         for name, (_, rows) in beds.items():
@@ -112,8 +114,8 @@ class BrowserFiles:
         """Write bigWig and bedGraph, which say the same: the session opens the former."""
         starts, values = bases.known(self.contigs[bases.contig])
         name = f"{stem}.bw"
-        with atomic_path(self.folder / name, force=self.force) as draft:
-            _write_bigwig(draft, self.contigs, bases.contig, starts, values)
+        with new_bigwig(self.folder / name, self.contigs, force=self.force) as bigwig:
+            bigwig.add(bases.contig, starts, values)
         # A float32 in as many digits as tell it from others, since the bigWig has no more.
         pairs = zip(starts.tolist(), values, strict=True)
         lines = (f"{bases.contig}\t{start}\t{start + 1}\t{value!s}" for start, value in pairs)
@@ -157,22 +159,6 @@ def profile(explanation: Explanation, attribution: Attribution) -> tuple[int, ND
         some = np.flatnonzero(of)
         np.add.at(values, at[some], of[some])
     return first, values
-
-
-def _write_bigwig(
-    path: Path,
-    contigs: Mapping[str, int],
-    contig: str,
-    starts: NDArray[np.int64],
-    values: NDArray[np.float32],
-) -> None:
-    import pyBigWig
-
-    handle = pyBigWig.open(str(path), "w")
-    handle.addHeader(list(contigs.items()))
-    if len(starts):
-        handle.addEntries(np.full(len(starts), contig), starts, ends=starts + 1, values=values)
-    handle.close()
 
 
 def _motif_fields(contig: str, allele: str, found: Instance) -> tuple[object, ...]:

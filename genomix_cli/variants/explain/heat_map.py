@@ -44,6 +44,8 @@ class Saturation:
         Of the changes; and what made them.
     of_effect : bool
         The changes are those of the log-odds of an effect, whichever way it goes.
+    explained : NDArray or None
+        bool ``[L, 4]``: substitutions to outline.
     """
 
     contig: str
@@ -54,6 +56,7 @@ class Saturation:
     unit: str
     note: str
     of_effect: bool
+    explained: NDArray[np.bool_] | None = None
 
     @property
     def heights(self) -> FloatArray:
@@ -75,13 +78,13 @@ class Saturation:
         """Yield pieces of `size` bases; the last has the rest."""
         for first in range(0, len(self.codes), size):
             own = slice(first, first + size)
-            measured = None if self.measured is None else self.measured[own]
             yield replace(
                 self,
                 start=self.start + first,
                 codes=self.codes[own],
                 changes=self.changes[own],
-                measured=measured,
+                measured=None if self.measured is None else self.measured[own],
+                explained=None if self.explained is None else self.explained[own],
             )
 
 
@@ -113,6 +116,8 @@ def draw(saturation: Saturation, path: Path) -> None:
         for ax, name, value in zip(axes[1:-1], maps, values, strict=True):
             _draw_map(ax, value, row.codes, colours[name])
             ax.set_ylabel(name.split(" ")[0], fontsize=8)
+            if row.explained is not None:
+                _outline(ax, row.explained)
         _number(axes[-2], row)
         for ax in axes[:-1]:
             ax.set_xlim(-0.5, width - 0.5)
@@ -168,6 +173,14 @@ def _draw_map(ax: Any, values: FloatArray, codes: NDArray[np.uint8], colours: An
     ax.set_yticks(range(len(BASES)), list(BASES))
     ax.tick_params(labelsize=7, labelbottom=False, bottom=False, left=False)
     ax.spines[:].set_visible(False)
+
+
+def _outline(ax: Any, cells: NDArray[np.bool_]) -> None:
+    """Draw a frame around cells."""
+    from matplotlib.patches import Rectangle
+
+    for place, base in np.argwhere(cells).tolist():
+        ax.add_patch(Rectangle((place - 0.5, base - 0.5), 1, 1, fill=False, ec="#000000", lw=1.2))
 
 
 def _number(ax: Any, row: Saturation) -> None:

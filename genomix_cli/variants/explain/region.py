@@ -1,7 +1,8 @@
-"""Saturation mutagenesis in silico: every substitution of a region, as table, VCF and heat map.
+"""Saturation mutagenesis in silico (ISM): every substitution of a region, or around alleles.
 
 They are scored as `score` does, with all substitutions of a window in one pass over it, and set
-beside measured effects where there are any; a genome browser shows the strongest of each base.
+beside measured effects where there are any: a table or VCF, and a heat map of each region. A genome
+browser shows the strongest of each base.
 
 Letters: L bases of the region.
 """
@@ -9,9 +10,10 @@ Letters: L bases of the region.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,11 +31,12 @@ from genomix_cli.genome.vcf.regions import END, Interval, Regions
 from genomix_cli.genome.vcf.writer import format_of, open_output
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.options import leaves
+from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance, atomic_path, safe_name
 from genomix_cli.variants.explain.activity import UNIT
-from genomix_cli.variants.explain.alleles import heeded, warn
+from genomix_cli.variants.explain.alleles import heeded, refuse_without_vcf, select_sites, warn
 from genomix_cli.variants.explain.browser import BrowserFiles
-from genomix_cli.variants.explain.explanation import LOG_ODDS
+from genomix_cli.variants.explain.explanation import LOG_ODDS, Site
 from genomix_cli.variants.explain.heat_map import Saturation, draw
 from genomix_cli.variants.explain.writer import made_by
 from genomix_cli.variants.records.checks import SUBSTITUTION, CheckedLines
@@ -55,10 +58,12 @@ log = logging.getLogger("genomix")
 LONGEST = 100_000
 # Bases of a picture, at most; longer regions have several.
 BASES_DRAWN = 600
-_OF_ALLELES = (
-    *("variants", "attention", "mutagenesis", "report", "motifs", "select", "top"),
-    *("max_variants", "baselines", "steps", "allow_incomplete"),
+# Options of attributions, and of alleles of a VCF.
+_OF_ATTRIBUTIONS = (
+    *("attention", "mutagenesis", "report", "motifs", "baselines", "steps", "allow_incomplete"),
 )
+_OF_VCF = ("variants", "select", "top", "max_variants", "around")
+MUTATES = "saturation mutagenesis, which attributes nothing"
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,36 @@ class RegionSummary:
     spearman: float
 
 
+class Region(NamedTuple):
+    """A region to mutate.
+
+    Attributes
+    ----------
+    place : Interval
+    codes : NDArray
+        uint8 ``[L]``.
+    explained : NDArray
+        bool ``[L, 4]``: substitutions that are alleles of a VCF.
+    measured : NDArray or None
+        float64 ``[L, 4]``: NaN where nothing was measured.
+    """
+
+    place: Interval
+    codes: NDArray[np.uint8]
+    explained: NDArray[np.bool_]
+    measured: NDArray[np.float64] | None
+
+    def substitutions(self) -> list[Substitution]:
+        """Return all of them, in order; unknown bases have none."""
+        return [
+            Substitution(i, k, self.place.start + i, BASES[code], alt)
+            for i, code in enumerate(self.codes.tolist())
+            if code != UNKNOWN_BASE
+            for k, alt in enumerate(BASES)
+            if k != code
+        ]
+
+
 class Substitution(NamedTuple):
     """Place in the region, base (0 to 3), position (0-based), and both letters."""
 
@@ -94,69 +129,130 @@ class Substitution(NamedTuple):
     alt: str
 
 
-def explain_region(request: ExplainRequest) -> RegionSummary:
-    """Score every substitution of the region that is asked for, write them and draw them.
+def explain_regions(request: ExplainRequest) -> tuple[RegionSummary, ...]:
+    """Score every substitution of a region, or around alleles, write them and draw them.
 
     Raises
     ------
     UsageError
-        If it is no region of the FASTA, too long, or options are of alleles.
+        If it is no region of the FASTA, too long, or options say how to attribute; or an allele
+        is not in the VCF or cannot be scored.
     DataError
-        If a file cannot be read, or nothing in the region was measured.
+        If a file cannot be read, or nothing in the regions was measured.
     """
-    _refuse_of_alleles(request)
-    wanted = _parsed(str(request.saturation.region))
+    _refuse_of_others(request)
+    region = request.saturation.region
+    if region is None:
+        refuse_without_vcf(request)
+    wanted = None if region is None else _parsed(region)
     device = resolve_device(request.device)
     loaded = load_model(request.model, device)
     refuse_unable(loaded.config, loaded.path)
     request = heeded(loaded, request)
     with closing(raw_genome(request, loaded.config)) as source:
         warn(loaded, source)
-        region = _located(wanted, source, request.fasta)
-        codes = source.codes(*region)
-        alleles = _known(region, codes)
-        measured = _measured(request.saturation.measured, region, codes)
-        annotator = _annotator(request, loaded)
-        contigs = source.contigs
-        settings: dict[str, object] = {"region": str(Regions([region]))}
-        made = made_by(request, loaded, settings, {"measured": request.saturation.measured})
-        with atomic_path(request.output, force=request.force) as draft:
-            block = _checked(region.contig, alleles)
-            engine = Engine(loaded.module, source, device)
+        if wanted is None:
+            request, regions = _of_alleles(request, source, loaded)
+        else:
+            regions = [_region(_located(wanted, source, request.fasta), source)]
+        _tell_unknown(regions)
+        if request.saturation.measured is not None:
+            regions = _measured(request.saturation.measured, regions)
+        made = _made(request, loaded, regions)
+        engine = Engine(loaded.module, source, device)
+        saturations = _write(regions, request, loaded, engine, made)
+        _show(saturations, request, source.contigs, made)
+    return tuple(_summary(each) for each in saturations)
+
+
+def _of_alleles(
+    request: ExplainRequest, source: RawGenome, loaded: LoadedModel
+) -> tuple[ExplainRequest, list[Region]]:
+    """Return the bases around the alleles of a VCF, and the request with its cell type."""
+    sites, _, cell = select_sites(request, source.fasta, loaded)
+    return replace(request, cell=cell), regions_around(sites, source, request.saturation.around)
+
+
+def regions_around(sites: Sequence[Site], source: RawGenome, around: int) -> list[Region]:
+    """Return the bases of alleles and `around` on either side, in the order of the FASTA.
+
+    Regions that overlap are one. They end with their contig.
+
+    Raises
+    ------
+    UsageError
+        If they have too many bases.
+    """
+    intervals = _around(sites, source.contigs, around)
+    return [_region(each, source, sites) for each in intervals]
+
+
+def _made(request: ExplainRequest, loaded: LoadedModel, regions: Sequence[Region]) -> Provenance:
+    asked = request.saturation
+    settings: dict[str, object] = {"around": asked.around}
+    if asked.region is not None:
+        settings = {"region": str(Regions([region.place for region in regions]))}
+    inputs = {"variants": request.variants, "measured": asked.measured}
+    return made_by(request, loaded, settings, inputs)
+
+
+def _write(
+    regions: Sequence[Region],
+    request: ExplainRequest,
+    loaded: LoadedModel,
+    engine: Engine,
+    made: Provenance,
+) -> list[Saturation]:
+    """Score the substitutions of each region and write them, and return what they change."""
+    annotator, found = _annotator(request, loaded), []
+    columns = annotator.columns if annotator.table else None
+    lengths = {each.place.contig: engine.source.contigs[each.place.contig] for each in regions}
+    with (
+        atomic_path(request.output, force=request.force) as draft,
+        open_output(draft, format_of(request.output), columns=columns) as output,
+    ):
+        output.lines(_head(made, loaded.path, annotator, lengths))
+        for region in track(regions, "mutating"):
+            block = _checked(region)
             scores = engine.score([Target(c, a, a.pos // CORE) for c, a, _ in block.placed()])
-            head = _head(made, loaded.path, annotator, region.contig, contigs[region.contig])
-            columns = annotator.columns if annotator.table else None
-            with open_output(draft, format_of(request.output), columns=columns) as output:
-                output.lines(head)
-                output.text(annotator.text(block, scores))
-    saturation = Saturation(
-        region.contig,
-        region.start,
-        codes,
-        _placed(alleles, _changes(scores, annotator.differences), codes),
-        measured,
-        LOG_ODDS if loaded.module.reads_window else UNIT,
-        loaded.path.name + (" (demonstration weights)" if loaded.config.demonstration else ""),
-        of_effect=loaded.module.reads_window,
-    )
-    if request.plot_dir:
-        _draw(saturation, request.plot_dir, force=request.force)
-    if request.browser:
-        files = BrowserFiles(request.browser, request.fasta, contigs, made, force=request.force)
-        files.write_region(saturation, _stem(saturation))
-    return _summary(saturation, str(Regions([region])))
+            output.text(annotator.text(block, scores))
+            found.append(_saturation(region, _changes(scores, annotator.differences), loaded))
+    return found
 
 
-def _refuse_of_alleles(request: ExplainRequest) -> None:
-    """Refuse options that say how to explain the alleles of a VCF."""
+def _refuse_of_others(request: ExplainRequest) -> None:
+    """Refuse options of attributions, and with a region those that choose alleles of a VCF."""
     defaults = {leaf.path: leaf.default for leaf in leaves(ExplainRequest)}
-    given = [
-        leaf.flag
-        for leaf in leaves(request)
-        if leaf.path[0] in _OF_ALLELES and leaf.default != defaults[leaf.path]
+    given = [leaf for leaf in leaves(request) if leaf.default != defaults[leaf.path]]
+    of_vcf = () if request.saturation.region is None else _OF_VCF
+    for names, why in ((_OF_ATTRIBUTIONS, MUTATES), (of_vcf, "--region, which has no VCF")):
+        if flags := [leaf.flag for leaf in given if {*leaf.path} & {*names}]:
+            raise UsageError(f"means nothing to {why}: {', '.join(flags)}")
+
+
+def _around(sites: Iterable[Site], contigs: Mapping[str, int], around: int) -> list[Interval]:
+    """Return the bases of each allele and `around` on either side, merged, in the FASTA's order."""
+    ends = ((contig, a.pos, a.pos + max(1, len(a.ref))) for _, contig, a in sites)
+    merged = Regions(
+        Interval(contig, max(0, start - around), min(end + around, contigs[contig]))
+        for contig, start, end in ends
+    ).by_contig
+    found = [
+        Interval(contig, *pair)
+        for contig in contigs
+        if contig in merged
+        for pair in merged[contig].tolist()
     ]
-    if given:
-        raise UsageError(f"means nothing to --region, which has no VCF: {', '.join(given)}")
+    bases = sum(each.end - each.start for each in found)
+    if bases > LONGEST:
+        raise UsageError(
+            "mutates too many bases",
+            where="--ism",
+            expected=f"at most {LONGEST:,}",
+            found=f"{bases:,}",
+            hint="fewer alleles, or a smaller --ism-around",
+        )
+    return found
 
 
 def _parsed(text: str) -> Interval:
@@ -190,66 +286,82 @@ def _located(wanted: Interval, source: RawGenome, fasta: Path) -> Interval:
     return wanted._replace(contig=contig)
 
 
-def _measured(
-    path: Path | None, region: Interval, codes: NDArray[np.uint8]
-) -> NDArray[np.float64] | None:
-    """Return the measured effect of each base in each place, ``[L, 4]``; NaN: none."""
-    if path is None:
-        return None
-    labels = read_labels(path)
-    effects = np.full((len(codes), 4), np.nan)
-    for i, k, pos, ref, alt in _substitutions(region, codes):
-        effects[i, k] = labels.get(allele_key(region.contig, pos + 1, ref, alt), np.nan)
-    n = int(np.isfinite(effects).sum())
+def _region(place: Interval, source: RawGenome, sites: Iterable[Site] = ()) -> Region:
+    """Return what is known of a region before anything is scored."""
+    codes = source.codes(*place)
+    region = Region(place, codes, _explained(place, sites), None)
+    if not region.substitutions():
+        raise UsageError("has no known base", where="--region")
+    return region
+
+
+def _explained(place: Interval, sites: Iterable[Site]) -> NDArray[np.bool_]:
+    """Return the cells of the alleles in a region; of indels those of all their bases."""
+    cells = np.zeros((place.end - place.start, len(BASES)), bool)
+    for _, contig, allele in sites:
+        if contig == place.contig and place.start <= allele.pos < place.end:
+            first = allele.pos - place.start
+            of = allele.alt if allele.is_substitution else slice(None)
+            cells[first : first + max(1, len(allele.ref)), of] = True
+    return cells
+
+
+def _tell_unknown(regions: Iterable[Region]) -> None:
+    """Say how many bases have no substitution."""
+    if unknown := int(sum((region.codes == UNKNOWN_BASE).sum() for region in regions)):
+        log.warning("%d unknown bases are left out", unknown)
+
+
+def _measured(path: Path, regions: Sequence[Region]) -> list[Region]:
+    """Return the regions with the measured effect of each base in each place; NaN: none."""
+    labels, found, n = read_labels(path), [], 0
+    for region in regions:
+        effects = np.full((len(region.codes), len(BASES)), np.nan)
+        for i, k, pos, ref, alt in region.substitutions():
+            key = allele_key(region.place.contig, pos + 1, ref, alt)
+            effects[i, k] = labels.get(key, np.nan)
+        found.append(region._replace(measured=effects))
+        n += int(np.isfinite(effects).sum())
     if not n:
         raise DataError(
-            f"measures no substitution in {Regions([region])}",
+            f"measures no substitution in {Regions([region.place for region in regions])}",
             where=path,
             hint="positions are 1-based, on the assembly and the strand of the FASTA",
         )
-    log.info("%s: %d of %d rows are substitutions of the region", path, n, len(labels))
-    return effects
+    log.info("%s: %d of %d rows are substitutions here", path, n, len(labels))
+    return found
 
 
-def _substitutions(region: Interval, codes: NDArray[np.uint8]) -> Iterator[Substitution]:
-    for i, code in enumerate(codes.tolist()):
-        if code != UNKNOWN_BASE:
-            for k, alt in enumerate(BASES):
-                if k != code:
-                    yield Substitution(i, k, region.start + i, BASES[code], alt)
-
-
-def _placed(
-    alleles: Sequence[Substitution], values: NDArray[np.float32], codes: NDArray[np.uint8]
-) -> NDArray[np.float64]:
-    """Return the value of each base in each place, ``[L, 4]``: 0 for the base that is there."""
-    placed = np.full((len(codes), len(BASES)), np.nan)
+def _saturation(region: Region, values: NDArray[np.float32], loaded: LoadedModel) -> Saturation:
+    """Return a region with the value of each substitution in its place: 0 for the base there."""
+    codes, of_effect = region.codes, loaded.module.reads_window
+    changes = np.full((len(codes), len(BASES)), np.nan)
     known = np.flatnonzero(codes != UNKNOWN_BASE)
-    placed[known, codes[known]] = 0.0
-    places, bases = np.array([allele[:2] for allele in alleles]).T
-    placed[places, bases] = values
-    return placed
-
-
-def _known(region: Interval, codes: NDArray[np.uint8]) -> list[Substitution]:
-    """Return all substitutions, and say how many bases have none."""
-    alleles = list(_substitutions(region, codes))
-    if not alleles:
-        raise UsageError("has no known base", where="--region")
-    if unknown := int((codes == UNKNOWN_BASE).sum()):
-        log.warning("%d unknown bases of the region are left out", unknown)
-    return alleles
+    changes[known, codes[known]] = 0.0
+    places, bases = np.array([allele[:2] for allele in region.substitutions()]).T
+    changes[places, bases] = values
+    return Saturation(
+        region.place.contig,
+        region.place.start,
+        codes,
+        changes,
+        region.measured,
+        LOG_ODDS if of_effect else UNIT,
+        loaded.path.name + (" (demonstration weights)" if loaded.config.demonstration else ""),
+        of_effect=of_effect,
+        explained=region.explained,
+    )
 
 
 def _head(
-    made: Provenance, model: Path, annotator: Annotator, contig: str, length: int
+    made: Provenance, model: Path, annotator: Annotator, lengths: Mapping[str, int]
 ) -> list[str]:
-    """Return the lines before the substitutions; `length` is that of the contig."""
+    """Return the lines before the substitutions; `lengths` are those of their contigs."""
     if annotator.table:
         return [*made.lines(), "\t".join(column.name for column in annotator.columns)]
     return [
         "##fileformat=VCFv4.3",
-        contig_line(contig, length),
+        *starmap(contig_line, lengths.items()),
         *(
             score_line(tag.key, tag.kind, tag.text.format(model=model.name))
             for tag in annotator.tags
@@ -259,10 +371,12 @@ def _head(
     ]
 
 
-def _checked(contig: str, alleles: Sequence[Substitution]) -> CheckedLines:
+def _checked(region: Region) -> CheckedLines:
+    contig = region.place.contig
     rest = "\t".join([MISSING] * 3)
     lines = Lines.of_texts(
-        f"{contig}\t{pos + 1}\t{MISSING}\t{ref}\t{alt}\t{rest}" for *_, pos, ref, alt in alleles
+        f"{contig}\t{pos + 1}\t{MISSING}\t{ref}\t{alt}\t{rest}"
+        for *_, pos, ref, alt in region.substitutions()
     )
     contigs = [(run, contig) for run in lines.runs]
     return CheckedLines(lines, contigs, np.full(len(lines), SUBSTITUTION, np.uint8), {})
@@ -291,6 +405,23 @@ def _changes(scores: Scores, differences: Differences) -> NDArray[np.float32]:
     return scores.logit - scores.null
 
 
+def _show(
+    saturations: Sequence[Saturation],
+    request: ExplainRequest,
+    contigs: Mapping[str, int],
+    made: Provenance,
+) -> None:
+    """Draw what was scored, and write it for a genome browser, as far as is asked for."""
+    if request.plot_dir:
+        for saturation in saturations:
+            _draw(saturation, request.plot_dir, force=request.force)
+    if request.browser:
+        files = BrowserFiles(request.browser, request.fasta, contigs, made, force=request.force)
+        for saturation in saturations:
+            files.write_region(saturation, _stem(saturation))
+        files.finish()
+
+
 def _draw(saturation: Saturation, folder: Path, *, force: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for part in saturation.parts(BASES_DRAWN):
@@ -303,7 +434,9 @@ def _stem(part: Saturation) -> str:
     return f"{safe_name(part.contig)}_{part.start + 1}-{part.start + len(part.codes)}"
 
 
-def _summary(saturation: Saturation, region: str) -> RegionSummary:
+def _summary(saturation: Saturation) -> RegionSummary:
+    place = saturation.start, saturation.start + len(saturation.codes)
+    region = str(Regions([Interval(saturation.contig, *place)]))
     mutated = np.isfinite(saturation.changes)
     known = np.flatnonzero(saturation.codes != UNKNOWN_BASE)
     mutated[known, saturation.codes[known]] = False

@@ -49,6 +49,7 @@ from genomix_cli.variants.score.tags import (
     UNCALIBRATED,
     Tag,
 )
+from genomix_cli.variants.score.tracks import ScoreTracks
 
 Floats = NDArray[np.floating]
 
@@ -104,6 +105,8 @@ class Annotator:
         True if scores may come from files, which a field then says.
     histogram : Histogram, optional
         Counts the scores of :attr:`ranking`.
+    tracks : ScoreTracks, optional
+        Takes the scores for a genome browser.
     """
 
     calibration: Platt | None
@@ -117,6 +120,7 @@ class Annotator:
     beside: Sequence[Beside] = ()
     lookup: bool = False
     histogram: Histogram | None = None
+    tracks: ScoreTracks | None = None
 
     def __post_init__(self) -> None:
         logits = (*SCORES, *(UNCALIBRATED if self.calibration is None else ()))
@@ -163,6 +167,8 @@ class Annotator:
             values = filled(found, values)
         if self.histogram is not None:
             values = self._counted(values, self.histogram)
+        if self.tracks is not None:
+            values = self.tracks.passed(block.placed(), values)
         parts = iter(self.seen.parts([each[:2] for each in block.placed()])) if self.seen else None
         if self.table:
             rows = "".join(f"{row}\n" for row in self._table(block, values, parts))

@@ -225,11 +225,13 @@ class Run:
     def _next_block(self) -> CheckedLines | None:
         with self.clock("variants"):
             block = next(self.variants, None)
-        if block is not None and self.request.write_index and self.variants.first_unsorted:
+        option = "--bigwig" if self.request.bigwig else "--write-index"
+        ordered = self.request.write_index or self.request.bigwig
+        if block is not None and ordered and self.variants.first_unsorted:
             raise UsageError(
-                "is not sorted and cannot be indexed",
+                f"is not sorted, which {option} needs",
                 where=self.variants.first_unsorted,
-                hint="run bcftools sort first, or leave --write-index out",
+                hint=f"run bcftools sort first, or leave {option} out",
             )
         return block
 

@@ -97,10 +97,13 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
                     # What does not depend on the cell type is read once.
                     genes=request.genes if i == 0 else None,
                     known=request.known if i == 0 else (),
+                    bigwig=request.bigwig and request.bigwig / name,
                 ),
                 cell=cell,
             )
-            for i, (part, (cell, files)) in enumerate(zip(parts, by_cell.items(), strict=True))
+            for i, (part, name, (cell, files)) in enumerate(
+                zip(parts, names, by_cell.items(), strict=True)
+            )
         ]
         joint = Joint.of(names, done, request)
         _join(joint, parts, done, format)

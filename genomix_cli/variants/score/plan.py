@@ -130,6 +130,8 @@ def check_choices(request: ScoreRequest) -> None:
     if request.is_read_once and (request.shard or request.resume):
         option = "--shard" if request.shard else "--resume"
         raise UsageError("a pipe can be read only once", where=option, hint="give a file")
+    if request.bigwig is not None and request.resume:
+        raise UsageError("cannot go on from an interrupted run", where="--bigwig")
     if request.save_background and (request.resume or request.shard):
         raise UsageError("needs the scores of one whole run", where="--save-background")
     if request.save_background and request.lookup:

@@ -42,6 +42,7 @@ from genomix_cli.variants.score.known import KnownVariants
 from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.plan import Plan, check_choices, heeded, make_plan
 from genomix_cli.variants.score.tags import LOOKUP
+from genomix_cli.variants.score.tracks import score_tracks
 from genomix_cli.variants.score.workers import EngineSpec, Workers
 
 log = logging.getLogger("genomix")
@@ -250,6 +251,7 @@ def _run(
         with VcfReader(request.vcf, plan.regions, again=True) as again:
             bounds = part_bounds(again, request.shard, again, plan.stride)
         lines = between(lines, bounds.start, bounds.stop)
+    made = [line for line in header.meta if line.startswith(LINE)]
     with (
         open_output(
             request.output,
@@ -259,6 +261,7 @@ def _run(
             resume=request.resume,
             identity=_identity(request, plan, header),
         ) as output,
+        score_tracks(request.bigwig, annotator.tags, reference.lengths, made) as annotator.tracks,
         Workers(spec, plan.devices) as workers,
     ):
         run = Run(request, plan, reader, reference, annotator, workers, output, lookup)

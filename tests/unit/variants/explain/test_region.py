@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,8 +12,12 @@ import pyBigWig
 import pysam
 import pytest
 
+from genomix_cli.errors import UsageError
 from genomix_cli.variants.explain.browser import Bases
+from genomix_cli.variants.explain.explanation import Site
 from genomix_cli.variants.explain.heat_map import Saturation, draw
+from genomix_cli.variants.explain.region import LONGEST, regions_around
+from genomix_cli.variants.records.inputs import trim_allele
 from tests.bigwigs import check_bedgraph
 from tests.conftest import ROOT
 from tests.random_activity import save_activity
@@ -63,6 +67,59 @@ def test_all_substitutions_have_the_scores_of_a_vcf_of_them(
     for row in found.itertuples():
         assert change[row.POS, row.ALT] == pytest.approx(row.GENOMIX_DA, abs=1e-6)
     assert ended.stdout.splitlines()[1].split("\t")[1:4] == ["GENOMIX_DA", str(3 * len(bases)), "0"]
+
+
+def test_alleles_of_a_vcf_have_the_substitutions_around_them(
+    genomix_fast: Any, model: Path, bases: str, tmp_path: Path
+) -> None:
+    """Regions that overlap are one, and each substitution is written once, in order."""
+    vcf, around, region = (tmp_path / name for name in ("a.vcf", "around.vcf", "region.vcf"))
+    alts = [next(b for b in "ACGT" if b != bases[i]) for i in (9, 30, 12)]
+    places = zip((10, 31, 13), alts, strict=True)
+    records = (f"{START + i}\t.\t{bases[i - 1]}\t{alt}\t.\t.\t.\n" for i, alt in places)
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    vcf.write_text(head + "".join(f"{CONTIG}\t{record}" for record in records))
+    common = ("-f", FASTA, "-m", model)
+    words = ("explain", vcf, "--ism", "--ism-around", 3, *common, "-o", around)
+    ended = genomix_fast(*words, "--plots", tmp_path / "heat", "--browser", tmp_path / "files")
+    rows = [line.split("\t")[0] for line in ended.stdout.splitlines()[1:]]
+    assert rows == [f"{CONTIG}:5007-5016", f"{CONTIG}:5028-5034"]
+    genomix_fast("explain", "variants", "--region", REGION, "--ism", *common, "-o", region)
+    found, expected = (
+        [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        for path in (around, region)
+    )
+    inside = [
+        line
+        for line in expected
+        if 5007 <= (pos := int(line.split("\t")[1])) <= 5016 or 5028 <= pos <= 5034
+    ]
+    assert found == inside
+    stems = ["chr1_5007-5016", "chr1_5028-5034"]
+    assert sorted(p.stem for p in (tmp_path / "heat").iterdir()) == stems
+    assert sorted(p.stem for p in (tmp_path / "files").glob("*.bw")) == stems
+    session = ElementTree.parse(tmp_path / "files" / "session.xml").getroot()
+    assert [r.attrib["path"] for r in session.iter("Resource")] == [f"{s}.bw" for s in stems]
+
+
+class Genome(NamedTuple):
+    """Contigs of nothing but A."""
+
+    contigs: dict[str, int]
+
+    def codes(self, contig: str, start: int, end: int) -> np.ndarray:
+        return np.zeros(end - start, np.uint8)
+
+
+def test_regions_end_with_their_contig_and_outline_their_alleles() -> None:
+    alleles = (("chr1", 1, "A", "C"), ("chr2", 27, "AA", ""), ("chr1", 4, "", "G"))
+    sites = [Site("", contig, trim_allele(pos, *both)) for contig, pos, *both in alleles]
+    own = regions_around(sites, Genome({"chr2": 30, "chr1": 20}), 3)  # type: ignore[arg-type]
+    assert [tuple(region.place) for region in own] == [("chr2", 24, 30), ("chr1", 0, 8)]
+    assert np.argwhere(own[1].explained).tolist() == [[1, 1], *([4, k] for k in range(4))]
+    assert np.argwhere(own[0].explained)[:, 0].tolist() == [3] * 4 + [4] * 4
+    with pytest.raises(UsageError, match="mutates too many bases"):
+        regions_around(sites[:1], Genome({"chr1": 10**6}), LONGEST)  # type: ignore[arg-type]
 
 
 def test_a_browser_shows_the_strongest_change_of_each_base(
@@ -120,6 +177,10 @@ def test_measured_effects_stand_beside(
         (("--region", "chr1:1-200,000"), "is too long"),
         (("--region", "chr1:299,990-300,001"), "reaches beyond chr1"),
         (("--region", "chr7:1-20"), "chr7"),
+        (("VCF", "--ism", "--motifs", "consensus"), "which attributes nothing: --motifs"),
+        (("--region", "chr1:1-20", "--ism-around", "5"), "which has no VCF: --ism-around"),
+        (("VCF", "--measured", "VCF"), "means nothing without --ism or --region"),
+        (("--ism",), "VCF is missing"),
         ((), "VCF is missing"),
     ],
 )

@@ -68,6 +68,8 @@ def joined(folder: Path) -> Path:
 
 def test_each_cell_type_has_the_scores_that_it_has_alone(folder: Path, joined: Path) -> None:
     alone = []
+    score(folder, folder / "again.vcf", bigwig=folder / "tracks")
+    assert {p.name for p in (folder / "tracks" / "Hep_G2").glob("*.bw")} >= {"GENOMIX_DL.bw"}
     for name, tracks in ALONE.items():
         output = folder / f"{name}.vcf"
         score(folder, output, genome=GenomeFiles(FASTA, tracks))

@@ -1,0 +1,134 @@
+"""Scores along the genome for a browser: a bedGraph and a bigWig of each field.
+
+A bigWig begins with its contigs in the order of its entries, which is known at the end: so the
+bedGraph is written while alleles are scored, and read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomix_cli.genome.bigwig_writer import new_bigwig
+from genomix_cli.genome.vcf.reader import MISSING
+from genomix_cli.provenance import atomic_path
+from genomix_cli.variants.records.matching import Row
+from genomix_cli.variants.score.tags import Tag
+
+NOTE = "##Note=of alleles at one position the value of largest magnitude, with its sign"
+# Lines of a bedGraph that are read at a time.
+CHUNK = 100_000
+
+
+class ScoreTracks:
+    """Lines of bedGraphs, of alleles in the order of their positions.
+
+    Parameters
+    ----------
+    columns : sequence of int
+        Fields to write, by their place in a row.
+    files : sequence of TextIO
+        One for each of them.
+    """
+
+    def __init__(self, columns: Sequence[int], files: Sequence[TextIO]) -> None:
+        self.contigs: dict[str, None] = {}
+        self._columns, self._files = columns, files
+        self._place: tuple[str, int] | None = None
+        self._alleles: list[Row] = []
+
+    def passed(
+        self, places: Iterable[tuple[str, object, int]], rows: Iterable[Row]
+    ) -> Iterator[Row]:
+        """Yield the rows, and write those of positions that are complete on the way.
+
+        Parameters
+        ----------
+        places : iterable of (str, Allele, int)
+            Contig, allele and POS (1-based) of each.
+        rows : iterable of (tuple of str)
+            Values of each.
+        """
+        for (contig, _, pos), row in zip(places, rows, strict=True):
+            if (contig, pos) != self._place:
+                self.flush()
+                self._place = contig, pos
+                self.contigs[contig] = None
+            self._alleles.append(row)
+            yield row
+
+    def flush(self) -> None:
+        """Write the position that the last alleles share."""
+        if self._place is None:
+            return
+        contig, pos = self._place
+        place = f"{contig}\t{pos - 1}\t{pos}\t"
+        for column, file in zip(self._columns, self._files, strict=True):
+            texts = [row[column] for row in self._alleles if row[column] != MISSING]
+            if texts:
+                file.write(f"{place}{strongest(texts)}\n")
+        self._place, self._alleles = None, []
+
+
+def strongest(texts: Sequence[str]) -> str:
+    """Return the number of largest magnitude; of equal ones the first."""
+    return texts[0] if len(texts) == 1 else max(texts, key=lambda text: abs(float(text)))
+
+
+@contextmanager
+def score_tracks(
+    folder: Path | None, tags: Sequence[Tag], lengths: Mapping[str, int], made: Sequence[str]
+) -> Iterator[ScoreTracks | None]:
+    """Yield what takes the rows of scored alleles; files appear when the block ends without error.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Is made if there is none; without one nothing is written.
+    tags : sequence of Tag
+        Fields of a row; those that are numbers have a file ``KEY.bedgraph`` and a ``KEY.bw``.
+    lengths : mapping of str to int
+        Of the contigs.
+    made : sequence of str
+        Lines that say how the scores were made.
+    """
+    if folder is None:
+        yield None
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = [i for i, tag in enumerate(tags) if tag.kind == "Float"]
+    with ExitStack() as stack:
+        drafts = [
+            stack.enter_context(atomic_path(folder / f"{tags[i].key}.bedgraph")) for i in columns
+        ]
+        with ExitStack() as opened:
+            files = [opened.enter_context(draft.open("w")) for draft in drafts]
+            for file in files:
+                file.writelines(f"{line}\n" for line in (*made, NOTE))
+            tracks = ScoreTracks(columns, files)
+            yield tracks
+            tracks.flush()
+        ordered = {contig: lengths[contig] for contig in (*tracks.contigs, *lengths)}
+        for i, draft in zip(columns, drafts, strict=True):
+            with new_bigwig(folder / f"{tags[i].key}.bw", ordered) as bigwig:
+                for part in _stretches(draft):
+                    bigwig.add(*part)
+
+
+def _stretches(
+    bedgraph: Path,
+) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield contig, starts and values of a bedGraph of single bases, a part at a time."""
+    with bedgraph.open() as file:
+        rows = (line.rstrip("\n").split("\t") for line in file if not line.startswith("#"))
+        for contig, of_contig in groupby(rows, key=itemgetter(0)):
+            while part := list(islice(of_contig, CHUNK)):
+                _, starts, _, values = zip(*part, strict=True)
+                yield contig, np.array(starts, np.int64), np.array(values, np.float32)
