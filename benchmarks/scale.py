@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -64,6 +65,13 @@ HEADER = (
     '##INFO=<ID=AF,Number=A,Type=Float,Description="Frequency">\n'
     "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 )
+
+
+#: Bases between two genes.
+GENE = 30_000
+CLINICAL = '##INFO=<ID=CLNSIG,Number=.,Type=String,Description="Significance">\n'
+#: CPU time of an allele by the default weights, as this page says of SNVs 600 bp apart.
+DEFAULT_US = 5_130.0
 
 
 def write_genome(path: Path, length: int = LENGTH) -> str:
@@ -185,6 +193,77 @@ def show_records(work: Path, bases: str, scored: int, count: int, plain: ScoreRe
             f"| {used.rate:,.0f} | {used.memory:.0f} |",
             flush=True,
         )
+
+
+def write_genes(path: Path) -> Path:
+    """A GTF: each 30 kb a gene of three transcripts of eight exons, those in the middle coding."""
+    rows = []
+    for gene in range(LENGTH // GENE):
+        strand = "+-"[gene % 2]
+        for transcript in range(3):
+            first = 1 + GENE * gene + 500 * transcript
+            names = f'gene_id "G{gene}"; gene_name "N{gene}"; transcript_id "T{gene}.{transcript}";'
+            exons = [(first + 2_000 * i, first + 2_000 * i + 150) for i in range(8)]
+            spans = [("transcript", first, exons[-1][1])]
+            spans += [(kind, *exon) for kind in ("exon", "CDS") for exon in exons]
+            rows += [
+                f"chr1\tx\t{kind}\t{start}\t{end}\t.\t{strand}\t.\t{names}\n"
+                for kind, start, end in spans
+                if kind != "CDS" or exons[0][0] < start < exons[-1][0]
+            ]
+    path.write_text("".join(rows))
+    return path
+
+
+def write_known(path: Path, bases: str, count: int) -> Path:
+    """An indexed VCF of half the SNVs, with what ClinVar and gnomAD say."""
+    import pysam
+
+    lines = list(records(bases, count, None))[::2]
+    text = HEADER.replace("##INFO=<ID=AC", CLINICAL + "##INFO=<ID=AC")
+    rows = (line.replace("\tAC=", "\tCLNSIG=Benign;AC=") for line in lines)
+    path.write_text(text + "".join(rows))
+    return Path(pysam.tabix_index(str(path), preset="vcf", force=True))
+
+
+def write_made_up_contacts(path: Path) -> Path:
+    """Contacts of 5-kb bins that lie less than 150 kb apart."""
+    from genomix_cli.variants.simulate.files import CONTACT_BIN, write_contacts
+
+    n = LENGTH // CONTACT_BIN
+    one, by = (each.ravel() for each in np.meshgrid(np.arange(n), np.arange(30), indexing="ij"))
+    one, other = one[one + by < n], (one + by)[one + by < n]
+    counts = np.random.default_rng(2).poisson(200 / (1 + other - one))
+    pixels = pd.DataFrame({"bin1_id": one, "bin2_id": other, "count": counts})
+    write_contacts(path, {"chr1": LENGTH}, [pixels[counts > 0]])
+    return path
+
+
+def show_beside(work: Path, bases: str, count: int, rounds: int, plain: ScoreRequest) -> None:
+    """Print what columns and files beside the scores cost, the network apart."""
+    few, many = (write_vcf(work / f"{n}.beside.vcf", records(bases, n, None)) for n in (FEW, count))
+    genes = {"genes": write_genes(work / "genes.gtf")}
+    known = {"known": (write_known(work / "known.vcf", bases, count),)}
+    files = replace(plain.genome, contacts=str(write_made_up_contacts(work / "hic.cool")))
+    tracks = {"bigwig": work / "tracks"}
+    jobs: dict[str, dict[str, Any]] = {
+        "plain": {}, "`--genes`": genes, "`--genes` and contacts": genes | {"genome": files},
+        "`--known`": known, "`--genes` and `--known`": genes | known,
+        "`--bigwig`, two fields": tracks,
+    }  # fmt: skip
+    each: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, more in jobs.items():
+            request = replace(plain, output=work / "out.vcf", **more)
+            used = measured(replace(request, vcf=few), replace(request, vcf=many), free=True)
+            each[name].append(used.cpu / count * 1e6)
+    print(f"\n{count:,} SNVs, {rounds} rounds in turns, a network that answers 0 at once\n")
+    print("| | CPU us of a record | times plain | of an allele by the default weights |")
+    print("|---|---|---|---|")
+    for name, own in each.items():
+        ratio = float(np.median(np.divide(own, each["plain"])))
+        more_us = float(np.median(np.subtract(own, each["plain"])))
+        print(f"| {name} | {np.median(own):.1f} | {ratio:.2f} | {more_us / DEFAULT_US:.2%} |")
 
 
 class Plain(Activity):
@@ -360,6 +439,10 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=LENGTH // SPACING, help="not scored")
     parser.add_argument("--scored", type=int, default=LENGTH // SPACING, help="scored")
     parser.add_argument("--alleles", type=int, default=4_000)
+    parser.add_argument(
+        "--beside", type=int, default=0, help="scored with genes and known variants"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of --beside")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -377,6 +460,8 @@ def main() -> None:
             show_windows()
             show_reading()
             show_default(work, bases, options.alleles, plain)
+        if options.beside:
+            show_beside(work, bases, options.beside, options.rounds, plain)
         if options.records or options.scored:
             show_records(work, bases, options.scored, options.records, plain)
 

@@ -21,11 +21,15 @@ from genomix_cli.report.canvas import (
     rows_alone,
     short,
 )
-from genomix_cli.report.page import Signed, render, write_page
+from genomix_cli.report.page import Card, Signed, render, write_page
 from genomix_cli.sequences.activity.results import TITLES, ActivitySummary, OutputResult, Point
 
 # Outputs in the figure of single sequences, and sequences of each.
 SHOWN, DOTS = 6, 3000
+# Outputs with a card on top.
+CARDS = 4
+# Up to so many sequences have larger dots.
+FEW = 200
 
 
 def write_activity_page(
@@ -57,6 +61,7 @@ def write_activity_page(
             f"out by {summary.held_out_by}; {summary.parameters:,} numbers learned"
         ),
         headline=summary.headline,
+        cards=output_cards(summary.outputs),
         warnings=summary.warnings,
         summary=summary,
         table=table,
@@ -69,6 +74,18 @@ def write_activity_page(
 def activity_card(summary: ActivitySummary) -> str:
     """Return the text of ``README.md``, in Markdown."""
     return render("activity.md.j2", summary=summary, table=table)
+
+
+def output_cards(results: Sequence[OutputResult]) -> list[Card]:
+    """Return what a reader wants first: how well the network does in the first outputs."""
+    return [
+        Card.of(
+            f"{TITLES[result.metric]}, {short(result.output)}",
+            result.rows[0].metrics[result.metric],
+            result.rows[0].model,
+        )
+        for result in results[:CARDS]
+    ]
 
 
 def table(results: Sequence[OutputResult]) -> tuple[list[str], list[list[Any]]]:
@@ -119,7 +136,8 @@ def single_figure(
     for ax, k in zip(axes.flat, numbers, strict=False):
         known = np.flatnonzero(np.isfinite(truth[:, k]))[:DOTS]
         x, y = answers[known, k], truth[known, k]
-        ax.plot(x, y, ".", ms=3, alpha=0.4, color=COLOURS[0], mew=0, rasterized=True)
+        size = 3 if len(known) > FEW else 6
+        ax.plot(x, y, ".", ms=size, alpha=0.4, color=COLOURS[0], mew=0, rasterized=True)
         ax.axline((float(x.mean()), float(x.mean())), slope=1, color=GREY, lw=0.7)
         head(ax, short(results[k].output))
         ax.set(xlabel="predicted", ylabel=f"measured, {short(results[k].unit)}")

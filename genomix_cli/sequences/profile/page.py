@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genomix_cli.learning.profiles import ProfileModel
 from genomix_cli.report.canvas import COLOURS, GREY, Picture, grid, head, short
 from genomix_cli.report.page import Signed, render, write_page
-from genomix_cli.sequences.activity.page import models_figure, single_figure, table
+from genomix_cli.sequences.activity.page import models_figure, output_cards, single_figure, table
 from genomix_cli.sequences.activity.results import Point
 from genomix_cli.sequences.profile.predict import window_answers
 from genomix_cli.sequences.profile.results import NETWORK, TITLES, ProfileSummary, ShapeResult
@@ -59,6 +59,7 @@ def write_profile_page(
             f"out by {summary.held_out_by}; {summary.parameters:,} numbers learned"
         ),
         headline=summary.headline,
+        cards=output_cards(summary.outputs),
         warnings=summary.warnings,
         summary=summary,
         table=table,

@@ -74,6 +74,9 @@ def test_the_folder_is_whole(run: tuple[Path, ActivitySummary]) -> None:
     assert summary.headline.replace("&", "&amp;") in page
     assert "also_HepG2" in page
     assert page.count("<img") == 3
+    for each in summary.outputs:
+        value, _, ends = each.rows[0].metrics[each.metric].text().partition(" ")
+        assert f"<b>{value}</b><span>{each.rows[0].model} {ends}</span>" in page
     card = (folder / "README.md").read_text()
     assert card.startswith("# Activity of own.h5")
     assert "80 pairs of pairs.h5: HepG2, teacher; not judged here" in card
