@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genomix_cli.learning.task import Epoch
 from genomix_cli.report.canvas import COLOURS, DASHES, GREY, Picture, grid, head, looks
-from genomix_cli.report.page import render, write_page
+from genomix_cli.report.page import Card, render, write_page
 from genomix_cli.sequences.generate.likelihood import Restored
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def write_diffusion_page(path: Path, summary: DiffusionSummary) -> None:
             f"out by {summary.held_out_by}; {summary.parameters:,} numbers learned"
         ),
         headline=summary.headline,
+        cards=_cards(summary),
         summary=summary,
         ln2=log(2),
         restored=[
@@ -36,6 +37,18 @@ def write_diffusion_page(path: Path, summary: DiffusionSummary) -> None:
         restored_figure=_restored_figure,
         training_figure=_training_figure,
     )
+
+
+def _cards(summary: DiffusionSummary) -> list[Card]:
+    """Return the figures of the verdict: the model, the best chain, and what parts them."""
+    model = summary.likelihoods[0]
+    best = next(row for row in summary.likelihoods if row.less_best_chain is None)
+    assert model.less_best_chain is not None
+    return [
+        Card.of("Nats per base, at most", model.nats, model.name),
+        Card.of("Best Markov chain", best.nats, best.name),
+        Card.of("Difference", model.less_best_chain, "less is better", sign=True),
+    ]
 
 
 def diffusion_card(summary: DiffusionSummary) -> str:

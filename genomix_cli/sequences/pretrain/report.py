@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genomix_cli.report.page import Signed, render, write_page
+from genomix_cli.report.page import Card, Signed, render, write_page
 from genomix_cli.sequences.pretrain import figures
-from genomix_cli.sequences.pretrain.probes import LINEAR
+from genomix_cli.sequences.pretrain.probes import LINEAR, ProbeRow
 from genomix_cli.sequences.pretrain.summaries import AlignRow, AlignSummary, ContrastSummary, Probes
 
 PROBE_COLUMNS = [
@@ -25,8 +25,7 @@ def contrast_headline(summary: ContrastSummary) -> str:
 
 
 def _verdict(probes: Probes) -> str:
-    own = next(r for r in probes.rows if r.features == "pre-trained" and r.classifier == LINEAR)
-    best = max((r for r in probes.rows if r.baseline), key=lambda r: r.accuracy.value)
+    own, best = _compared(probes)
     assert own.less_linear is not None
     low, high = own.less_linear[1:]
     says = _says(low > 0, high < 0)
@@ -37,19 +36,44 @@ def _verdict(probes: Probes) -> str:
     )
 
 
+def _compared(probes: Probes) -> tuple[ProbeRow, ProbeRow]:
+    """Return the linear probe of the encoder, and the best baseline."""
+    own = next(r for r in probes.rows if r.features == "pre-trained" and r.classifier == LINEAR)
+    return own, max((r for r in probes.rows if r.baseline), key=lambda r: r.accuracy.value)
+
+
+def _contrast_cards(summary: ContrastSummary) -> Iterator[Card]:
+    """Yield the figures of the verdict, of the first two labels."""
+    for probes in summary.probes[:2]:
+        own, best = _compared(probes)
+        yield Card.of(f"Accuracy, {probes.label}", own.accuracy, own.features)
+        yield Card.of("Best baseline", best.accuracy, best.features)
+
+
 def align_headline(summary: AlignSummary) -> str:
     """Compare the alignment with linear models, in one sentence."""
-    own = summary.retrieval[0]
-    best = max(
-        (row for row in summary.retrieval if row.baseline),
-        key=lambda row: row.recalls.to_profiles[0].share.value,
-    )
+    own, best = _aligned(summary)
     mine, other = own.recalls.to_profiles[0], best.recalls.to_profiles[0]
     says = _says(mine.share.low > other.share.high, mine.share.high < other.share.low)
     return (
         f"From a sequence to its profile the alignment {says}: recall@1 {mine.share.text()} "
         f"against {other.share.text()} ({best.name}); chance is {mine.chance:.3f}."
     )
+
+
+def _aligned(summary: AlignSummary) -> tuple[AlignRow, AlignRow]:
+    """Return the alignment, and the best baseline."""
+    baselines = (row for row in summary.retrieval if row.baseline)
+    best = max(baselines, key=lambda row: row.recalls.to_profiles[0].share.value)
+    return summary.retrieval[0], best
+
+
+def _align_cards(summary: AlignSummary) -> Iterator[Card]:
+    own, best = _aligned(summary)
+    recall = own.recalls.to_profiles[0]
+    yield Card.of("Recall@1, profile of a sequence", recall.share, own.name)
+    yield Card.of("Best baseline", best.recalls.to_profiles[0].share, best.name)
+    yield Card("Chance", f"{recall.chance:.3f}", f"of {summary.profiles:,} profiles")
 
 
 def _says(better: bool, worse: bool) -> str:
@@ -70,6 +94,7 @@ def write_contrast_report(summary: ContrastSummary, path: Path) -> None:
         path,
         title=f"{summary.data}: contrastive pre-training",
         headline=contrast_headline(summary),
+        cards=list(_contrast_cards(summary)),
         columns=PROBE_COLUMNS,
         rows_of=_probe_rows,
         views=[(name.replace("_", " "), str(rate)) for name, rate in summary.views.items()],
@@ -92,6 +117,7 @@ def write_align_report(
         path,
         title=f"{summary.data}: DNA and phenotypes",
         headline=align_headline(summary),
+        cards=list(_align_cards(summary)),
         columns=_recall_columns(summary),
         to_profiles=_recall_rows(summary, "to_profiles"),
         to_sequences=_recall_rows(summary, "to_sequences"),

@@ -42,6 +42,9 @@ def test_the_folder_is_whole(run: tuple[Path, DiffusionSummary]) -> None:
     assert {row["rate"] for row in metrics["restored"]} == {0.05, 0.15, 0.3, 0.5, 0.7}
     page = (folder / "report.html").read_text()
     assert summary.headline in page
+    value = summary.likelihoods[0].nats.text().partition(" ")[0]
+    assert f"<b>{value}</b><span>diffusion [" in page
+    assert "<li><span>Best Markov chain</span>" in page
     assert (folder / "README.md").read_text().startswith("# Diffusion of two.h5")
     assert len(summary.curve) == 3
 

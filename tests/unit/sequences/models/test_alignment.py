@@ -258,6 +258,8 @@ def test_a_run_learns_stores_and_retrieves(tmp_path):
     assert first["share"]["value"] == towers.recalls.to_profiles[0].share.value
     first = (request.output / "report.html").read_text()
     assert "linear baseline" in first
+    value = summary.retrieval[0].recalls.to_profiles[0].share.text().partition(" ")[0]
+    assert f"<li><span>Recall@1, profile of a sequence</span><b>{value}</b>" in first
     assert "linear baseline" in (request.output / "README.md").read_text()
     with (request.output / "attention.tsv").open() as handle:
         rows = list(csv.DictReader(handle, delimiter="\t"))

@@ -80,7 +80,10 @@ def test_a_run_probes_stores_and_embeds(tmp_path):
     assert {each.shots for each in probes.few} == {1, 5, 10}
     metrics = json.loads((asked.output / "metrics.json").read_text())
     assert metrics["probes"][0]["label"] == "kind"
-    assert "linear baseline" in (asked.output / "report.html").read_text()
+    page = (asked.output / "report.html").read_text()
+    assert "linear baseline" in page
+    value = by_name[PRETRAINED, "linear"].accuracy.text().partition(" ")[0]
+    assert f"<li><span>Accuracy, kind</span><b>{value}</b><span>{PRETRAINED} [" in page
     assert "linear baseline" in (asked.output / "README.md").read_text()
 
     stored = read_run(asked.output, "contrast")
