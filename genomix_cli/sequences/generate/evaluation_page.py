@@ -9,9 +9,9 @@ import numpy as np
 
 from genomix_cli.provenance import Provenance
 from genomix_cli.report.canvas import GREY, INK, Picture, grid, head, looks, short
-from genomix_cli.report.page import write_page
+from genomix_cli.report.page import Card, write_page
 from genomix_cli.sequences.generate.entrants import METRICS, Entrant
-from genomix_cli.sequences.generate.results import GeneratedEvaluation
+from genomix_cli.sequences.generate.results import EntrantResult, GeneratedEvaluation
 
 BINS = np.linspace(0, 1, 41)
 
@@ -31,6 +31,7 @@ def write_generated_page(
             f"out by {evaluation.held_out_by}; {counts['training']:,} to learn from"
         ),
         headline=evaluation.headline,
+        cards=_cards(evaluation.entrants[0]),
         made=made,
         evaluation=evaluation,
         entrants=entrants,
@@ -38,6 +39,15 @@ def write_generated_page(
         gc_figure=_gc_figure,
         spectra_figure=_spectra_figure,
     )
+
+
+def _cards(own: EntrantResult) -> list[Card]:
+    """Return the figures of the verdict on the generated sequences."""
+    return [
+        Card.of("6-mer spectrum", own.metrics["spectrum"], "bits"),
+        Card.of("Less the Markov chain", own.less_chain["spectrum"], "less is nearer", sign=True),
+        Card.of("Nearest training sequence", own.metrics["nearest"], "of 12-mers"),
+    ]
 
 
 def _gc_figure(entrants: Sequence[Entrant]) -> Picture:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.report.canvas import Picture, grid, head, looks, short
-from genomix_cli.report.page import Signed, render, write_page
+from genomix_cli.report.page import Card, Signed, render, write_page
+from genomix_cli.variants.train.pretrain.metrics import KmerRow
 from genomix_cli.variants.train.pretrain.summary import PretrainSummary
 
 HIDDEN = {"spans": "spans of bins", "whole": "the whole modality"}
@@ -28,8 +30,7 @@ def headline(summary: PretrainSummary) -> str:
                 f"{SIMPLE[hidden]}."
             )
     if summary.kmers:
-        own, *chains = summary.kmers
-        best = min(chains, key=lambda row: row.nats_per_base.value)
+        own, best = _compared(summary)
         mine, other = own.nats_per_base, best.nats_per_base
         verb = "not told apart from"
         if mine.high < other.low or mine.low > other.high:
@@ -39,6 +40,23 @@ def headline(summary: PretrainSummary) -> str:
             f"{other.value:.4f} of a {best.name} that knows both neighbours."
         )
     return " ".join(said) or "Nothing that was held out could be judged."
+
+
+def _compared(summary: PretrainSummary) -> tuple[KmerRow, KmerRow]:
+    """Return what hidden bases cost the model, and the best Markov chain."""
+    own, *chains = summary.kmers
+    return own, min(chains, key=lambda row: row.nats_per_base.value)
+
+
+def _cards(summary: PretrainSummary) -> Iterator[Card]:
+    """Yield what a reader wants first: hidden bases, and the first tracks with spans hidden."""
+    if summary.kmers:
+        own, best = _compared(summary)
+        yield Card.of("Nats per hidden base", own.nats_per_base, own.name)
+        yield Card.of("Best Markov chain", best.nats_per_base, best.name)
+    spans = [row for row in summary.tracks if row.hidden == "spans" and _known(row.r)]
+    for row in spans[:2]:
+        yield Card.of(f"r of hidden {row.modality}", row.r, short(row.cell or ""))
 
 
 def _known(interval: Interval) -> bool:
@@ -88,6 +106,7 @@ def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
             f"{summary.parameters:,} parameters"
         ),
         warnings=summary.notes,
+        cards=list(_cards(summary)),
         curve=lambda: _curve(summary),
         **_values(summary),
     )

@@ -201,7 +201,10 @@ def test_what_is_like_real_is_told_from_what_is_not(real: Path, tmp_path: Path) 
     assert "energy" in by["held-out sequences"].metrics
     assert found.counts["compared"] + found.counts["left_out"] == 160
     assert json.loads((tmp_path / "o.json").read_text())["headline"] == found.headline
-    assert found.headline in (tmp_path / "o.html").read_text()
+    page = (tmp_path / "o.html").read_text()
+    assert found.headline in page
+    value = found.entrants[0].metrics["spectrum"].text().partition(" ")[0]
+    assert f"<li><span>6-mer spectrum</span><b>{value}</b>" in page
     lines = (tmp_path / "o.tsv").read_text().splitlines()
     made = facts_of(lines)
     assert [text.split()[0] for text in made["Input"]] == ["generated", "real"]

@@ -282,6 +282,9 @@ def test_a_run_and_the_same_run_interrupted_and_resumed(
     assert [row["name"] for row in metrics["kmers"]][1:] == [
         f"Markov chain of order {i}" for i in range(4)
     ]
+    value = whole.kmers[0].nats_per_base.text().partition(" ")[0]
+    page = (asked.output / "report.html").read_text()
+    assert f"<li><span>Nats per hidden base</span><b>{value}</b>" in page
     again = replace(asked, output=tmp_path / "again")
     losses = PretrainTask.losses
 
