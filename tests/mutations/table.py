@@ -740,6 +740,11 @@ SUITE = [
         ("    if less.sign > 0:\n        said", "    if less.value > 0:\n        said"),
     ),
     *_of(
+        "variants/evaluate/suite/entrants.py",
+        "unit/variants/evaluate/suite/test_run.py",
+        ("if platt is None or platt.slope <= 0", "if platt is None"),
+    ),
+    *_of(
         "variants/evaluate/leaderboard.py",
         "unit/variants/evaluate/test_leaderboard.py",
         ("both = known & np.isfinite(row.score)", "both = known"),
@@ -755,7 +760,7 @@ SUITE = [
         ("if one == two:", "if len(one) == len(two):"),
         ("controls=controls if i == 0 else {}", "controls=controls"),
         ("if not abs(again", "if False and not abs(again"),
-        ("if board.leads and (level or above):", "if board.leads and level:"),
+        ("if board.leads and (level or above):", "if board.leads and above:"),
     ),
     *_of(
         "variants/evaluate/suite/columns.py",

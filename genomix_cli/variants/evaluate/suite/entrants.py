@@ -137,11 +137,15 @@ class Model:
     def probability(
         self, logit: FloatArray, *, no_tracks: bool = False, no_contacts: bool = False
     ) -> FloatArray | None:
-        """Return calibrated probabilities; None if nothing was calibrated with these inputs."""
+        """Return calibrated probabilities; None if nothing was calibrated with these inputs.
+
+        Nor are they, if a small validation part ranked the other way round: such a calibration
+        turns the scores around.
+        """
         config = self.loaded.config
         given = config.conditions_on(self.shard).without(tracks=no_tracks, contacts=no_contacts)
         platt = config.calibration(given)
-        return None if platt is None else platt.apply(logit)
+        return None if platt is None or platt.slope <= 0 else platt.apply(logit)
 
     def windows(self, rows: Rows) -> int:
         """Return the number of different windows that the rows lie in."""
@@ -185,7 +189,7 @@ def score_models(models: list[Model], rows: Rows, has_labels: bool) -> Iterator[
         seconds = time.monotonic() - start
         log.info("%s: %s variants in %.1f s", model.name, f"{len(rows):,}", seconds)
         lacks = has_labels and probability is None
-        note = "not calibrated for the inputs of this shard" if lacks else ""
+        note = "no calibration for the inputs of this shard that keeps its order" if lacks else ""
         parameters = sum(p.numel() for p in model.loaded.module.parameters())
         yield Entrant(
             model.name,

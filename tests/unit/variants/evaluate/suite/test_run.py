@@ -126,7 +126,19 @@ def test_a_model_without_a_calibration_for_the_shard_has_no_probabilities(
     loaded = replace(model.loaded, config=replace(model.loaded.config, calibrations=other))
     (without,) = score_models([replace(model, loaded=loaded)], rows_of(shard, "chr4"), True)
     assert without.probability is None
-    assert without.note == "not calibrated for the inputs of this shard"
+    assert without.note == "no calibration for the inputs of this shard that keeps its order"
+
+
+def test_a_calibration_that_turns_scores_around_is_left_out(shard: Shard, run: Path) -> None:
+    """Its probabilities would rank the other way round than the scores that are judged."""
+    (model,) = open_models(SuiteRequest(shard.path, run, (str(run),)), shard, torch.device("cpu"))
+    given = model.loaded.config.conditions_on(shard)
+    for slope, is_kept in ((0.2, True), (-0.2, False)):
+        turned = (Calibration(Platt(slope), given),)
+        loaded = replace(model.loaded, config=replace(model.loaded.config, calibrations=turned))
+        (entrant,) = score_models([replace(model, loaded=loaded)], rows_of(shard, "chr4"), True)
+        assert (entrant.probability is not None) == is_kept
+        assert ("keeps its order" in entrant.note) != is_kept
 
 
 def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
