@@ -993,7 +993,7 @@ DIFFERENCES = [
         "variants/explain/browser.py",
         "unit/variants/explain/test_region.py",
         ("(starts >= 0) & (starts < length)", "(starts >= 0)"),
-        ("self._write_bases(stem, f", "self._write_bases(SESSION, f"),
+        ("self._write_bases(stem, title", "self._write_bases(SESSION, title"),
     ),
     *_of(
         "variants/score/tracks.py",
