@@ -678,7 +678,10 @@ PROFILES = [
         ("signal[:, list(others)].flip(-1)", "signal[:, list(others)]"),
         ("(length - size) // 2 + by +", "(length - size) // 2 - by +"),
         ("self._alpha / 2 *", "self._alpha *"),
-        ("self._model.answers(bases(batch.codes))", "self._model(bases(batch.codes))"),
+        (
+            "self._model.answers(bases(batch.codes), control)",
+            "self._model(bases(batch.codes), control)",
+        ),
         ("- target.nan_to_num()).square()", "- target).square()"),
     ),
     *_of(
@@ -697,7 +700,10 @@ PROFILES = [
         ("counts[split.train], request", "counts[split.test], request"),
         ("0 < size <= length - 2 * shift", "0 < size <= length"),
         ('"][:, of]', '"][:, to]'),
-        ("own[name][to] = its[name][of]", "own[name][to] = its[name][to]"),
+        (
+            '"counts.bias"):\n        own[name][to] = its[name][of]',
+            '"counts.bias"):\n        own[name][to] = its[name][to]',
+        ),
         ("model.body.load_state_dict(start.body.state_dict())", "pass"),
         ("job.split, request.init)", "job.split)"),
         ("names, options.controls)", "names)"),
