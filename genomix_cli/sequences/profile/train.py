@@ -165,11 +165,11 @@ def begin(model: ProfileModel, start: ProfileModel) -> None:
     # The weights of profiles are [channels, outputs, bases], all others [outputs, ...].
     own, its = model.state_dict(), start.state_dict()
     own["profile.weight"][:, to] = its["profile.weight"][:, of]
-    for name in ("profile.bias", "counts.weight", "counts.bias"):
-        own[name][to] = its[name][of]
+    names = ["profile.bias", "counts.weight", "counts.bias"]
     if model.config.controls and model.config.controls == start.config.controls:
-        for name in ("control_profile.weight", "control_counts.weight"):
-            own[name][to] = its[name][of]
+        names += ["control_profile.weight", "control_counts.weight"]
+    for name in names:
+        own[name][to] = its[name][of]
     log.info("started from the convolutions and the heads of %s", ", ".join(taken) or "no output")
 
 
