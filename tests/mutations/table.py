@@ -1007,6 +1007,7 @@ DIFFERENCES = [
         ("max(texts, key=lambda text: abs(float(text)))", "max(texts, key=float)"),
         ("{contig}\\t{pos - 1}\\t{pos}", "{contig}\\t{pos}\\t{pos + 1}"),
         ("(*tracks.contigs, *lengths)", "lengths"),
+        ("(contig != last or pos < at)", "contig != last"),
         ("            tracks.flush()", "            pass"),
         ('if tag.kind == "Float"', 'if tag.kind != "Integer"'),
     ),

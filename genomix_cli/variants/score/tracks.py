@@ -16,6 +16,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.errors import DataError
 from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.genome.vcf.reader import MISSING
 from genomix_cli.provenance import atomic_path
@@ -42,6 +43,7 @@ class ScoreTracks:
         self.contigs: dict[str, None] = {}
         self._columns, self._files = columns, files
         self._place: tuple[str, int] | None = None
+        self._last = ("", 0)
         self._alleles: list[Row] = []
 
     def passed(
@@ -55,14 +57,30 @@ class ScoreTracks:
             Contig, allele and POS (1-based) of each.
         rows : iterable of (tuple of str)
             Values of each.
+
+        Raises
+        ------
+        DataError
+            If they are not in order.
         """
         for (contig, _, pos), row in zip(places, rows, strict=True):
             if (contig, pos) != self._place:
                 self.flush()
-                self._place = contig, pos
-                self.contigs[contig] = None
+                self._go_on_to(contig, pos)
             self._alleles.append(row)
             yield row
+
+    def _go_on_to(self, contig: str, pos: int) -> None:
+        """Go on to the next position; a VCF that spells a contig in two ways may come back."""
+        last, at = self._last
+        if contig in self.contigs and (contig != last or pos < at):
+            raise DataError(
+                f"comes back to {contig}:{pos}, after {last}:{at}",
+                where="--bigwig",
+                expected="contigs that are spelled in one way, and sorted positions",
+            )
+        self._place = self._last = contig, pos
+        self.contigs[contig] = None
 
     def flush(self) -> None:
         """Write the position that the last alleles share."""

@@ -12,7 +12,7 @@ import pyBigWig
 import pysam
 import pytest
 
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import DataError, UsageError
 from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score import tracks as tracks_module
 from genomix_cli.variants.score.tags import Tag
@@ -135,6 +135,15 @@ def test_every_snv_of_a_region_is_a_track(model: str, tmp_path: Path) -> None:
     score(tmp_path / "o.tsv", model, None, bigwig=tmp_path / "tracks", **region)
     starts = [start for _, start, *_ in entries(tmp_path / "tracks" / "GENOMIX_DA.bw")]
     assert starts == list(range(5000, 5020))
+
+
+def test_a_contig_spelled_in_two_ways_is_refused(model: str, tmp_path: Path) -> None:
+    """Each name is sorted, but in the genome they are one contig."""
+    vcf = write(tmp_path / "in.vcf", [("1", 900), ("chr1", 800)])
+    with pytest.raises(DataError, match="comes back to chr1:800, after chr1:900"):
+        score(tmp_path / "o.vcf", model, vcf, bigwig=tmp_path / "tracks")
+    assert not list((tmp_path / "tracks").iterdir())
+    assert not (tmp_path / "o.vcf").exists()
 
 
 @pytest.mark.parametrize(
