@@ -206,7 +206,7 @@ def _variant_model(path: Path) -> Report:
         "tracks": [spec.name for spec in config.tracks],
         "assembly": config.assembly or "not stated",
         "architecture": _pairs({k: v for k, v in config.arch.items() if k != "tracks"}),
-        "calibrated for": [str(c.conditions) for c in config.calibrations] or "nothing",
+        "calibrated for": [str(c.conditions) for c in config.usable_calibrations] or "nothing",
         "background": _backgrounds(path, config),
     }
     if config.demonstration:

@@ -129,9 +129,14 @@ class ModelConfig:
         return self.conditions(modalities(shard.measured), contacts=shard.has_contacts)
 
     def calibration(self, conditions: Conditions) -> Platt | None:
-        """Return the calibration that was fitted under such conditions, if there is one."""
-        found = holding(self.calibrations, conditions)
+        """Return the calibration that was fitted under such conditions, if one is usable."""
+        found = holding(self.usable_calibrations, conditions)
         return None if found is None else found.platt
+
+    @property
+    def usable_calibrations(self) -> tuple[Calibration, ...]:
+        """Calibrations that keep the order of the scores; one of few positives can reverse it."""
+        return tuple(each for each in self.calibrations if each.platt.slope > 0)
 
 
 @dataclass(frozen=True)

@@ -746,9 +746,9 @@ SUITE = [
         ("    if less.sign > 0:\n        said", "    if less.value > 0:\n        said"),
     ),
     *_of(
-        "variants/evaluate/suite/entrants.py",
+        "variants/trained.py",
         "unit/variants/evaluate/suite/test_run.py",
-        ("if platt is None or platt.slope <= 0", "if platt is None"),
+        ("if each.platt.slope > 0", "if each.platt.slope"),
     ),
     *_of(
         "variants/evaluate/leaderboard.py",

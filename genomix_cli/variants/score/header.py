@@ -73,7 +73,7 @@ def facts_of_run(request: ScoreRequest, plan: Plan) -> list[tuple[str, str]]:
         ("Strands", "both" if request.both_strands else "forward"),
         ("Device", device_name(plan.devices)),
     ]
-    calibration = holding(plan.config.calibrations, plan.conditions)
+    calibration = holding(plan.config.usable_calibrations, plan.conditions)
     if calibration is not None:
         slope, intercept = calibration.platt
         fitted = f"fitted to {calibration.conditions}: slope {slope:.6g}, intercept {intercept:.6g}"
@@ -196,7 +196,7 @@ def warnings_of(plan: Plan, *, ranks: bool = True) -> list[str]:
             f"no {tags.PROBABILITY}, no {tags.DIFFERENCE}"
         )
     elif plan.calibration is None:
-        fitted = [c.conditions for c in plan.config.calibrations]
+        fitted = [c.conditions for c in plan.config.usable_calibrations]
         texts.append(_lacks("calibration", tags.PROBABILITY, plan, fitted))
     if not ranks:
         return texts

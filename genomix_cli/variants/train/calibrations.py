@@ -110,6 +110,9 @@ def fit_calibrations(
     if np.isfinite(worst.error):
         said = "calibrated for %d sets of inputs; largest error on the test part %.3f (%s)"
         log.info(said, len(fitted), worst.error, worst.calibration.conditions)
+    if reversed_ := [each for each in fitted if each.calibration.platt.slope <= 0]:
+        said = "the validation part ranks the other way round: no probabilities from %s"
+        log.warning(said, " | ".join(str(each.calibration.conditions) for each in reversed_))
     return tuple(fitted)
 
 

@@ -137,15 +137,11 @@ class Model:
     def probability(
         self, logit: FloatArray, *, no_tracks: bool = False, no_contacts: bool = False
     ) -> FloatArray | None:
-        """Return calibrated probabilities; None if nothing was calibrated with these inputs.
-
-        Nor are they, if a small validation part ranked the other way round: such a calibration
-        turns the scores around.
-        """
+        """Return calibrated probabilities; None if nothing was calibrated with these inputs."""
         config = self.loaded.config
         given = config.conditions_on(self.shard).without(tracks=no_tracks, contacts=no_contacts)
         platt = config.calibration(given)
-        return None if platt is None or platt.slope <= 0 else platt.apply(logit)
+        return None if platt is None else platt.apply(logit)
 
     def windows(self, rows: Rows) -> int:
         """Return the number of different windows that the rows lie in."""

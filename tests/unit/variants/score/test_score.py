@@ -589,6 +589,13 @@ def test_other_conditions_than_those_of_calibration_and_background_give_no_value
         assert len(set(logits)) == (1 if scored else len(logits))
         assert any("GENOMIX_LOGIT" in text for text in header.meta) is not scored
         heard.clear()
+    # A calibration that turns the scores around is none.
+    turned = (Calibration(Platt(-2.0), with_tracks),)
+    other = write_model(tmp_path / "turned", SMALL, calibrations=turned)
+    score(lines, model=other, tracks=tracks)
+    with VcfReader(tmp_path / "out.vcf") as reader:
+        assert {record.info("GENOMIX_P") for record in reader} == {"."}
+    assert any("no calibration" in text and "stored: none" in text for text in heard())
     # A background of its own for sequence alone, beside the first.
     score(lines, model=own, save_background=True)
     for given in ({}, {"tracks": tracks}):
