@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.intervals import Interval, mean_by_group
@@ -40,6 +41,14 @@ class Chains:
     def of(self, k: int) -> MarkovChain:
         """Return the chain of a class; that of all for -1."""
         return self.by_class[k] if self.by_class and k >= 0 else self.pooled
+
+    def tables(self, order: int) -> list[torch.Tensor]:
+        """Return the tables of order 0 to `order`, each class after the other and all at last.
+
+        float32 ``[K + 1, 4^j, 4]`` each, as :class:`ChainStart` has them.
+        """
+        each = [chain.lower(order).tables for chain in (*self.by_class, self.pooled)]
+        return [torch.from_numpy(np.stack(same)).float() for same in zip(*each, strict=True)]
 
     def lower(self, order: int) -> Chains:
         """Return the chains of a lower order, from the same data."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from genomix_cli.genome import iupac
+from genomix_cli.sequences.generate.chain import BASES, chain_posterior
 
-BASES = 4
 ORDER = 5
 # Weight of the next lower order, as a number of observations.
 STRENGTH = 10.0
@@ -78,9 +78,6 @@ class MarkovChain:
     def posterior(self, evidence: Floats) -> Floats:
         """Return the exact probability of each base given all observations.
 
-        By the forward-backward algorithm (Rabiner 1989, doi:10.1109/5.18626) with the context as
-        the hidden state.
-
         Parameters
         ----------
         evidence : NDArray
@@ -91,51 +88,10 @@ class MarkovChain:
         NDArray
             float64 ``[n, L, 4]``.
         """
-        probabilities = np.empty(evidence.shape)
-        for low in range(0, len(evidence), CHUNK):
-            probabilities[low : low + CHUNK] = self._posterior(evidence[low : low + CHUNK])
-        return probabilities
-
-    def _posterior(self, evidence: Floats) -> Floats:
-        n, length, _ = evidence.shape
-        tables = [self.tables[min(i, self.order)].astype(np.float32) for i in range(length)]
-        forward = [np.ones((n, 1), np.float32)]
-        for i in range(length - 1):
-            joint = forward[i][:, :, None] * tables[i] * evidence[:, i, None].astype(np.float32)
-            forward.append(_scaled(self._shift(joint)))
-        probabilities = np.empty(evidence.shape)
-        backward = np.ones((n, self._after(length - 1)), np.float32)
-        for i in reversed(range(length)):
-            # The rest of the sequence depends only on the context after this base.
-            later = self._unshift(backward, forward[i].shape[1])
-            later = later * tables[i] * evidence[:, i, None].astype(np.float32)
-            probabilities[:, i] = np.einsum("nc,ncb->nb", forward[i], later)
-            backward = _scaled(later.sum(-1))
-        return probabilities / probabilities.sum(-1, keepdims=True)
-
-    def _after(self, i: int) -> int:
-        """Return the number of possible contexts after position i."""
-        return int(BASES ** min(i + 1, self.order))
-
-    def _shift(self, joint: NDArray[Any]) -> NDArray[Any]:
-        """Sum contexts and the base after them ``[n, S, 4]`` into the next contexts."""
-        n, contexts, _ = joint.shape
-        if contexts < BASES**self.order:
-            return joint.reshape(n, -1)
-        # The base that leaves the context is the most significant digit of its number.
-        return joint.reshape(n, min(BASES, contexts * BASES), -1).sum(1)
-
-    def _unshift(self, backward: NDArray[Any], contexts: int) -> NDArray[Any]:
-        """Spread values of the next contexts ``[n, S']`` to contexts and the base after them."""
-        n = len(backward)
-        if contexts < BASES**self.order:
-            return backward.reshape(n, contexts, BASES)
-        whole = np.tile(backward, (1, contexts * BASES // backward.shape[1]))
-        return whole.reshape(n, contexts, BASES)
-
-
-def _scaled(x: NDArray[Any]) -> NDArray[Any]:
-    return x / x.sum(1, keepdims=True)
+        tables = [torch.from_numpy(table)[None].float() for table in self.tables]
+        chunks = torch.from_numpy(evidence).float().split(CHUNK)
+        found = [chain_posterior(tables, chunk) for chunk in chunks]
+        return torch.cat(found).double().numpy() if found else np.empty(evidence.shape)
 
 
 def _contexts(

@@ -7,20 +7,23 @@ tokens, C conditions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomix_cli.config import Count, Depth, Layers, Share
+from genomix_cli.config import Count, Depth, Layers, Share, Within
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.layers.transformer import SelfAttentionBlock
+from genomix_cli.sequences.generate.chain import BASES, ChainStart
 
-BASES = 4
 HIDDEN = 4
 # Largest number of tokens; the cost of attention grows with its square.
 MAX_TOKENS = 2048
+
+# Time and memory of a chain grow as 4 to its power.
+Order = Annotated[int, Within(0, 6)]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class DenoiserConfig:
     width, heads, layers, expansion : int
         Transformer over tokens: d, heads, layers, hidden width in units of d.
     dropout : float
+    chain : int
+        Order of the Markov chain of each class whose answer is corrected; 0 for none.
     """
 
     length: Count
@@ -53,12 +58,20 @@ class DenoiserConfig:
     layers: Depth = 4
     expansion: Count = 2
     dropout: Share = 0.0
+    # Runs of versions before have none.
+    chain: Order = 0
+
+    @property
+    def classes_at(self) -> int | None:
+        """Place of the condition that has a chain for each of its categories; None if none has."""
+        return next((i for i, kind in enumerate(self.conditions) if kind), None)
 
 
+_LARGE = {"channels": 256, "blocks": 4, "width": 512, "heads": 8, "layers": 12, "expansion": 4}
 PRESETS: dict[str, dict[str, Any]] = {
-    "small": {},
-    "tiny": {"channels": 16, "kernel": 5, "blocks": 1, "width": 32, "layers": 1},
-    "large": {"channels": 256, "blocks": 4, "width": 512, "heads": 8, "layers": 12, "expansion": 4},
+    "small": {"chain": 4},
+    "tiny": {"channels": 16, "kernel": 5, "blocks": 1, "width": 32, "layers": 1, "chain": 2},
+    "large": {**_LARGE, "chain": 5},
 }
 
 
@@ -128,6 +141,10 @@ class Denoiser(nn.Module):
     not an input: the fraction of hidden bases determines it (Sahoo et al. 2024, arXiv:2406.07524,
     section 3.2).
 
+    With `chain` it corrects the exact answer of a Markov chain of the sequence's class, which knows
+    short words from the first step on. That chain is fitted beforehand
+    (`ChainStart.take`).
+
     Parameters
     ----------
     config : DenoiserConfig
@@ -167,7 +184,15 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(
             BaseBlock(w, config.kernel, config.dropout, d) for _ in range(config.blocks)
         )
-        self.head = nn.Sequential(nn.GroupNorm(1, w), nn.GELU(), nn.Conv1d(w, BASES, 1))
+        last = nn.Conv1d(w, BASES, 1)
+        self.head = nn.Sequential(nn.GroupNorm(1, w), nn.GELU(), last)
+        at = config.classes_at
+        classes = 0 if at is None else config.conditions[at]
+        self.chain = ChainStart(config.chain, classes) if config.chain else None
+        if self.chain is not None:
+            # The first answer is the chain's.
+            for part in last.parameters():
+                nn.init.zeros_(part)
 
     def forward(self, bases: Tensor, values: Tensor) -> Tensor:
         """Return logits of A, C, G and T at every position.
@@ -193,7 +218,17 @@ class Denoiser(nn.Module):
         x = local + back.flatten(1, 2).transpose(1, 2)
         for block in self.blocks:
             x = block(x, condition)
-        return self.head(x).transpose(1, 2)[:, : self.config.length]
+        logits = self.head(x).transpose(1, 2)[:, : self.config.length]
+        if self.chain is None:
+            return logits
+        return logits.float() + self.chain(bases, self._label(values))
+
+    def _label(self, values: Tensor) -> Tensor:
+        """Return the class of each sequence ``[B]``, -1 if unknown: ``[B, C]`` conditions."""
+        at = self.config.classes_at
+        if at is None:
+            return torch.full(values.shape[:1], -1, device=values.device)
+        return values[:, at].nan_to_num(nan=-1).long()
 
     def tokens(self, x: Tensor, condition: Tensor) -> Tensor:
         """Apply the transformer to patches ``[B, T, d]``.

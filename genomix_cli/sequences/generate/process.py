@@ -28,7 +28,8 @@ from torch import Tensor
 
 from genomix_cli.genome import iupac
 from genomix_cli.progress import track
-from genomix_cli.sequences.generate.model import BASES, HIDDEN
+from genomix_cli.sequences.generate.chain import BASES
+from genomix_cli.sequences.generate.model import HIDDEN
 
 # Bases int64 [B, L] (4: hidden) and conditions float32 [B, C] to logits [B, L, 4].
 Predict = Callable[[Tensor, Tensor], Tensor]

@@ -17,9 +17,9 @@ from genomix_cli.genome import iupac
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import Provenance, atomic_path, check_output
 from genomix_cli.sequences.generate import conditions
+from genomix_cli.sequences.generate.chain import BASES
 from genomix_cli.sequences.generate.checkpoint import Diffusion, columns_of, load_diffusion
 from genomix_cli.sequences.generate.likelihood import GROUPS, evidence_of
-from genomix_cli.sequences.generate.model import BASES
 from genomix_cli.sequences.generate.process import allowed, fill, guided, posterior
 from genomix_cli.sequences.requests import SimulateRequest
 from genomix_cli.sequences.runs import check_fits

@@ -139,9 +139,13 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
     kinds = [condition.kind for condition in job.conditions]
     length = job.sequences.length
     config = request.config(DenoiserConfig, PRESETS, length=length, conditions=kinds)
+    if job.sequences.aligned:
+        config = _without_chain(config, request)
     denoiser = new_module(lambda: Denoiser(config), request.setting.seed)
     if request.init:
         start_from(denoiser, request.init)
+    if denoiser.chain is not None:
+        denoiser.chain.take(_chain_tables(job, config))
     folder = open_folder(request)
     module = Averaged(denoiser, options.average)
     epochs = _learn(module, job)
@@ -162,6 +166,26 @@ def _options(request: TrainRequest) -> tuple[DiffusionOptions, TrainRequest]:
     learning, shape = request.parted(DiffusionOptions)
     options = from_dict(DiffusionOptions, {**request.options, **learning}, where="--set")
     return options, replace(request, arch=shape, options={**request.options, **learning})
+
+
+def _without_chain(config: DenoiserConfig, request: TrainRequest) -> DenoiserConfig:
+    """Return the shape of a denoiser of sites: neighbours in the file are none in the genome."""
+    if request.arch.get("chain"):
+        raise UsageError(
+            "the sequences are sites far from each other, of which no chain knows anything",
+            where="--set chain",
+        )
+    return replace(config, chain=0)
+
+
+def _chain_tables(job: Job, config: DenoiserConfig) -> list[torch.Tensor]:
+    """Return the tables of the chains that the denoiser starts from."""
+    rows, at = job.split.train, config.classes_at
+    label = np.full(len(rows), -1.0) if at is None else job.values[rows, at]
+    label = np.nan_to_num(label, nan=-1).astype(np.int64)
+    codes = job.sequences.codes[rows]
+    chains = likelihood.fit_chains(codes, label, strands=job.strands, order=config.chain)
+    return chains.tables(config.chain)
 
 
 def start_from(denoiser: Denoiser, folder: Path) -> None:
