@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.formats.sequences import Phenotype, Sequences, write_sequences
+from genomix_cli.formats.sequences import Columns, Phenotype, Sequences, write_sequences
 from genomix_cli.genome import iupac
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate.checkpoint import load_diffusion
@@ -23,8 +23,16 @@ CLASSES = ("poor", "rich")
 LENGTH = 30
 
 
-def two_classes(path: Path, n: int = 600, seed: int = 0) -> Path:
-    """Sequences of which the class says the share of G and C."""
+def two_classes(path: Path, n: int = 600, seed: int = 0, *, aligned: bool = False) -> Path:
+    """Sequences of which the class says the share of G and C; `aligned`: sites, 10 bases apart."""
+    places = np.arange(LENGTH)
+    columns = Columns(
+        np.zeros(LENGTH, np.int16),
+        places * 10,
+        places.astype(np.int32),
+        np.ones(LENGTH, np.uint8),
+        np.full(LENGTH, 2, np.uint8),
+    )
     rng = np.random.default_rng(seed)
     label = np.arange(n) % 2
     strong = rng.random((n, LENGTH)) < np.where(label, 0.8, 0.2)[:, None]
@@ -41,12 +49,15 @@ def two_classes(path: Path, n: int = 600, seed: int = 0) -> Path:
             Phenotype("size", None, rng.random(n).astype(np.float32)),
         ),
         default_label="class",
+        **({"columns": columns, "contigs": {"chr1": 999}} if aligned else {}),
     )
     write_sequences(path, sequences, Provenance.of({}, {}))
     return path
 
 
-def trained(data: Path, folder: Path, **options: object) -> DiffusionSummary:
+def trained(
+    data: Path, folder: Path, *, arch: Mapping[str, Any] | None = None, **options: object
+) -> DiffusionSummary:
     """A run of seconds."""
     quick = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01, "draws": 2, "judged": 40}
     request = TrainRequest(
@@ -54,7 +65,7 @@ def trained(data: Path, folder: Path, **options: object) -> DiffusionSummary:
         output=folder,
         task="diffuse",
         preset="tiny",
-        arch={"channels": 8, "width": 16, "heads": 2},
+        arch={"channels": 8, "width": 16, "heads": 2, **(arch or {})},
         options={**quick, **options},
     )
     summary = train_diffusion(request)

@@ -374,8 +374,31 @@ MODELS = [
         ("np.tile(tables[-1], (BASES, 1))", "np.repeat(tables[-1], BASES, 0)"),
         ("(context * BASES + bases[:, i])", "(context + bases[:, i] * BASES)"),
         ("count + STRENGTH * lean", "count + lean"),
-        ("np.tile(backward, (1, ", "np.repeat(backward, (1 and "),
         ("(bases[:, i - order - 1] < BASES) if", "(bases[:, i - order - 1] <= BASES) if"),
+    ),
+    *_of(
+        "sequences/generate/chain.py",
+        "unit/sequences/generate/test_chain.py",
+        ("[table[label] for", "[table[label - 1] for"),
+    ),
+    *_of(
+        "sequences/generate/chain.py",
+        "unit/sequences/generate/test_markov.py",
+        ("after.repeat(1, times)", "after.repeat_interleave(times, 1)"),
+        ("len(joint), -1, contexts).sum(1)", "len(joint), contexts, -1).sum(2)"),
+    ),
+    *_of(
+        "sequences/generate/model.py",
+        "unit/sequences/generate/test_chain.py",
+        ("nan_to_num(nan=-1).long()", "nan_to_num(nan=0).long()"),
+        ("(self.conditions) if kind)", "(self.conditions) if not kind)"),
+        ("for part in last.parameters()", "for part in ()"),
+    ),
+    *_of(
+        "sequences/generate/train.py",
+        "unit/sequences/generate/test_chain.py",
+        ("if at is None else job.values[rows, at]", "if at is None or True else 0"),
+        ("if job.sequences.aligned:", "if False:"),
     ),
 ]
 

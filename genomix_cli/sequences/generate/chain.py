@@ -37,8 +37,7 @@ def chain_posterior(tables: Sequence[Tensor], evidence: Tensor) -> Tensor:
     for i in range(length - 1):
         joint = forward[i][:, :, None] * at[i] * evidence[:, i, None]
         forward.append(_scaled(_next_contexts(joint, at[i + 1].shape[1])))
-    after = at[-1].shape[1] if length >= len(tables) else BASES * at[-1].shape[1]
-    backward = evidence.new_ones(len(evidence), after)
+    backward = evidence.new_ones(len(evidence), at[-1].shape[1])
     found = [evidence] * length
     for i in reversed(range(length)):
         # The rest of the sequence depends only on the context after this base.

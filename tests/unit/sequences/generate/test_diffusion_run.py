@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from genomix_cli.errors import UsageError
-from genomix_cli.formats.sequences import Columns, open_sequences, write_sequences
+from genomix_cli.formats.sequences import open_sequences, write_sequences
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate import profiles
 from genomix_cli.sequences.generate.checkpoint import load_diffusion
@@ -115,23 +115,9 @@ def test_wrong_bases_are_doubted(
 
 
 def test_numbers_are_conditions_too_and_aligned_columns_come_back(
-    data: Path, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    sequences = open_sequences(data)
-    places = np.arange(LENGTH)
-    columns = Columns(
-        np.zeros(LENGTH, np.int16),
-        places * 10,
-        places.astype(np.int32),
-        np.ones(LENGTH, np.uint8),
-        np.full(LENGTH, 2, np.uint8),
-    )
-    aligned = tmp_path / "aligned.h5"
-    write_sequences(
-        aligned,
-        replace(sequences, columns=columns, contigs={"chr1": 999}),
-        Provenance.of({}, {}),
-    )
+    aligned = two_classes(tmp_path / "aligned.h5", aligned=True)
     summary = trained(aligned, tmp_path / "run", conditions=["class", "size"], epochs=1)
     assert not summary.strands
     request = SimulateRequest(
@@ -140,7 +126,7 @@ def test_numbers_are_conditions_too_and_aligned_columns_come_back(
     simulate_sequences(request)
     found = open_sequences(tmp_path / "o.h5")
     assert found.columns is not None
-    assert found.columns.pos.tolist() == (places * 10).tolist()
+    assert found.columns.pos.tolist() == [10 * site for site in range(LENGTH)]
     np.testing.assert_allclose(found.phenotype("size").values, 0.5, atol=1e-5)
     model = load_diffusion(tmp_path / "run")
     assert [condition.kind for condition in model.conditions] == [2, 0]
