@@ -37,7 +37,9 @@ train elements elements_few --init "$out/elements_contrast" --set epochs=2 \
     --few-shot 1,5,10,50 --few-shot-repeats 3 --baselines kmer-logistic:k3,kmer-logistic:k6
 
 train elements diffusion --task diffuse --set epochs=8
-[[ -f $out/generated.h5 ]] || genomix simulate sequences --model "$out/diffusion" -n 2000 \
-    --steps 100 --seed 1 -o "$out/generated.h5"
-genomix evaluate "$out/generated.h5" --real "$out/elements.h5" --motifs "$data/motifs.meme" \
-    --json "$out/generated.json" --report "$out/generated.html"
+for guidance in 1 2; do
+    new=$out/generated_$guidance
+    [[ -f $new.h5 ]] || genomix simulate sequences --model "$out/diffusion" -n 2000 --steps 100 --seed 1 \
+        --guidance "$guidance" -o "$new.h5"
+    genomix evaluate "$new.h5" --real "$out/elements.h5" --motifs "$data/motifs.meme" --json "$new.json" --report "$new.html"
+done
