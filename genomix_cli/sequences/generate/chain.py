@@ -88,7 +88,7 @@ class ChainStart(nn.Module):
 
     @property
     def tables(self) -> list[Tensor]:
-        """Of order 0 to k: float32 ``[K + 1, 4^j, 4]``, at last that of all classes together."""
+        """Tables of order 0 to k, float32 ``[K + 1, 4^j, 4]``; the last row is of all classes."""
         return [getattr(self, f"order_{j}") for j in range(self.order + 1)]
 
     def take(self, tables: Sequence[Tensor]) -> None:

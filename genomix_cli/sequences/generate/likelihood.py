@@ -43,7 +43,7 @@ class Chains:
         return self.by_class[k] if self.by_class and k >= 0 else self.pooled
 
     def tables(self, order: int) -> list[torch.Tensor]:
-        """Return the tables of order 0 to `order`, each class after the other and all at last.
+        """Return the tables of order 0 to `order`: of each class, and in the last row of all.
 
         float32 ``[K + 1, 4^j, 4]`` each, as :class:`ChainStart` has them.
         """
