@@ -98,20 +98,21 @@ def main() -> None:
     bootstrap = Bootstrap(units.ids, DRAWS)
     first = None
     print(f"{len(rows):,} variants, prevalence {label.mean():.4f}, {units.n_units} {units.kind}\n")
-    print("| model | AUROC | AUPRC | AUROC of the first less this |\n|---|---|---|---|")
-    print(f"| Bayes ceiling | {auroc(label, truth):.4f} | {auprc(label, truth):.4f} | |")
+    print("| model | AUROC | AUPRC | AUROC of the first less this | AUPRC |\n|---|---|---|---|---|")
+    print(f"| Bayes ceiling | {auroc(label, truth):.4f} | {auprc(label, truth):.4f} | | |")
     for run in (*options.runs, BOOSTING):
         if run == BOOSTING:
             score = boosted_tracks(shard, options.contig, rows)
         else:
             score = logits(run, shard, rows)
         scores = [bootstrap.interval(metric, label, score) for metric in (auroc, auprc)]
-        less = ""
+        cells = [Path(run).name, *map(show, scores), "", ""]
         if first is None:
             first = score
         else:
-            less = show(bootstrap.difference(auroc, label, first, score))
-        print(f"| {Path(run).name} | {show(scores[0])} | {show(scores[1])} | {less} |", flush=True)
+            less = (bootstrap.difference(metric, label, first, score) for metric in (auroc, auprc))
+            cells[3:] = map(show, less)
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":
