@@ -723,10 +723,7 @@ PROFILES = [
         ("counts[split.train], request", "counts[split.test], request"),
         ("0 < size <= length - 2 * shift", "0 < size <= length"),
         ('"][:, of]', '"][:, to]'),
-        (
-            '"counts.bias"):\n        own[name][to] = its[name][of]',
-            '"counts.bias"):\n        own[name][to] = its[name][to]',
-        ),
+        ("own[name][to] = its[name][of]", "own[name][to] = its[name][to]"),
         ("model.body.load_state_dict(start.body.state_dict())", "pass"),
         ("job.split, request.init)", "job.split)"),
         ("names, options.controls)", "names)"),
