@@ -98,7 +98,7 @@ def test_it_is_calibrated_for_what_users_may_lack(run: Path) -> None:
     full = config.conditions(contacts=True)
     tracks = [spec.name for spec in config.tracks]
     some = [tracks, [], tracks[:1], tracks[-1:], tracks[1:], tracks[:-1]]
-    # So small a part may rank the other way round, which leaves a calibration, but not a usable one.
+    # So small a part may rank the other way round, which leaves a calibration that nobody uses.
     for names, contacts in product(some, (True, False)):
         assert holding(config.calibrations, config.conditions(names, contacts=contacts)) is not None
     assert config.calibrations[0].conditions == full
