@@ -95,6 +95,8 @@ if [[ -n $data ]]; then
     train "$out/tcga.h5mu" tcga_features --trials 1 --model cross-modal-subtype --baselines none --no-control \
         --calibration split --vary top_k=300,500,1000 \
         --vary modalities=expression,expression+methylation,expression+mirna,expression+methylation+mirna
+    train "$out/tcga.h5mu" tcga_features_linear --trials 1 --model logistic --baselines none --no-control \
+        --calibration split --vary modalities=expression,expression+methylation+mirna
 fi
 
 python "$(dirname "${BASH_SOURCE[0]}")/cohort_models.py" ablations "$out/cancer-alpha_syn.h5mu" --seed 1

@@ -39,7 +39,7 @@ train elements elements_few --init "$out/elements_contrast" --set epochs=2 \
 train elements diffusion --task diffuse --set epochs=8
 for guidance in 1 2; do
     new=$out/generated_$guidance
-    [[ -f $new.h5 ]] || genomix simulate sequences --model "$out/diffusion" -n 2000 --steps 100 --seed 1 \
-        --guidance "$guidance" -o "$new.h5"
+    [[ -f $new.h5 ]] || genomix simulate sequences --model "$out/diffusion" -n $((guidance == 1 ? 2000 : 512)) \
+        --steps 100 --seed 1 --guidance "$guidance" -o "$new.h5"
     genomix evaluate "$new.h5" --real "$out/elements.h5" --motifs "$data/motifs.meme" --json "$new.json" --report "$new.html"
 done
