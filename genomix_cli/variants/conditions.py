@@ -99,3 +99,8 @@ class Calibration:
 
     platt: Platt
     conditions: Conditions = Conditions()
+
+    @property
+    def keeps_order(self) -> bool:
+        """False if it turns scores around, as one fitted to few positives can."""
+        return self.platt.slope > 0

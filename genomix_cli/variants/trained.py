@@ -135,8 +135,8 @@ class ModelConfig:
 
     @property
     def usable_calibrations(self) -> tuple[Calibration, ...]:
-        """Calibrations that keep the order of the scores; one of few positives can reverse it."""
-        return tuple(each for each in self.calibrations if each.platt.slope > 0)
+        """Those that keep the order of the scores."""
+        return tuple(each for each in self.calibrations if each.keeps_order)
 
 
 @dataclass(frozen=True)

@@ -768,7 +768,12 @@ SUITE = [
     *_of(
         "variants/trained.py",
         "unit/variants/evaluate/suite/test_run.py",
-        ("if each.platt.slope > 0", "if each.platt.slope"),
+        ("if each.keeps_order", "if each"),
+    ),
+    *_of(
+        "variants/conditions.py",
+        "unit/variants/evaluate/suite/test_run.py",
+        ("self.platt.slope > 0", "self.platt.slope < 0"),
     ),
     *_of(
         "variants/evaluate/leaderboard.py",
@@ -817,7 +822,7 @@ DIFFERENCES = [
             "cell = scored_cell(reader.header, loaded) or scored_cell",
         ),
         ('facts.get("Model") != [loaded.name]', "False"),
-        ("own = of_output(activity.of_cell(cell))", "own = of_output(cell + cell)"),
+        ("own = [of_output(activity.of_cell(cell))]", "own = [of_output(cell + cell)]"),
     ),
     *_of(
         "variants/models/activity.py",

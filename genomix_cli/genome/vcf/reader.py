@@ -76,6 +76,10 @@ class Header(NamedTuple):
         """The header without the ``##`` lines that begin with any of `starts`."""
         return self._replace(meta=tuple(m for m in self.meta if not m.startswith(starts)))
 
+    def only(self, *starts: str) -> list[str]:
+        """The ``##`` lines that begin with any of `starts`."""
+        return [line for line in self.meta if line.startswith(starts)]
+
     def plus(self, lines: Iterable[str]) -> Header:
         """The header with more ``##`` lines; a line break in one becomes a space."""
         return self._replace(meta=(*self.meta, *(" ".join(m.splitlines()) for m in lines)))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 BASES = 4
-# Of bases that the chain all but excludes; those that are known have a probability of 0.
+# Least probability of a base: where one is known, that of the others is 0, which has no logarithm.
 LEAST = 1e-9
 
 

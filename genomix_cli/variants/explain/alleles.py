@@ -50,6 +50,7 @@ from genomix_cli.variants.score.tags import (
     REASON,
     is_signed,
     of_output,
+    ranking_key,
     score_key,
 )
 from genomix_cli.variants.score.workers import raw_genome
@@ -284,11 +285,10 @@ def scored_cell(header: Header, loaded: LoadedModel) -> str:
 def ranked_by(header: Header, loaded: LoadedModel, cell: str) -> str:
     """Return the field that says which alleles to explain first: that of the cell, if any."""
     activity = loaded.config.activity
+    own = []
     if cell and activity is not None:
-        own = of_output(activity.of_cell(cell))
-        if any(line.startswith(f"##INFO=<ID={own},") for line in header.meta):
-            return own
-    return score_key(header.meta)
+        own = [of_output(activity.of_cell(cell))]
+    return ranking_key(header.meta, own) or score_key(header.meta)
 
 
 def _alleles(

@@ -289,10 +289,9 @@ def _located(wanted: Interval, source: RawGenome, fasta: Path) -> Interval:
 def _region(place: Interval, source: RawGenome, sites: Iterable[Site] = ()) -> Region:
     """Return what is known of a region before anything is scored."""
     codes = source.codes(*place)
-    region = Region(place, codes, _explained(place, sites), None)
-    if not region.substitutions():
+    if (codes == UNKNOWN_BASE).all():
         raise UsageError("has no known base", where="--region")
-    return region
+    return Region(place, codes, _explained(place, sites), None)
 
 
 def _explained(place: Interval, sites: Iterable[Site]) -> NDArray[np.bool_]:

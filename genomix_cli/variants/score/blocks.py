@@ -206,8 +206,9 @@ class Run:
         block = self._next_block()
         if self.output.resumed is None:
             columns = "\t".join(column.name for column in self.annotator.columns)
-            made = [line for line in header.meta if line.startswith(LINE)]
-            self.output.lines([*made, columns] if self.plan.format.is_table else header.lines)
+            self.output.lines(
+                [*header.only(LINE), columns] if self.plan.format.is_table else header.lines
+            )
         try:
             while block is not None:
                 found = self._look_up(block)

@@ -286,8 +286,8 @@ def _join(joint: Joint, parts: Sequence[Path], done: Sequence[Scored], format: F
             )
         )
         if format.is_table:
-            made = [line for line in header.meta if line.startswith(LINE)]
-            output.lines([*made, "\t".join(column.name for column in columns)])
+            names = "\t".join(column.name for column in columns)
+            output.lines([*header.only(LINE), names])
         else:
             output.lines(header.lines)
         for block in blocks(reader.lines(), BLOCK):

@@ -29,10 +29,13 @@ DEMONSTRATION = (
 RANKING = (LOGIT, PROBABILITY, ACTIVITY)
 
 
-def ranking_key(meta: Iterable[str]) -> str | None:
-    """Return the field to rank by of a VCF with these header lines; None if it was not scored."""
+def ranking_key(meta: Iterable[str], keys: Iterable[str] = RANKING) -> str | None:
+    """Return the field to rank by of a VCF with these header lines: the first of `keys` it has.
+
+    None if it has none of them, as one that was not scored.
+    """
     lines = [line for line in meta if line.startswith(f"##INFO=<ID={PREFIX}")]
-    found = (key for key in RANKING if any(line.startswith(f"##INFO=<ID={key},") for line in lines))
+    found = (key for key in keys if any(line.startswith(f"##INFO=<ID={key},") for line in lines))
     return next(found, None)
 
 

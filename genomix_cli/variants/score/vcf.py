@@ -251,7 +251,7 @@ def _run(
         with VcfReader(request.vcf, plan.regions, again=True) as again:
             bounds = part_bounds(again, request.shard, again, plan.stride)
         lines = between(lines, bounds.start, bounds.stop)
-    made = [line for line in header.meta if line.startswith(LINE)]
+    made = header.only(LINE)
     with (
         open_output(
             request.output,

@@ -110,9 +110,9 @@ def fit_calibrations(
     if np.isfinite(worst.error):
         said = "calibrated for %d sets of inputs; largest error on the test part %.3f (%s)"
         log.info(said, len(fitted), worst.error, worst.calibration.conditions)
-    if reversed_ := [each for each in fitted if each.calibration.platt.slope <= 0]:
+    if turned := [c.calibration for c in fitted if not c.calibration.keeps_order]:
         said = "the validation part ranks the other way round: no probabilities from %s"
-        log.warning(said, " | ".join(str(each.calibration.conditions) for each in reversed_))
+        log.warning(said, " | ".join(str(each.conditions) for each in turned))
     return tuple(fitted)
 
 
