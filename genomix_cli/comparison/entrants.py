@@ -41,6 +41,8 @@ class Entrant(Generic[D]):
         Trained weights to start from; empty: from scratch.
     augment : callable, optional
         Training data to more of it.
+    equip : callable, optional
+        Gives every new model what it starts from beside its configuration.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Entrant(Generic[D]):
     control: bool | None = False
     start: State = field(default_factory=dict, repr=False)
     augment: Callable[[D], D] | None = field(default=None, repr=False)
+    equip: Callable[[Classifier[D]], None] | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> type[Classifier[D]]:
@@ -70,6 +73,8 @@ class Entrant(Generic[D]):
         """
         model = self.kind.of(arch, where=where)
         model.start = self.start
+        if self.equip is not None:
+            self.equip(model)
         return model
 
 

@@ -39,6 +39,7 @@ SELECTED, MEASURED, TRACKS = "Sequences", "Measurement", "Tracks over a FASTA"
 # What a run may differ in and still be the same.
 IGNORED_ON_RESUME = ("resume", "setting")
 File = Annotated[Path, Option("File of sequences", argument=True, metavar="SEQUENCES.h5")]
+FIRST_MOTIFS = "Motifs that the first layer starts from"
 
 
 def parse_adaptors(text: str) -> tuple[str, str]:
@@ -302,6 +303,7 @@ class ClassifyOptions(TaskOptions):
 
     Models are names of the registry, or ``name:preset``; `baselines` None are those that suit the
     file. With `augment` the main model also learns from generated sequences, as a row of its own.
+    From `motifs` all models start whose first layer is filters.
     """
 
     task = "classify"
@@ -347,6 +349,7 @@ class ClassifyOptions(TaskOptions):
         model=True,
         rare=True,
     )
+    motifs: Path | None = option(None, FIRST_MOTIFS, metavar="MEME", rare=True)
 
     def given(self) -> dict[str, Any]:
         """`TrainRequest.options` that say the same."""
@@ -417,9 +420,7 @@ class ActivityOptions(TaskOptions):
         metavar="FILE.h5",
         rare=True,
     )
-    motifs: Path | None = option(
-        None, "Motifs that the first layer starts from", metavar="MEME", rare=True
-    )
+    motifs: Path | None = option(None, FIRST_MOTIFS, metavar="MEME", rare=True)
 
 
 @dataclass(frozen=True)

@@ -625,6 +625,22 @@ ACTIVITY = [
         ("kept = own.names if pairs else ()", "kept = ()"),
     ),
     *_of(
+        "sequences/models/motifs.py",
+        "unit/sequences/models/test_motifs.py",
+        ("= (mean - thresholds) / sd", "= 0.0"),
+        ("odds * size[:, None, None]", "odds"),
+    ),
+    *_of(
+        "sequences/models/network.py",
+        "unit/sequences/models/test_motifs.py",
+        ("start_from(self.module.filters, self.motifs)", "pass"),
+    ),
+    *_of(
+        "comparison/entrants.py",
+        "unit/sequences/models/test_motifs.py",
+        ("self.equip(model)", "pass"),
+    ),
+    *_of(
         "sequences/activity/results.py",
         "unit/sequences/activity/test_activity_run.py",
         ("answers[:, np.isfinite(truth[split.test])]", "answers[:, : len(test)]"),

@@ -30,7 +30,6 @@ from genomix_cli.sequences.activity.learning import (
     ActivityTask,
     Steps,
 )
-from genomix_cli.sequences.activity.motifs import Filters, motif_filters
 from genomix_cli.sequences.activity.page import activity_card, write_activity_page
 from genomix_cli.sequences.activity.predict import TASK, member_answers, model_of
 from genomix_cli.sequences.activity.results import ActivitySummary, OtherFile, Point
@@ -43,6 +42,7 @@ from genomix_cli.sequences.activity.sources import (
     without,
 )
 from genomix_cli.sequences.models.base import State
+from genomix_cli.sequences.models.motifs import MOTIF_SHARE, Filters, motif_filters
 from genomix_cli.sequences.requests import ActivityOptions, TrainRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run, seen_of
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
@@ -57,8 +57,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # Fields in which a run to start from may differ.
 FREE = ("outputs", "length", "members", "dropout", "summary")
-# Filters that start from motifs; the others are free to find what no motif describes.
-MOTIF_SHARE = 5 / 6
 # Folder of each member within that of the run, and its file of training, which is written last.
 MEMBERS, CURVE = "members", "curve.json"
 

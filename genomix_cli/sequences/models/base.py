@@ -6,6 +6,7 @@ Letters: n sequences, L bases, K classes.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from collections.abc import Sequence as Listing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.classifier import Classifier, State
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.formats.sequences import Sequences
+from genomix_cli.genome.motifs import Motif
 from genomix_cli.learning.fit_settings import FitSettings
 
 __all__ = ["Labelled", "SequenceClassifier", "State"]
@@ -106,11 +108,15 @@ class SequenceClassifier(Classifier[Labelled]):
         Preset for aligned sequences, where that is not the first.
     has_encoder : bool
         True if it can start from the encoder of a pre-trained run.
+    motifs : tuple of Motif
+        Motifs that the first layer starts from, where `has_filters`.
     """
 
     reads_columns: ClassVar[bool] = False
     aligned_preset: ClassVar[str] = ""
     has_encoder: ClassVar[bool] = False
+
+    motifs: tuple[Motif, ...] = ()
 
     @property
     def length(self) -> int:
@@ -127,6 +133,11 @@ class SequenceClassifier(Classifier[Labelled]):
     @abstractmethod
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         """Learn from `train`, stop by `valid`; see `fit`."""
+
+    @classmethod
+    def has_filters(cls, arch: Mapping[str, Any]) -> bool:
+        """Return True if the first layer of a configuration is filters that may be motifs."""
+        return False
 
     @classmethod
     def has_gradient(cls) -> bool:

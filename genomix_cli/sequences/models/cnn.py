@@ -5,6 +5,7 @@ Letters: B batch, L bases, d filters, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -57,6 +58,13 @@ class Convolutions(Network):
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Sequential(self.dropout, nn.Linear(2 * config.width, n_classes))
 
+    @property
+    def filters(self) -> nn.Sequential:
+        """See `Network`."""
+        layer = self.layers[0]
+        assert isinstance(layer, nn.Sequential)
+        return layer
+
     def embed(self, codes: Tensor) -> Tensor:
         """Return the embedding ``[B, 2 d]``."""
         return self.embed_soft(self.composition[codes.long()])
@@ -91,6 +99,11 @@ class CNN(NetworkClassifier):
         {"weight_decay": 0.1, "smoothing": 0.1},
         {"learning_rate": 4e-3},
     )
+
+    @classmethod
+    def has_filters(cls, arch: Mapping[str, Any]) -> bool:
+        """They are as wide as a motif."""
+        return True
 
     def build(self, length: int, n_classes: int) -> Convolutions:
         """The convolutions."""

@@ -133,6 +133,8 @@ class Stem(nn.Module, ABC):
         True if `Stemmed.content` says all that there is to say without a transformer.
     fine_tuning : mapping
         How a new head learns on a trained encoder, where not as its preset says.
+    has_filters : bool
+        True if the first layer is filters over bases, `filters`.
     n_tokens : int
         T.
     """
@@ -140,6 +142,7 @@ class Stem(nn.Module, ABC):
     for_aligned: ClassVar[bool] = False
     content_suffices: ClassVar[bool] = False
     fine_tuning: ClassVar[Mapping[str, Any]] = {}
+    has_filters: ClassVar[bool] = False
     n_tokens: int
     composition: Tensor
 
@@ -151,6 +154,11 @@ class Stem(nn.Module, ABC):
     @abstractmethod
     def least_bases(cls, config: EncoderShape) -> int:
         """Return the number of bases that a token needs at least."""
+
+    @property
+    def filters(self) -> nn.Sequential | None:
+        """The first layer, where `has_filters`: a convolution, a batch norm, what follows."""
+        return None
 
     @abstractmethod
     def covered(self, token: int) -> tuple[int, int]:
@@ -223,6 +231,8 @@ class MotifStem(Stem):
     DNA says of cell types is that.
     """
 
+    has_filters = True
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         self.register_buffer("composition", torch.from_numpy(composition()), persistent=False)
@@ -246,6 +256,13 @@ class MotifStem(Stem):
     def least_bases(cls, config: EncoderShape) -> int:
         """A token is pooled from several places."""
         return config.pool + 1
+
+    @property
+    def filters(self) -> nn.Sequential:
+        """See `Stem`."""
+        layer = self.layers[0]
+        assert isinstance(layer, nn.Sequential)
+        return layer
 
     def covered(self, token: int) -> tuple[int, int]:
         """See `Stem`; of the first convolution and its pooling."""

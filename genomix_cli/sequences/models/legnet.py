@@ -5,6 +5,7 @@ Letters: B batch, L bases or what pooling left of them, d channels, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
@@ -106,6 +107,11 @@ class LegNetwork(Network):
         self.pool = config.pool
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(sizes[-1], n_classes))
 
+    @property
+    def filters(self) -> nn.Sequential:
+        """See `Network`."""
+        return self.stem
+
     def embed(self, codes: Tensor) -> Tensor:
         """Return the embedding ``[B, d]``."""
         return self.embed_soft(self.composition[codes.long()])
@@ -138,6 +144,11 @@ class LegNet(NetworkClassifier):
         {"weight_decay": 0.1, "smoothing": 0.1},
         {"learning_rate": 4e-3},
     )
+
+    @classmethod
+    def has_filters(cls, arch: Mapping[str, Any]) -> bool:
+        """They are as wide as most of a motif."""
+        return True
 
     def build(self, length: int, n_classes: int) -> LegNetwork:
         """The network."""

@@ -26,6 +26,7 @@ from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.networks import curve, new_module, stored_module, weights
 from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
+from genomix_cli.sequences.models.motifs import start_from
 from genomix_cli.sequences.train import learning
 from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Learning, Part
 
@@ -62,6 +63,11 @@ class Network(nn.Module, ABC):
     """
 
     head: nn.Module
+
+    @property
+    def filters(self) -> nn.Sequential | None:
+        """The first layer, if it is filters over bases that a batch norm follows."""
+        return None
 
     @abstractmethod
     def embed(self, codes: Tensor) -> Tensor:
@@ -158,6 +164,8 @@ class NetworkClassifier(SequenceClassifier):
         config: NetworkConfig = self.config
         self.device = resolve_device(setting.device)
         self.module = self._built(setting.seed)
+        if self.motifs and self.module.filters is not None:
+            start_from(self.module.filters, self.motifs)
         known = self.prepare(train, setting.seed)
         result = learning.learn(
             ClassTask(self.module, config, None if known is None else torch.from_numpy(known)),

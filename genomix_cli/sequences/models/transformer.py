@@ -82,6 +82,11 @@ class TransformerNetwork(Network):
         if config.freeze:
             self.encoder.requires_grad_(False)
 
+    @property
+    def filters(self) -> nn.Sequential | None:
+        """See `Network`."""
+        return self.encoder.stem.filters
+
     def embed(self, codes: Tensor) -> Tensor:
         """Return the embedding ``[B, d]``."""
         return self.encoder(codes)
@@ -139,6 +144,11 @@ class Transformer(NetworkClassifier):
     def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         """Return the trials that suit the stem."""
         return cls.aligned_trials if encoder.stem_of(arch).for_aligned else cls.trials
+
+    @classmethod
+    def has_filters(cls, arch: Mapping[str, Any]) -> bool:
+        """Those of the stem, if any."""
+        return encoder.stem_of(arch).has_filters
 
     def build(self, length: int, n_classes: int) -> TransformerNetwork:
         """Build encoder and head."""

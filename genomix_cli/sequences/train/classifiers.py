@@ -21,6 +21,7 @@ from genomix_cli.comparison.tables import write_rows
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import open_sequences
+from genomix_cli.genome.motifs import read_meme
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import own_folder
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
@@ -138,9 +139,10 @@ def train_classifiers(request: TrainRequest) -> Results:
 def _contest(request: TrainRequest, options: ClassifyOptions) -> tuple[SequenceContest, str]:
     """Check everything that can be, then open the folder; also say what a split is."""
     data, label = _labelled(request)
+    motifs = () if options.motifs is None else tuple(read_meme(options.motifs))
     competing = [
         replace(entrant, control=True if options.control else None)
-        for entrant in entrants(request, options.model, options.baselines, data.sequences)
+        for entrant in entrants(request, options.model, options.baselines, data.sequences, motifs)
     ]
     if options.augment:
         extra, main = _generated(Path(options.augment), data, label), competing[0]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence as Listing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from genomix_cli.comparison.classifier import Classifier
 from genomix_cli.comparison.entrants import Entrant, preset
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences
+from genomix_cli.genome.motifs import Motif
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
-from genomix_cli.sequences.models.base import Labelled
+from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
 from genomix_cli.sequences.models.encoder import shape_of, stem_of
 from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.score.embeddings import start_from
@@ -24,7 +27,11 @@ ALIGNED_BASELINES = ("majority", "kmer-logistic:k3", "pca-logistic", "pca-svm", 
 
 
 def entrants(
-    request: TrainRequest, model: str, baselines: Listing[str] | None, sequences: Sequences
+    request: TrainRequest,
+    model: str,
+    baselines: Listing[str] | None,
+    sequences: Sequences,
+    motifs: tuple[Motif, ...] = (),
 ) -> list[Entrant[Labelled]]:
     """Return the model asked for, then the baselines.
 
@@ -36,11 +43,14 @@ def entrants(
     baselines : sequence of str, optional
         The same; None: those that suit the sequences.
     sequences : Sequences
+    motifs : tuple of Motif
+        Motifs that the first layers start from, of all that have filters there.
 
     Raises
     ------
     UsageError
-        If a model, a preset or a field does not exist, or the model cannot start from a run.
+        If a model, a preset or a field does not exist, or the model cannot start from a run or from
+        motifs.
     """
     if request.init is not None:
         main = _from_run(request, model, sequences)
@@ -54,7 +64,19 @@ def entrants(
     for each in baselines:
         baseline = entrant(each, aligned=sequences.aligned)
         by_name.setdefault(baseline.name, baseline)
-    return list(by_name.values())
+    if not motifs:
+        return list(by_name.values())
+    if request.init is not None:
+        raise UsageError("the run to start from has its filters", where="--motifs")
+    if not SEQUENCE_CLASSIFIERS.load(main.model).has_filters(main.arch):
+        raise UsageError(f"the first layer of {main.name} is no filters", where="--motifs")
+    return [replace(each, equip=partial(_take, motifs)) for each in by_name.values()]
+
+
+def _take(motifs: tuple[Motif, ...], model: Classifier[Labelled]) -> None:
+    """Let a model start from motifs, if it can."""
+    assert isinstance(model, SequenceClassifier)
+    model.motifs = motifs
 
 
 def entrant(

@@ -1,4 +1,4 @@
-"""Known motifs as the first filters of a network of activity.
+"""Known motifs as the first filters of a network.
 
 Letters: K motifs, m chosen ones, w positions of a filter, n sequences.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from genomix_cli.genome.motifs import Motif
 
@@ -21,6 +22,8 @@ from genomix_cli.genome.motifs import Motif
 SEQUENCES, LENGTH = 1500, 200
 #: Share of random places that a motif occupies.
 RARITY = 1e-3
+#: Filters that start from motifs; the others are free to find what no motif describes.
+MOTIF_SHARE = 5 / 6
 # Motifs scored at once, which bounds the memory.
 _GROUP = 64
 
@@ -70,6 +73,38 @@ def motif_filters(motifs: Sequence[Motif], n: int, width: int) -> Filters:
     likeness = torch.corrcoef(torch.cat(occupied)).reshape(len(motifs), len(motifs))
     chosen = _representatives(likeness, n)
     return Filters(filters[chosen], torch.cat(thresholds)[chosen])
+
+
+def start_from(layer: nn.Sequential, motifs: tuple[Motif, ...]) -> None:
+    """Let most filters of a convolution, which a batch norm follows, start from motifs.
+
+    They are as large as random ones, so that they learn as fast. The batch norm is shifted so that
+    0 stands where a motif begins to occupy a place: what lies above is rare, and passes the
+    activation; without the shift every second place does, and random filters are better.
+
+    Parameters
+    ----------
+    layer : nn.Sequential
+        A `torch.nn.Conv1d` of four channels, a `torch.nn.BatchNorm1d`, and what follows.
+    motifs : tuple of Motif
+    """
+    convolution, norm = layer[0], layer[1]
+    assert isinstance(convolution, nn.Conv1d)
+    assert isinstance(norm, nn.BatchNorm1d)
+    n = round(MOTIF_SHARE * convolution.out_channels)
+    odds, thresholds = _filters(motifs, n, convolution.kernel_size[0])
+    # Of scores at random places, where each base is as frequent and knows nothing of the next.
+    mean, sd = odds.mean(1).sum(1), odds.var(1, correction=0).sum(1).sqrt()
+    with torch.no_grad():
+        size = convolution.weight.flatten(1).norm(dim=1).mean() / odds.flatten(1).norm(dim=1)
+        convolution.weight[: len(odds)] = odds * size[:, None, None]
+        norm.bias[: len(odds)] = (mean - thresholds) / sd
+
+
+@lru_cache(maxsize=4)
+def _filters(motifs: tuple[Motif, ...], n: int, width: int) -> Filters:
+    """Return `motif_filters`, which take seconds, for every fit of a contest."""
+    return motif_filters(motifs, n, width)
 
 
 def _fitted(motif: Motif, width: int) -> NDArray[np.float32]:
