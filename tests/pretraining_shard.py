@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,11 @@ class FakeShard:
     def modality_specs(self) -> tuple[TrackSpec, ...]:
         quantiles = tuple(np.linspace(0, 1, 1001).round(6).tolist())
         return tuple(TrackSpec(name, quantiles, 0.5, 0.3) for name in self.modalities)
+
+    def without_tracks(self) -> FakeShard:
+        bare = copy(self)
+        bare.tracks, bare.row_of = (), {}
+        return bare
 
     def in_cell(self, cell: str) -> View:
         return View(self, cell)

@@ -393,6 +393,12 @@ class Shard:
             return self
         return CellView(self, cell)
 
+    def without_tracks(self) -> Shard:
+        """Return the same genome as if no track had been given; unpickled, it has them again."""
+        bare = Shard(self.path)
+        bare.track_specs, bare.tracks = (), ()
+        return bare
+
     def blocks(self, contig: str) -> NDArray[np.int64]:
         """Return start and end of each stretch that is stored, int64 ``[block, 2]``."""
         return np.array(self._contigs[contig].blocks, np.int64).reshape(-1, 3)[:, :2]

@@ -138,6 +138,7 @@ Initial = Annotated[
     str | None, Option("Model to start from", "--init", metavar="MODEL", model=True, panel=MODEL)
 ]
 Preset = Annotated[str, Option("Size, such as mini, base or paper", panel=MODEL)]
+Architecture = Annotated[str, Option("Model", choices=VARIANT_MODELS, panel=MODEL)]
 Workers = Annotated[int, Option("Processes that read data", min=0, panel="Running")]
 Checkpointing = Annotated[
     bool,
@@ -230,7 +231,7 @@ class TrainRequest:
 
     shard: Shard
     output: RunOutput
-    model: str = option("gmt", "Model", choices=VARIANT_MODELS, panel=MODEL)
+    model: Architecture = "gmt"
     preset: Preset = "mini"
     arch: Arch = field(default_factory=dict)
     held_out: HoldOut = field(default_factory=HoldOut)
@@ -283,19 +284,28 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Masking:
-    """The part of a window that pre-training hides; spans of tracks in bins."""
+    """The part of a window that pre-training hides; spans of tracks in bins.
+
+    A model that reads k-mers one by one has `share` of these hidden, and a `span` of its own if
+    None.
+    """
 
     share: float = option(
         0.15,
-        "Share of the bases hidden; 0: none",
+        "Share of the bases (dnabert, nucleotide-transformer: k-mers) hidden; 0: none",
         "--mask-share",
         min=0,
         max=0.5,
         panel=PRETRAINING,
     )
-    span: int = option(12, "Length of a hidden span in bases, at least k", min=1)
+    span: int | None = option(
+        None,
+        "Length of a hidden span in bases",
+        min=1,
+        shown="gmt: 12, at least k; dnabert: 1; nucleotide-transformer: k",
+    )
     track_share: float = option(
-        0.15, "Share of a track's bins hidden; 0: none", "--track-mask", min=0, max=0.8
+        0.15, "Share of a track's bins hidden (gmt); 0: none", "--track-mask", min=0, max=0.8
     )
     shortest: int = 4
     longest: int = 20
@@ -309,7 +319,7 @@ class Masking:
             Naming everything that is wrong.
         """
         wrong = []
-        if self.span < k:
+        if self.span is not None and self.span < k:
             wrong.append(f"spans of {self.span} bases hold no {k}-mer: at least {k} are needed")
         if not 0 <= self.share <= 0.5:
             wrong.append(f"{self.share:g} of the bases is not between 0 and 0.5")
@@ -329,6 +339,7 @@ class PretrainRequest:
 
     shard: Shard
     output: RunOutput
+    model: Architecture = "gmt"
     preset: Preset = "mini"
     arch: Arch = field(default_factory=dict)
     valid_contigs: ValidContigs = ()
@@ -337,11 +348,17 @@ class PretrainRequest:
     resume: Resume = False
     masking: Annotated[Masking, RARE] = field(default_factory=Masking)
     track_weight: float = option(
-        1.0, "Weight of the tracks' error beside the k-mers'", min=0, panel=PRETRAINING, rare=True
+        1.0,
+        "Weight of the tracks' error beside the k-mers' (gmt)",
+        min=0,
+        panel=PRETRAINING,
+        rare=True,
     )
-    spans_per_window: int = option(16, "Hidden spans to predict in each window", min=1, rare=True)
+    spans_per_window: int = option(
+        16, "Hidden spans to predict in each window (gmt), or sequences to read", min=1, rare=True
+    )
     places_per_window: int = option(
-        16, "Hidden bins whose tracks to predict in each window", min=1, rare=True
+        16, "Hidden bins whose tracks to predict in each window (gmt)", min=1, rare=True
     )
     windows_per_epoch: int = option(1000, "Windows drawn in each epoch", min=1, rare=True)
     windows_per_batch: WindowsPerBatch = 1

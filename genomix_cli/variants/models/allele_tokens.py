@@ -97,6 +97,33 @@ class KmerEmbedding(nn.Module):
         means = F.embedding_bag(bags, self.weight, mode="mean") * self.gain
         return means.view(ids.shape[0], -1, means.shape[-1])
 
+    def logits(self, query: Tensor, bases: Tensor) -> Tensor:
+        """Compare queries with every k-mer: its embedding, and the bases that spell it.
+
+        Most of what can be learned of real DNA is in single bases.
+
+        Parameters
+        ----------
+        query : Tensor
+            ``[..., width + 4 k]``.
+        bases : Tensor
+            ``[4^k, 4 k]``, of `spelled_kmers`.
+
+        Returns
+        -------
+        Tensor
+            ``[..., 4^k]``.
+        """
+        rows = self.weight[: len(bases)] * (self.gain / self.weight.shape[1])
+        return query @ torch.cat([rows, bases], dim=1).T
+
+
+def spelled_kmers(k: int) -> Tensor:
+    """Return the bases of every k-mer as 0 and 1, ``[4^k, 4 k]``."""
+    ids = torch.arange(4**k)[:, None]
+    bases = ids // 4 ** torch.arange(k - 1, -1, -1) % 4
+    return F.one_hot(bases, 4).flatten(1).float()
+
 
 class AlleleEmbedding(KmerEmbedding):
     """Embeddings of the k-mers at both ends of an allele.

@@ -3,12 +3,15 @@
 After Ji et al. 2021 (doi:10.1093/bioinformatics/btab083): overlapping k-mers (k = 6, of 3 to 6) as
 tokens of a BERT base (12 layers, 12 heads, 768 wide, 3,072 inside; learned positions, 512 at most),
 read at [CLS]. With 6-mers it has 89 million parameters (as counted by Zhou et al. 2024,
-arXiv:2306.15006). Deviations: trained on labels alone, without masked spans before; the head also
-sees the k-mer with the variant in its middle; no [SEP]; layers normalise what they read, not what
-they give, and k-mers are embedded as in GMT; an unknown base makes its k-mers unknown; the same
-network reads ref and alt, and a head of its own sees alt - ref and ref; tracks near the variant
-join at that head; dropout is the same for ref and alt. `mini` reads the 3-mers of 128 bp in two
-layers.
+arXiv:2306.15006). ``--task pretrain`` hides spans of k k-mers, 15 % in all, as in the paper: those
+that hold one base. Deviations: these spans keep k bases apart and away from the ends; each hidden
+k-mer is MASK, none another or itself; logits of k-mers are compared with their embeddings and the
+bases that spell them; all sequences have one length. Without ``--init`` it learns from labels
+alone. The head also sees the k-mer with the variant in its middle; no [SEP]; layers normalise what
+they read, not what they give, and k-mers are embedded as in GMT; an unknown base makes its k-mers
+unknown; the same network reads ref and alt, and a head of its own sees alt - ref and ref; tracks
+near the variant join at that head; dropout is the same for ref and alt. `mini` reads the 3-mers of
+128 bp in two layers.
 
 Letters: V variants, T k-mers, d width.
 """
@@ -22,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, Extent
+from genomix_cli.learning.layers.positions import sinusoidal
 from genomix_cli.variants.models.base import check
 from genomix_cli.variants.models.kmer_transformer import KmerTransformer, KmerTransformerConfig
 
@@ -66,6 +70,13 @@ class DNABERT(KmerTransformer):
         super().__init__(config, stride=1, own=own, block={"expansion": EXPANSION})
         n_tokens = config.bases - config.k + 2
         self.positions = nn.Parameter(0.02 * torch.randn(n_tokens, config.width))
+
+    def start_pretraining(self) -> None:
+        """Give positions the scale of the k-mers', as BERT has it.
+
+        Small ones do for a haplotype, but a hidden k-mer is told by neighbours at known distances.
+        """
+        self.positions.data.copy_(2**0.5 * sinusoidal(*self.positions.shape))
 
     def place(self, tokens: Tensor) -> Tensor:
         """``[2 V, 1 + T, d]`` -> the same."""

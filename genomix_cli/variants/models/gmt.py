@@ -40,6 +40,7 @@ from genomix_cli.variants.models.allele_tokens import (
     Alleles,
     AlleleTokens,
     KmerEmbedding,
+    spelled_kmers,
 )
 from genomix_cli.variants.models.base import (
     Answers,
@@ -319,6 +320,7 @@ class GMT(VariantModel):
     shard_layers = (Layer,)
     # Everything that pre-training of the window stream alone leaves untrained.
     head_parameters = ("head", "norm", "cls", "offsets", "alleles", "local")
+    hidden_span = 12
     layers: Any  # ModuleList of Layer
     positions: Tensor
 
@@ -568,8 +570,7 @@ class Reconstruction(nn.Module):
     A hidden span is read as if it were an allele: its [CLS], through the same variant stream that
     scores variants, must tell each k-mer wholly inside it. So must the [CLS] of a base of a hidden
     bin tell the tracks there. The tokens of the window tell all hidden bins. k-mers are compared
-    with their embeddings among the alleles', and with the bases that spell them, since most of what
-    can be learned of real DNA is in single bases.
+    with their embeddings among the alleles', and with the bases that spell them.
 
     Parameters
     ----------
@@ -593,13 +594,12 @@ class Reconstruction(nn.Module):
             self.bin_tracks = nn.Linear(d, len(config.tracks))
             self.base_tracks = nn.Linear(d, len(config.tracks))
             self.trust = nn.Linear(d, len(config.tracks))
-        self.register_buffer("spelled", _spelled(k), persistent=False)
+        self.register_buffer("spelled", spelled_kmers(k), persistent=False)
 
     def kmers(self, spans: Tensor, embedding: KmerEmbedding) -> Tensor:
         """Return logits of each k-mer in each span: [CLS] ``[n, d]`` -> ``[n, n_kmers, 4^k]``."""
         hidden = self.norm_span(spans)[:, None] + self.place
-        rows = embedding.weight[: len(self.spelled)] * (embedding.gain / embedding.weight.shape[1])
-        return self.query(hidden) @ torch.cat([rows, self.spelled], dim=1).T
+        return embedding.logits(self.query(hidden), self.spelled)
 
     def tracks(self, tokens: Tensor, bases: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
         """Tracks of every bin from the window's tokens, and of some from the [CLS] of a base.
@@ -625,10 +625,3 @@ class Reconstruction(nn.Module):
         trust, added = torch.sigmoid(self.trust(tokens)), self.bin_tracks(tokens)
         by_base = self.base_tracks(self.norm_base(bases))
         return (trust.transpose(1, 2) * line + added.transpose(1, 2)), by_base.transpose(1, 2)
-
-
-def _spelled(k: int) -> Tensor:
-    """The bases of every k-mer as 0 and 1, ``[4^k, 4 k]``."""
-    ids = torch.arange(4**k)[:, None]
-    bases = ids // 4 ** torch.arange(k - 1, -1, -1) % 4
-    return F.one_hot(bases, 4).flatten(1).float()

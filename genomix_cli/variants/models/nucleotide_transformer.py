@@ -2,12 +2,14 @@
 
 After Dalla-Torre et al. 2025 (doi:10.1038/s41592-024-02523-z): 6-mers without overlap as tokens,
 12,282 bp at most; pre-norm layers with rotary positions and SwiGLU, no biases in the latter. The
-largest of the second version, "500M", has 29 layers, 16 heads, 1,024 wide, 4,096 inside.
-Deviations: trained on labels alone, without masked tokens before; features are [CLS] and the token
-with the variant, of the last layer; a 6-mer with an unknown base is one unknown token, not six of
-single bases; k-mers are embedded as in GMT; the same network reads ref and alt, and a head of its
-own sees alt - ref and ref; tracks near the variant join at that head; dropout (none in the paper)
-is the same for ref and alt. `mini` reads the 3-mers of 189 bp in two layers.
+largest of the second version, "500M", has 29 layers, 16 heads, 1,024 wide, 4,096 inside. ``--task
+pretrain`` hides 15 % of the tokens, as in the paper. Deviations: no two neighbours are hidden; each
+hidden token is MASK, none another or itself; logits of k-mers are compared with their embeddings
+and the bases that spell them. Without ``--init`` it learns from labels alone. Features are [CLS]
+and the token with the variant, of the last layer; a 6-mer with an unknown base is one unknown
+token, not six of single bases; k-mers are embedded as in GMT; the same network reads ref and alt,
+and a head of its own sees alt - ref and ref; tracks near the variant join at that head; dropout
+(none in the paper) is the same for ref and alt. `mini` reads the 3-mers of 189 bp in two layers.
 
 Letters: V variants, T tokens, d width.
 """
@@ -64,3 +66,4 @@ class NucleotideTransformer(KmerTransformer):
         own = config.bases // 2 // config.k
         block = {"expansion": EXPANSION, "rotary": True, "gated": True}
         super().__init__(config, stride=config.k, own=own, block=block)
+        self.hidden_span = config.k

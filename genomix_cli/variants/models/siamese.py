@@ -84,7 +84,8 @@ def spelled(codes: Tensor, bases: int, use: bool) -> Tensor:
 class PairedDropout(nn.Module):
     """Dropout whose mask is the same for ref and alt, the halves of a batch.
 
-    Masks of their own would differ by far more than the two haplotypes do.
+    Masks of their own would differ by far more than the two haplotypes do. Pre-training has rows
+    that are no pairs, of any number.
     """
 
     def __init__(self, rate: float) -> None:
@@ -95,8 +96,8 @@ class PairedDropout(nn.Module):
         """``[2 V, ...]`` -> the same."""
         if not self.training or not self.rate:
             return x
-        mask = F.dropout(torch.ones_like(x[: len(x) // 2]), self.rate)
-        return x * torch.cat([mask, mask])
+        mask = F.dropout(torch.ones_like(x[: -(-len(x) // 2)]), self.rate)
+        return x * torch.cat([mask, mask])[: len(x)]
 
 
 def pair_dropout(module: nn.Module) -> nn.Module:

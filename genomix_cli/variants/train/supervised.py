@@ -27,7 +27,7 @@ from genomix_cli.provenance import Provenance, atomic_path
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.records.seen import seen_alleles
-from genomix_cli.variants.requests import TrainRequest
+from genomix_cli.variants.requests import PretrainRequest, TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.calibrations import fit_calibrations
 from genomix_cli.variants.train.dataset import Order, VariantDataset, collate
@@ -288,15 +288,27 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
     module = new_model(request.model, request, shard)
     if request.initial is not None:
         start_from(module, request.initial, shard)
-    if request.checkpointing:
-        if not hasattr(module, "gradient_checkpointing"):
-            raise UsageError(
-                f"has no effect on {request.model}",
-                where="--gradient-checkpointing",
-                hint="to save memory: --variants-per-window",
-            )
-        module.gradient_checkpointing = True
+    allow_checkpointing(module, request)
     return module
+
+
+def allow_checkpointing(module: Any, request: TrainRequest | PretrainRequest) -> None:
+    """Switch a model's gradient checkpointing on if that is asked for.
+
+    Raises
+    ------
+    UsageError
+        If the model has none.
+    """
+    if not request.checkpointing:
+        return
+    if not hasattr(module, "gradient_checkpointing"):
+        raise UsageError(
+            f"has no effect on {request.model}",
+            where="--gradient-checkpointing",
+            hint="to save memory: fewer at a time, as in --variants-per-window",
+        )
+    module.gradient_checkpointing = True
 
 
 def _provenance(request: TrainRequest, held: GenomeSplit) -> Provenance:

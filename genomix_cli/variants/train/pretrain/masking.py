@@ -27,8 +27,15 @@ def draw_spans(
 
     All positions are equally likely, and spans lie at least `apart` bases from each other.
     """
+    return place_spans(length, span, round(share * length / span), apart, rng)
+
+
+def place_spans(
+    length: int, span: int, n: int, apart: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return sorted starts of `n` spans, or as many as fit; otherwise as `draw_spans`."""
     unit = span + apart
-    n = min(round(share * length / span), (length + apart) // unit)
+    n = min(n, (length + apart) // unit)
     # Each span and its gap shrink to one slot: any choice of distinct slots is a valid layout, and
     # all layouts are equally likely.
     places = rng.choice(length - n * (unit - 1) + apart, n, replace=False)

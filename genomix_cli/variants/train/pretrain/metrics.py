@@ -225,19 +225,22 @@ class Spans(NamedTuple):
         int64 ``[n, O]``.
     left, right : NDArray
         uint8 ``[n, 3]``: bases on each side.
+    after : NDArray
+        int64 ``[O]``: bases from the start of a span to each k-mer.
     """
 
     draw: NDArray[np.int64]
     kmers: NDArray[np.int64]
     left: NDArray[np.uint8]
     right: NDArray[np.uint8]
+    after: NDArray[np.int64]
 
 
 def markov_told(chain: Markov, spans: Spans, span: int, k: int) -> HiddenKmers:
     """Return a chain's predictions of spans whose neighbours are known."""
     left, right = _numbers(spans.left), _numbers(spans.right)
     nats, correct = [], []
-    for after, truth in enumerate(spans.kmers.T):
+    for after, truth in zip(spans.after.tolist(), spans.kmers.T, strict=True):
         probability = chain.posterior(left, right, after, span, k)
         nats.append(-np.log(probability[np.arange(len(truth)), truth]))
         correct.append(probability.argmax(1) == truth)

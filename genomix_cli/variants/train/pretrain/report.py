@@ -1,4 +1,4 @@
-"""The page and the model card of a pre-trained GMT."""
+"""The page and the model card of a pre-trained model."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
     """
     counts = summary.windows
     write_page(
-        "gmt_pretraining.html.j2",
+        "pretraining.html.j2",
         path,
         title=f"{summary.data}: pre-training",
         sub=(
             f"{counts['to draw from']:,} windows of {counts['each of bases']:,} bases to draw "
-            f"from, {counts['validated on']:,} held out; preset {summary.preset}, "
+            f"from, {counts['validated on']:,} held out; {summary.model}, preset {summary.preset}, "
             f"{summary.parameters:,} parameters"
         ),
         warnings=summary.notes,
@@ -115,11 +115,14 @@ def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
 def pretrain_card(summary: PretrainSummary) -> str:
     """Return the text of ``README.md``, in Markdown."""
     cells = [short(cell) for cell in summary.cells if cell]
-    return render("gmt_pretraining.md.j2", cells=cells, **_values(summary))
+    return render("pretraining.md.j2", cells=cells, **_values(summary))
 
 
 def _curve(summary: PretrainSummary) -> Picture:
     shown = {"r_spans": "r, spans hidden", "r_whole": "r, modality hidden"}
+    told = "correlation, mean over modalities"
+    if not summary.tracks:
+        shown, told = {"nats_per_base": "hidden bases"}, "nats per base"
     figure, axes = grid(1, 2, (7.4, 2.6))
     left, right = axes[0]
     epochs = range(1, len(summary.curve) + 1)
@@ -136,13 +139,15 @@ def _curve(summary: PretrainSummary) -> Picture:
         values = [point[key] for point in summary.curve]
         right.plot(epochs, values, color=look.colour, marker=look.marker, ms=3, label=shown[key])
     head(left, "loss")
-    head(right, "correlation, mean over modalities (validation)")
+    head(right, f"{told} (validation)")
     for ax in (left, right):
         ax.set_xlabel("epoch")
         ax.legend()
         ax.xaxis.get_major_locator().set_params(integer=True)
-    caption = (
-        "The training loss has a part that validation has not: tracks told from a base's own "
-        "surroundings."
-    )
+    caption = "Each validation reads the same windows, with the same bases hidden."
+    if summary.tracks:
+        caption = (
+            "The training loss has a part that validation has not: tracks told from a base's own "
+            "surroundings."
+        )
     return Picture("curve", caption, figure)

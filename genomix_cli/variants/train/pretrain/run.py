@@ -1,7 +1,7 @@
-"""Pre-train a GMT on a genome: predict hidden k-mers and hidden bins of tracks.
+"""Pre-train a model on a genome: predict hidden k-mers and hidden bins of tracks.
 
-The loss is the cross-entropy of 6-mers wholly inside hidden spans of bases, divided by the log
-of their number, plus a weight times the error of hidden, measured bins of the tracks.
+The loss is the cross-entropy of hidden k-mers, divided by the log of the number of k-mers, plus a
+weight times the error of hidden, measured bins of the tracks, where the model reads tracks.
 
 Letters in shapes: W windows, M tracks, N bins, S spans, P places, O k-mers of a span.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from genomix_cli.comparison import tables
 from genomix_cli.comparison.bootstrap import resampling_units
@@ -33,20 +34,20 @@ from genomix_cli.learning.processes import first_process, rank_and_world_size, s
 from genomix_cli.learning.task import FitResult
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance
-from genomix_cli.variants.models.gmt import GMT, Layer, Reconstruction
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import PRETRAIN_MONITOR, PretrainRequest
 from genomix_cli.variants.train.pretrain import metrics, sampling
+from genomix_cli.variants.train.pretrain.networks import Outputs, Pretraining, network_of
+from genomix_cli.variants.train.pretrain.rows import Rows
 from genomix_cli.variants.train.pretrain.summary import PretrainSummary
 from genomix_cli.variants.train.splits import HeldOutRegions
-from genomix_cli.variants.train.supervised import plain
+from genomix_cli.variants.train.supervised import allow_checkpointing, plain
 from genomix_cli.variants.train.task import fit_task, to_device
 from genomix_cli.variants.trained import model_config, save_model
 
 log = logging.getLogger("genomix")
 
-MODEL = "gmt"
 HEADS = "heads.safetensors"
 # Errors beyond this many standard deviations count linearly, so that peaks do not dominate.
 FAR = 3.0
@@ -54,58 +55,6 @@ FAR = 3.0
 MAX_COUNTED_WINDOWS = 500
 # What a run may differ in and still be the same.
 _FREE = ("resume", "device", "workers", "output", "checkpointing")
-
-
-class Outputs(NamedTuple):
-    """Predictions for a batch.
-
-    Attributes
-    ----------
-    kmers : Tensor
-        ``[asked spans, O, 4^k]``: logits.
-    bins, bases : Tensor
-        ``[W, M, N]`` and ``[W, M, P]``: tracks of each bin, and at each place.
-    """
-
-    kmers: Tensor
-    bins: Tensor
-    bases: Tensor
-
-
-class Pretraining(nn.Module):
-    """GMT with the heads that only pre-training needs.
-
-    Parameters
-    ----------
-    gmt : GMT
-    span : int
-    """
-
-    # Layers that several devices may shard.
-    shard_layers = (Layer,)
-
-    def __init__(self, gmt: GMT, span: int) -> None:
-        super().__init__()
-        self.gmt = gmt
-        self.heads = Reconstruction(gmt.config, span)
-
-    def forward(self, item: sampling.Batch, bases: bool = True) -> Outputs:
-        """Predict hidden k-mers and bins, and tracks at the places unless `bases` is false."""
-        context, tokens = self.gmt.tokens(item.window)
-        asked = item.kmers[:, :, 0] >= 0  # [W, S]
-        n_spans = asked.shape[1]
-        queries = item.queries
-        if not bases:
-            queries = type(queries)(*(t[:, :n_spans] for t in queries))
-        if asked.any() or (bases and queries.offset.shape[1]):
-            cls = self.gmt.represent(context, queries)
-        else:
-            cls = tokens.new_zeros(*queries.offset.shape, tokens.shape[-1])
-        kmers = self.heads.kmers(cls[:, :n_spans][asked], self.gmt.local)
-        if not self.gmt.config.tracks:
-            none = tokens.new_zeros(len(tokens), 0, tokens.shape[1])
-            return Outputs(kmers, none, none[:, :, : item.bins.shape[1]])
-        return Outputs(kmers, *self.heads.tracks(tokens, cls[:, n_spans:], item.line))
 
 
 def track_error(predicted: Tensor, truth: Tensor, scored: Tensor) -> Tensor:
@@ -121,12 +70,14 @@ class PretrainTask:
     ----------
     module : Pretraining
     track_weight : float
+    unknown : int
+        Hidden bases of a k-mer to predict.
     """
 
-    def __init__(self, module: Pretraining, track_weight: float) -> None:
+    def __init__(self, module: Pretraining, track_weight: float, unknown: int) -> None:
         self.module: nn.Module = module
-        self._weight = track_weight
-        self._scale = math.log(4) * module.gmt.config.k
+        self._weight, self._unknown = track_weight, unknown
+        self._scale = math.log(4) * module.model.config.k
 
     @property
     def network(self) -> Pretraining:
@@ -147,20 +98,19 @@ class PretrainTask:
         return {"loss": loss, "kmers": kmers, "bins": bins, "bases": bases}
 
     def _kmer_nats(self, told: Outputs, item: sampling.Batch) -> Tensor:
-        ids = item.kmers[item.kmers[:, :, 0] >= 0]
-        return F.cross_entropy(told.kmers.flatten(0, 1).float(), ids.flatten(), reduction="none")
+        ids = item.kmers[item.kmers >= 0]
+        return F.cross_entropy(told.kmers.float(), ids, reduction="none")
 
     def predict(self, item: sampling.Batch) -> metrics.Told:
         """Return the predictions for a validation batch."""
         told = self.network(item, bases=False)
         nats = self._kmer_nats(told, item)
-        asked = item.kmers[:, :, 0] >= 0
-        n_each = item.kmers.shape[2]
+        asked = item.kmers >= 0
         right = told.kmers.argmax(-1) == item.kmers[asked]
         window, modality, _ = torch.nonzero(item.scored, as_tuple=True)
         draw = item.draw.cpu().numpy()
         at = window.cpu().numpy()
-        of_span = np.repeat(torch.nonzero(asked)[:, 0].cpu().numpy(), n_each)
+        of_kmer = torch.nonzero(asked)[:, 0].cpu().numpy()
         numbers = (
             t[item.scored].float().cpu().numpy() for t in (item.signal, told.bins, item.simple)
         )
@@ -172,7 +122,7 @@ class PretrainTask:
             *numbers,
         )
         kmers = metrics.HiddenKmers(
-            draw[of_span, 1], nats.double().cpu().numpy(), right.flatten().cpu().numpy()
+            draw[of_kmer, 1], nats.double().cpu().numpy(), right.cpu().numpy()
         )
         return metrics.Told(tracks, kmers)
 
@@ -186,12 +136,10 @@ class PretrainTask:
         nats = float(told.kmers.nats.mean()) if len(told.kmers.nats) else math.nan
         loss = 0.0 if math.isnan(nats) else nats / self._scale
         loss += self._weight * float(np.mean(parts)) if parts else 0.0
-        return {
-            PRETRAIN_MONITOR: -loss,
-            "nats_per_base": nats / self.network.gmt.config.k,
-            "r_spans": _mean_r(tracks, ~whole),
-            "r_whole": _mean_r(tracks, whole),
-        }
+        values = {PRETRAIN_MONITOR: -loss, "nats_per_base": nats / self._unknown}
+        if self.network.model.config.tracks:
+            values |= {"r_spans": _mean_r(tracks, ~whole), "r_whole": _mean_r(tracks, whole)}
+        return values
 
 
 def _mean_r(told: metrics.HiddenTracks, rows: NDArray[np.bool_]) -> float:
@@ -211,7 +159,7 @@ class Windows(NamedTuple):
     ----------
     shard : Shard
     request : PretrainRequest
-    reading : Reading
+    reading : Reading or Rows
     train : Places
         Windows to train on.
     valid : list of Draw
@@ -220,16 +168,14 @@ class Windows(NamedTuple):
 
     shard: Shard
     request: PretrainRequest
-    reading: sampling.Reading
+    reading: sampling.Reading | Rows
     train: sampling.Places
     valid: list[sampling.Draw]
 
-    def masked(self, *, training: bool) -> sampling.MaskedWindows:
+    def masked(self, *, training: bool) -> Dataset[sampling.Batch]:
         """Return the windows to train on, or those to validate on."""
         request = self.request
-        return sampling.MaskedWindows(
-            self.shard, request.masking, self.reading, request.seed, training=training
-        )
+        return self.reading.masked(self.shard, request.masking, request.seed, training=training)
 
     def train_draws(self, n: int, epoch: int) -> list[sampling.Draw]:
         """Return `n` windows of an epoch."""
@@ -288,31 +234,37 @@ class Order:
 def pretrain(request: PretrainRequest) -> PretrainSummary:
     """Pre-train, judge on windows held out, and write the run folder.
 
-    The run holds ``config.json`` and ``model.safetensors``, a GMT that ``genomix train --init``
+    The run holds ``config.json`` and ``model.safetensors``, a model that ``genomix train --init``
     starts from; ``heads.safetensors``, ``metrics.json``, ``report.html``, ``README.md`` (the model
     card), ``train.json``, ``checkpoints/`` and ``logs/``.
 
     Raises
     ------
     UsageError
-        If contigs, preset or fields do not exist, what is to be hidden leaks, or the run folder is
-        in use.
+        If contigs, preset or fields do not exist, the model cannot be pre-trained, what is to be
+        hidden leaks, or the run folder is in use.
     DataError
         If a part has no windows.
     """
+    network = network_of(request.model)
     shard = open_shard(request.shard)
+    if not network.reads_tracks:
+        request, shard = _of_bases(request), shard.without_tracks()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(request.seed)
         module = _new(shard, request)
-    request.masking.check(module.gmt.config.k)
-    windows = _windows(shard, module.gmt, request)
+    windows = _windows(shard, module, request)
     if first_process():
         RunFolder.open(request.output, _provenance(request), resume=request.resume)
     else:
         log.setLevel(logging.ERROR)
-    task = PretrainTask(module, request.track_weight)
+    task = PretrainTask(module, request.track_weight, windows.reading.unknown)
     result = fit_task(
-        task, windows.train_loaders(), windows.valid_loader(), request, _advice(request)
+        task,
+        windows.train_loaders(),
+        windows.valid_loader(),
+        request,
+        _advice(request, network.reads_tracks),
     )
     summary = _judge(task, windows, result)
     if first_process():
@@ -321,18 +273,42 @@ def pretrain(request: PretrainRequest) -> PretrainSummary:
 
 
 def _new(shard: Shard, request: PretrainRequest) -> Pretraining:
-    gmt = new_model(MODEL, request, shard)
-    request.masking.check(gmt.config.k)
-    module = Pretraining(gmt, request.masking.span)
+    model, network = new_model(request.model, request, shard), network_of(request.model)
+    request.masking.check(model.config.k if network.reads_tracks else 1)
+    module: Pretraining = network(model, request.masking.span or model.hidden_span)
     if request.initial is not None:
         _start_from(module, request.initial, shard)
-    gmt.gradient_checkpointing = request.checkpointing
+    allow_checkpointing(model, request)
     return module
+
+
+def _of_bases(request: PretrainRequest) -> PretrainRequest:
+    """Return the request for a model that reads bases alone.
+
+    Raises
+    ------
+    UsageError
+        If an option is about what it does not read.
+    """
+    usual, asked = PretrainRequest(request.shard, request.output), request.masking
+    given = {
+        "--track-mask": asked.track_share != usual.masking.track_share,
+        "--track-weight": request.track_weight != usual.track_weight,
+        "--places-per-window": request.places_per_window != usual.places_per_window,
+        "--set use_sequence": request.arch.get("use_sequence") is False,
+    }
+    wrong = [option for option, is_given in given.items() if is_given]
+    if wrong:
+        raise UsageError(
+            f"means nothing to {request.model}, which learns from bases alone",
+            where=", ".join(wrong),
+        )
+    return replace(request, masking=replace(asked, track_share=0.0))
 
 
 def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
     """Load weights of a model of the same architecture, with its heads if it has them."""
-    loaded = start_from(module.gmt, name, shard)
+    loaded = start_from(module.model, name, shard)
     heads = loaded.path / HEADS
     if heads.is_file():
         try:
@@ -341,7 +317,8 @@ def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
             log.info("its heads are for spans of another length: they start anew")
 
 
-def _windows(shard: Shard, gmt: GMT, request: PretrainRequest) -> Windows:
+def _windows(shard: Shard, module: Pretraining, request: PretrainRequest) -> Windows:
+    reading = module.reading(request)
     if not request.valid_contigs and request.valid_regions is None:
         raise UsageError(
             "nothing to validate on",
@@ -356,7 +333,7 @@ def _windows(shard: Shard, gmt: GMT, request: PretrainRequest) -> Windows:
         )
     held = HeldOutRegions.of(shard.contigs, request.valid_contigs, request.valid_regions)
     train, valid = (
-        sampling.find_places(shard, gmt.n_bins, held, request.max_n, valid=valid)
+        sampling.find_places(shard, reading.n_bins, held, request.max_n, valid=valid)
         for valid in (False, True)
     )
     log.info(
@@ -368,19 +345,20 @@ def _windows(shard: Shard, gmt: GMT, request: PretrainRequest) -> Windows:
         f"{train.mostly_unknown:,}",
         100 * request.max_n,
     )
-    if not shard.tracks:
+    if module.reads_tracks and not shard.tracks:
         log.warning("there are no tracks: only k-mers are learned")
-    reading = sampling.Reading(
-        gmt.n_bins, gmt.config.k, gmt.flank, request.spans_per_window, request.places_per_window
-    )
     draws = sampling.validation_draws(valid, shard, request.valid_windows)
+    request = replace(request, masking=replace(request.masking, span=reading.span))
     return Windows(shard, request, reading, train, draws)
 
 
-def _advice(request: PretrainRequest) -> str:
+def _advice(request: PretrainRequest, reads_tracks: bool) -> str:
     """Return advice for when memory runs out."""
     windows = request.windows_per_batch
     steps = [f"--windows-per-batch {windows // 2}"] if windows > 1 else []
+    if not reads_tracks:
+        steps.append(f"--spans-per-window {max(1, request.spans_per_window // 2)}")
+        return f"with --windows-per-batch {windows}; try {', then '.join(steps)}"
     if not request.checkpointing:
         steps.append("--gradient-checkpointing")
     steps.append("--set n_bins=400")
@@ -394,40 +372,41 @@ def _judge(task: PretrainTask, windows: Windows, result: FitResult) -> PretrainS
     with torch.inference_mode():
         batches = track(windows.valid_loader(), "judging")
         told = metrics.join([task.predict(to_device(batch, device)) for batch in batches])
-    gmt = task.network.gmt
     index = {name: i for i, name in enumerate(shard.contigs)}
     places = [(index[d.contig], max(0, d.start)) for d in windows.valid]
     units = resampling_units(*np.array(places).T).ids
     tracks = metrics.track_rows(told.tracks, units, shard.tracks, request.seed)
     kmers: tuple[metrics.KmerRow, ...] = ()
     if len(told.kmers.nats):
-        kmers = (metrics.kmer_row("model", told.kmers, units, gmt.config.k, request.seed),)
+        unknown = windows.reading.unknown
+        kmers = (metrics.kmer_row("model", told.kmers, units, unknown, request.seed),)
         kmers += _chains(windows, units)
     return PretrainSummary(
         folder=request.output.name,
         data=request.shard.name,
+        model=request.model,
         preset=request.preset,
-        parameters=sum(p.numel() for p in gmt.parameters()),
+        parameters=sum(p.numel() for p in task.network.model.parameters()),
         windows={
             "to draw from": len(windows.train.start),
-            "each of bases": gmt.n_bins * BIN_SIZE,
+            "each of bases": windows.reading.n_bins * BIN_SIZE,
             "left out: touch what is held out": windows.train.held_out,
             "left out: unknown bases": windows.train.mostly_unknown,
             "validated on": len({(d.contig, d.start) for d in windows.valid}),
         },
         cells=shard.cells,
         modalities=shard.modalities,
-        masking=request.masking,
+        masking=windows.request.masking,
         best={PRETRAIN_MONITOR: result.best, "epochs": result.epochs},
         curve=result.history,
         tracks=tracks,
         kmers=kmers,
-        notes=tuple(_notes(tracks, shard)),
+        notes=tuple(_notes(tracks, shard, task.network.reads_tracks)),
     )
 
 
-def _notes(tracks: tuple[metrics.TrackRow, ...], shard: Shard) -> Iterator[str]:
-    if not shard.tracks:
+def _notes(tracks: tuple[metrics.TrackRow, ...], shard: Shard, reads_tracks: bool) -> Iterator[str]:
+    if reads_tracks and not shard.tracks:
         yield "there are no tracks, so only k-mers were learned"
     for row in tracks:
         name = f"{row.modality}{'@' if row.cell else ''}{row.cell}"
@@ -444,27 +423,23 @@ def _chains(windows: Windows, units: NDArray[np.int64]) -> tuple[metrics.KmerRow
         windows.shard.codes(draw.contig, draw.start, draw.start + length)
         for draw in windows.train_draws(MAX_COUNTED_WINDOWS, 0)
     )
-    span, k = request.masking.span, reading.k
-    spans = _hidden_spans(windows, reading.flank, span)
+    spans, unknown = _hidden_spans(windows), reading.unknown
     chains = (metrics.Markov(counts, order) for order in range(metrics.ORDER + 1))
-    told = [metrics.markov_told(chain, spans, span, k) for chain in chains]
+    told = [metrics.markov_told(chain, spans, reading.span, unknown) for chain in chains]
     return tuple(
-        metrics.kmer_row(f"Markov chain of order {order}", each, units, k, request.seed)
+        metrics.kmer_row(f"Markov chain of order {order}", each, units, unknown, request.seed)
         for order, each in enumerate(told)
     )
 
 
-def _hidden_spans(windows: Windows, flank: int, span: int) -> metrics.Spans:
+def _hidden_spans(windows: Windows) -> metrics.Spans:
     parts, masked = [], windows.masked(training=False)
     for asked_for in windows.to_validate():
         if asked_for.draw.hidden == sampling.SPANS:
-            item, number = masked[asked_for], asked_for.number
-            kmers = item.kmers.numpy()
-            asked = np.flatnonzero(kmers[:, 0] >= 0)
-            ref, end = item.queries.ref.numpy()[asked], flank + span
-            sides = ref[:, flank - metrics.ORDER : flank], ref[:, end : end + metrics.ORDER]
-            parts.append((np.full(len(asked), number), kmers[asked], *sides))
-    return metrics.Spans(*map(np.concatenate, zip(*parts, strict=True)))
+            hidden = windows.reading.hidden(masked[asked_for])
+            parts.append((np.full(len(hidden.kmers), asked_for.number), *hidden))
+    draw, kmers, left, right = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return metrics.Spans(draw, kmers, left, right, windows.reading.after)
 
 
 def _provenance(request: PretrainRequest) -> Provenance:
@@ -481,9 +456,9 @@ def _write(
     from genomix_cli.variants.train.pretrain.report import pretrain_card, write_pretrain_report
 
     provenance = _provenance(request)
-    config = model_config(MODEL, module.gmt, shard, provenance, pretrained_only=True)
+    config = model_config(request.model, module.model, shard, provenance, pretrained_only=True)
     folder = RunFolder(request.output)
-    save_model(folder.path, module.gmt, config)
+    save_model(folder.path, module.model, config)
     folder.write_weights(HEADS, weights(module.heads))
     folder.write_json("metrics.json", tables.plain(summary))
     folder.write_text("README.md", pretrain_card(summary))

@@ -1,7 +1,7 @@
 """Windows to pre-train on: drawn evenly from a genome shard, each cell type equally often.
 
 Letters in shapes: M tracks, N bins, S spans, P places, G = S + P queries, H haplotype bases,
-O k-mers of a span.
+O k-mers of a span, or of a row.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from genomix_cli.variants.train.splits import HeldOutRegions
 PIECE = 1000 * inputs.CONTACT_BIN
 #: In validation: hide spans rather than a whole modality.
 SPANS = -1
+#: Known bases on each side of a span that a simple guess may use.
+BESIDE = 3
 
 
 class Places(NamedTuple):
@@ -197,7 +199,7 @@ class Batch(NamedTuple):
         ``[W, G]``: S hidden spans, then P bases of hidden bins; both alleles are the reference. The
         bases around a place are not hidden: its tracks are predicted, not its bases.
     kmers : Tensor
-        int64 ``[W, S, O]``: ids inside each span, -1 if not predicted.
+        int64 ``[W, S, O]``: ids inside each span, or of each row; -1 if not predicted.
     signal : Tensor
         float32 ``[W, M, N]``: the tracks before anything was hidden.
     scored : Tensor
@@ -234,6 +236,8 @@ class Reading:
         Sizes of the model; `flank` is the number of bases on each side of an allele.
     spans, places : int
         Hidden spans, and bases of hidden bins, to predict in each window.
+    span : int
+        Bases of a hidden span, at least k.
     """
 
     n_bins: int
@@ -241,6 +245,45 @@ class Reading:
     flank: int
     spans: int = 16
     places: int = 16
+    span: int = 12
+
+    @property
+    def after(self) -> NDArray[np.int64]:
+        """Bases from the start of a span to each of its k-mers, int64 ``[O]``."""
+        return np.arange(self.span - self.k + 1)
+
+    @property
+    def unknown(self) -> int:
+        """Hidden bases of a k-mer to predict."""
+        return self.k
+
+    def masked(self, shard: Shard, masking: Masking, seed: int, *, training: bool) -> MaskedWindows:
+        """Return the windows that such a model learns from."""
+        return MaskedWindows(shard, masking, self, seed, training=training)
+
+    def hidden(self, item: Batch) -> Hidden:
+        """Return what is asked of the spans of an item."""
+        kmers = item.kmers.numpy()
+        asked = np.flatnonzero(kmers[:, 0] >= 0)
+        ref, end = item.queries.ref.numpy()[asked], self.flank + self.span
+        left, right = ref[:, self.flank - BESIDE : self.flank], ref[:, end : end + BESIDE]
+        return Hidden(kmers[asked], left, right)
+
+
+class Hidden(NamedTuple):
+    """Hidden bases of spans, in the order in which k-mers are asked for.
+
+    Attributes
+    ----------
+    kmers : NDArray
+        int64 ``[n, O]``: numbers of the hidden bases of each k-mer.
+    left, right : NDArray
+        uint8 ``[n, BESIDE]``: known bases on each side.
+    """
+
+    kmers: NDArray[np.int64]
+    left: NDArray[np.uint8]
+    right: NDArray[np.uint8]
 
 
 class Asked(NamedTuple):
@@ -324,11 +367,11 @@ class MaskedWindows(Dataset[Batch]):
             return codes, np.empty(0, np.int64)
         length = reading.n_bins * inputs.BIN_SIZE
         starts = (
-            mask.draw_spans(length, masking.span, masking.share, reading.k, rng) + inputs.MARGIN
+            mask.draw_spans(length, reading.span, masking.share, reading.k, rng) + inputs.MARGIN
         )
-        clear = mask.clear_spans(codes, starts, masking.span, reading.flank)
+        clear = mask.clear_spans(codes, starts, reading.span, reading.flank)
         asked = rng.permutation(clear)[: reading.spans]
-        return mask.hide_bases(codes, starts, masking.span), asked
+        return mask.hide_bases(codes, starts, reading.span), asked
 
     def _places(self, scored: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
         """Return hidden bins to predict through the variant stream, away from the window's edge."""
@@ -340,7 +383,7 @@ class MaskedWindows(Dataset[Batch]):
         return out
 
     def _kmers(self, codes: NDArray[np.uint8], spans: NDArray[np.int64]) -> NDArray[np.int64]:
-        span, k = self.masking.span, self.reading.k
+        span, k = self.reading.span, self.reading.k
         n = self.reading.spans if self.masking.share else 0
         ids = np.full((n, span - k + 1), -1, np.int64)
         ids[: len(spans)] = mask.span_kmers(codes, spans, span, k)
@@ -354,7 +397,7 @@ class MaskedWindows(Dataset[Batch]):
         places: NDArray[np.int64],
     ) -> Variants:
         """Return haplotypes as from `inputs.haplotypes`, cut from the window's own bases."""
-        flank, span = self.reading.flank, self.masking.span
+        flank, span = self.reading.flank, self.reading.span
         n = self.reading.spans if self.masking.share else 0
         # Unused queries are computed all the same, at a valid offset, and ignored.
         filled = np.full(n, flank, np.int64)

@@ -16,7 +16,7 @@ class PretrainSummary:
 
     Attributes
     ----------
-    folder, data, preset : str
+    folder, data, model, preset : str
     parameters : int
         Number of parameters, without the heads.
     windows : dict of str to int
@@ -34,6 +34,7 @@ class PretrainSummary:
 
     folder: str
     data: str
+    model: str
     preset: str
     parameters: int
     windows: dict[str, int]

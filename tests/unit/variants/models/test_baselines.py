@@ -294,6 +294,7 @@ def test_dropout_hides_the_same_of_ref_and_alt() -> None:
     assert torch.equal(dropped[:4], dropped[4:])
     assert not torch.equal(dropped[0], dropped[1])
     assert dropped.unique().tolist() == [0, 2]
+    assert PairedDropout(0.5)(torch.ones(3, 100)).shape == (3, 100)
 
 
 def test_differences_come_to_one_scale_and_nothing_stays_nothing() -> None:

@@ -26,8 +26,8 @@ from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.requests import PRETRAIN_MONITOR, Masking, PretrainRequest
 from genomix_cli.variants.train.pretrain import run as module
 from genomix_cli.variants.train.pretrain.metrics import Markov
+from genomix_cli.variants.train.pretrain.networks import WindowPretraining
 from genomix_cli.variants.train.pretrain.run import (
-    Pretraining,
     PretrainTask,
     pretrain,
     track_error,
@@ -87,10 +87,10 @@ def test_a_loader_is_kept_and_its_processes_read_the_epoch_that_is_asked_for(wor
     assert len(processes) == bool(workers)
 
 
-def make_network(shard: FakeShard) -> Pretraining:
+def make_network(shard: FakeShard) -> WindowPretraining:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Pretraining(GMT(GMTConfig(shard.modalities, **SMALL)), 12).eval()
+        return WindowPretraining(GMT(GMTConfig(shard.modalities, **SMALL)), 12).eval()
 
 
 def test_windows_to_train_on_touch_nothing_held_out_and_those_to_validate_on_lie_inside() -> None:
@@ -187,13 +187,13 @@ def test_what_is_told_depends_on_nothing_that_is_hidden() -> None:
     )
     for one, two in zip(told, network(other), strict=True):
         torch.testing.assert_close(one, two)
-    assert told.kmers.shape == (4, 7, 4096)
+    assert told.kmers.shape == (4 * 7, 4096)
     assert told.bins.shape == (1, 2, N_BINS)
 
 
 def test_tokens_give_the_context_that_scoring_has() -> None:
     shard = FakeShard()
-    gmt = make_network(shard).gmt
+    gmt = make_network(shard).model
     window = default_collate([windows(shard)[1]]).window
     context, tokens = gmt.tokens(window)
     for one, two in zip(context.layers, gmt.window(window).layers, strict=True):
@@ -204,12 +204,12 @@ def test_tokens_give_the_context_that_scoring_has() -> None:
 def test_every_part_that_scores_variants_learns() -> None:
     shard = FakeShard()
     network = make_network(shard).train()
-    task = PretrainTask(network, 1.0)
+    task = PretrainTask(network, 1.0, K)
     batch: Batch = default_collate(windows(shard))
     losses = task.losses(batch, torch.Generator())
     losses["loss"].backward()
     assert losses["kmers"].item() == pytest.approx(1.0, abs=0.2)
-    still = {n for n, p in network.gmt.named_parameters() if p.grad is None or not p.grad.any()}
+    still = {n for n, p in network.model.named_parameters() if p.grad is None or not p.grad.any()}
     assert still == {n for n in still if n.startswith(("norm.", "head."))}
 
 
@@ -313,7 +313,7 @@ def test_a_run_and_the_same_run_interrupted_and_resumed(
     assert inspect(asked.output).facts["purpose"].endswith("pre-trained only")
     started = module._new(FakeShard(), replace(asked, initial=str(asked.output)))
     first = load_model(asked.output).module.state_dict()
-    for name, value in started.gmt.state_dict().items():
+    for name, value in started.model.state_dict().items():
         torch.testing.assert_close(value, first[name])
     other = {**asked.arch, "d_model": 32}
     with pytest.raises(UsageError, match="another architecture"):

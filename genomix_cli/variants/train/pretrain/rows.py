@@ -1,0 +1,168 @@
+"""Rows of bases to pre-train on, for a model that reads k-mers one by one and no window.
+
+A hidden base hides every k-mer that has it, so that none can be read from its neighbours. Asked for
+are the k-mers that hold a whole span, or lie wholly inside one.
+
+Letters in shapes: R rows, B bases of a row, T its k-mers, S spans of a row, O k-mers of a span.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.genome_shard import Shard
+from genomix_cli.genome.alphabet import kmer_ids, reverse_complement
+from genomix_cli.variants.models.base import Variants, Window
+from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.requests import Masking
+from genomix_cli.variants.train.pretrain import masking as mask
+from genomix_cli.variants.train.pretrain.sampling import BESIDE, Asked, Batch, Hidden
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Size of the rows that a model reads, and what is hidden of each.
+
+    Attributes
+    ----------
+    n_bins : int
+        Bins of the window that rows are drawn from.
+    bases, k, stride : int
+        B, and the length of k-mers and the step between them: 1 or k.
+    span : int
+        Bases of a hidden span, a multiple of `stride`.
+    rows : int
+        R.
+    """
+
+    n_bins: int
+    bases: int
+    k: int
+    stride: int
+    span: int
+    rows: int = 16
+
+    def __post_init__(self) -> None:
+        if self.span % self.stride or self.span > self.bases - 2 * self.k:
+            multiple = f"a multiple of {self.stride}, " if self.stride > 1 else ""
+            raise UsageError(
+                "cannot hide spans of that length",
+                where="--span",
+                expected=f"{multiple}at most {self.bases - 2 * self.k} of {self.bases} bases",
+                found=str(self.span),
+            )
+
+    @property
+    def after(self) -> NDArray[np.int64]:
+        """Bases from the start of a span to what is hidden of each of its k-mers, int64 ``[O]``."""
+        n = abs(self.span - self.k) // self.stride + 1
+        return self.stride * np.arange(n) if self.span > self.k else np.zeros(n, np.int64)
+
+    @property
+    def unknown(self) -> int:
+        """Hidden bases of a k-mer to predict."""
+        return min(self.span, self.k)
+
+    def masked(self, shard: Shard, masking: Masking, seed: int, *, training: bool) -> MaskedRows:
+        """Return the rows that such a model learns from."""
+        return MaskedRows(shard, masking, self, seed, training=training)
+
+    def spans(self, share: float) -> int:
+        """Return the number of spans that hide about `share` of a row's k-mers."""
+        n_kmers = (self.bases - self.k) // self.stride + 1
+        return round(share * n_kmers * self.stride / (self.span + self.k - self.stride))
+
+    def hidden(self, item: Batch) -> Hidden:
+        """Return what is asked of the spans of an item."""
+        shape = (-1, len(self.after))
+        asked = (item.kmers >= 0).numpy()
+        kmers = item.kmers.numpy()[asked].reshape(shape)
+        if self.span < self.k:  # the span's own bases, which end its first k-mer
+            kmers = np.repeat(kmers[:, :1] % 4**self.span, shape[1], axis=1)
+        row, token = (each.reshape(shape)[:, 0] for each in np.nonzero(asked))
+        start = token * self.stride + max(0, self.k - self.span)
+        bases, around = item.queries.ref.numpy(), np.arange(BESIDE)
+        left = bases[row[:, None], start[:, None] - BESIDE + around]
+        return Hidden(kmers, left, bases[row[:, None], start[:, None] + self.span + around])
+
+
+@dataclass(eq=False)
+class MaskedRows(Dataset[Batch]):
+    """Masked rows of a shard's bases; an item depends only on the seed and on what is asked for.
+
+    Parameters
+    ----------
+    shard : Shard
+    masking : Masking
+    reading : Rows
+    seed : int
+    training : bool
+        Draw other rows than those to validate on.
+    """
+
+    shard: Shard
+    masking: Masking
+    reading: Rows
+    seed: int
+    _: KW_ONLY
+    training: bool
+
+    def __getitem__(self, asked: Asked) -> Batch:
+        epoch, number, draw = asked
+        rng = np.random.default_rng([self.seed, epoch, number, int(self.training)])
+        reading = self.reading
+        length = reading.n_bins * BIN_SIZE
+        codes = self.shard.codes(draw.contig, draw.start, draw.start + length)
+        if draw.reverse:
+            codes = reverse_complement(codes)
+        start = rng.integers(0, length - reading.bases + 1, reading.rows)
+        rows = codes[start[:, None] + np.arange(reading.bases)]
+        hidden, kmers = zip(*(self._hide(row, rng) for row in rows), strict=True)
+        ref, one = _tensor(np.stack(hidden)), torch.ones(reading.rows, dtype=torch.int64)
+        of_draw = np.array([epoch, number, 0, draw.hidden], np.int64)
+        none = torch.zeros(0, 0)
+        return Batch(
+            window=Window(torch.zeros(0, dtype=torch.uint8), none, none, none),
+            queries=Variants(_tensor(start), ref, ref, one, one),
+            kmers=_tensor(np.stack(kmers)),
+            signal=none,
+            scored=none.bool(),
+            bins=torch.zeros(0, dtype=torch.int64),
+            line=none,
+            simple=none,
+            draw=_tensor(of_draw),
+        )
+
+    def _hide(
+        self, row: NDArray[np.uint8], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return a row with spans hidden, and the ids to predict, ``[T]``; -1 elsewhere."""
+        reading = self.reading
+        step, k, span = reading.stride, reading.k, reading.span
+        # Away from the ends, so that each span has all its k-mers and known bases on both sides.
+        starts = k + step * mask.place_spans(
+            (reading.bases - 2 * k) // step,
+            span // step,
+            reading.spans(self.masking.share),
+            k // step,
+            rng,
+        )
+        ids = kmer_ids(row, k)[::step].astype(np.int64)
+        first = starts - max(0, k - span)
+        tokens = first[:, None] // step + np.arange(len(reading.after))
+        # A span of which a k-mer is unknown is hidden, and not asked for.
+        tokens = tokens[(ids[tokens] < 4**k).all(1)]
+        asked = np.full_like(ids, -1)
+        asked[tokens] = ids[tokens]
+        return mask.hide_bases(row, starts, span), asked
+
+
+def _tensor(array: NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
