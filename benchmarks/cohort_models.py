@@ -4,14 +4,15 @@
 
     python benchmarks/cohort_models.py latency
     python benchmarks/cohort_models.py scale --model omics-transformer
-    python benchmarks/cohort_models.py table RUN
+    python benchmarks/cohort_models.py table RUN [RUN ...]
     python benchmarks/cohort_models.py ablations COHORT --samples 1000 --rounds 3
     python benchmarks/cohort_models.py sparsity COHORT --samples 1000 --rounds 1
 
 The accuracies are those of `genomix train`: benchmarks/cohort_models.sh has the commands, and
-`table` prints what a run folder says, as in docs/benchmarks.md: the models, then each less the
-first, on the same draws of the samples held out. `ablations` and `sparsity` fit variants of Cancer
-Alpha to the first samples of a cohort, once for each seed, and judge them by the others.
+`table` prints what run folders on the same samples say, as in docs/benchmarks.md: the models, then
+each less the first, on the same draws of the samples held out. `ablations` and `sparsity` fit
+variants of Cancer Alpha to the first samples of a cohort, once for each seed, and judge them by the
+others.
 """
 
 from __future__ import annotations
@@ -144,14 +145,21 @@ def exponent(points: list[tuple[int, float]]) -> tuple[float, float]:
     return float(fit.slope), float(t.ppf(0.975, len(x) - 2) * fit.stderr)
 
 
-def table(run: Path) -> None:
-    """The models of a run folder, the most accurate first."""
-    metrics = json.loads((run / "metrics.json").read_text())
-    timing = json.loads((run / "timing.json").read_text())
-    print(f"{metrics['headline']}\n")
+def table(runs: list[Path]) -> None:
+    """The models of run folders, the most accurate first; verdicts are those of each run."""
+    rows, timing = {}, {}
+    for run in runs:
+        metrics = json.loads((run / "metrics.json").read_text())
+        rows |= {row["name"]: row for row in metrics["outcomes"]}
+        timing |= json.loads((run / "timing.json").read_text())
+        print(f"{metrics['headline']}\n")
+    _table(list(rows.values()), timing)
+    less_first(runs)
+
+
+def _table(rows: list[dict[str, Any]], timing: dict[str, float | None]) -> None:
     print("| model | accuracy | macro F1 | AUROC | log loss | to the best baseline | s per fit |")
     print("|---|---|---|---|---|---|---|")
-    rows = metrics["outcomes"]
     for row in sorted(rows, key=lambda row: -value(row, "accuracy")):
         cells = [f"`{row['name']}`" + (" *" if row["main"] else ""), interval(row, "accuracy")]
         cells += [f"{value(row, name):.3f}" for name in ("macro_f1", "auroc", "nll")]
@@ -163,17 +171,18 @@ def table(run: Path) -> None:
             bayes, gap = row["ceiling"]["accuracy"], row["ceiling"]["accuracy_gap"]
             print(f"\n{row['name']}: Bayes {bayes['value']:.4f}, gap {gap['value']:+.4f}", end="")
             print(f" [{gap['low']:+.4f}, {gap['high']:+.4f}]")
-    less_first(run)
     control = rows[0]["shuffled"]
     if control:
         print(f"\nlabels shuffled: {control['accuracy']}")
 
 
-def less_first(run: Path) -> None:
+def less_first(runs: list[Path]) -> None:
     """Accuracy and log loss of each model less the first's, paired, over the samples held out."""
-    predicted = pd.read_parquet(run / "predictions.parquet")
+    predicted = [pd.read_parquet(run / "predictions.parquet") for run in runs]
+    by_name = {name: rows for each in predicted for name, rows in each.groupby("model", sort=False)}
     right, loss = {}, {}
-    for name, rows in predicted.groupby("model", sort=False):
+    for name, rows in by_name.items():
+        assert list(rows["sample"]) == list(predicted[0]["sample"][: len(rows)])
         right[name] = (rows["predicted"] == rows["label"]).to_numpy(float)
         own = [row[f"p:{row['label']}"] for _, row in rows.iterrows()]
         loss[name] = -np.log(own)
@@ -231,7 +240,7 @@ def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("latency", "scale", "once", "table", *VARIANTS))
-    parser.add_argument("run", nargs="?", type=Path)
+    parser.add_argument("run", nargs="*", type=Path)
     parser.add_argument("--model", default="omics-transformer")
     parser.add_argument("--samples", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=2)
@@ -245,7 +254,7 @@ def main() -> None:
         table(given.run)
     elif given.what in VARIANTS:
         seeds = range(given.seed, given.seed + given.rounds)
-        variants(given.what, given.run, given.samples, seeds)
+        variants(given.what, given.run[0], given.samples, seeds)
     else:
         once(given.model, given.samples, given.seed)
 
