@@ -1018,6 +1018,7 @@ DIFFERENCES = [
             "yield Stretch(start, total[:, :done])",
         ),
         ("known & (sequences.windows.contig == number)", "sequences.windows.contig == number"),
+        ("log_counts[some] = answer", "log_counts[: len(some)] = answer"),
     ),
     *_of(
         "sequences/explain/motifs.py",

@@ -113,7 +113,7 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     elif answer == EMBEDDINGS:
         table = _embedding_table(run, sequences, known, device)
     elif answer == ACTIVITY:
-        table = _activity_table(run, sequences, known, device)
+        table = _activity_table(run, sequences, known, device, request.bigwig)
     else:
         classifier = of_run(run, device)
         scores, level = score_codes(classifier, sequences.codes, known), classifier.level
@@ -131,8 +131,6 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     if request.embeddings:
         table = _embedding_table(run, sequences, known, device)
         write_table(table, request.embeddings, forms[1], made)
-    if request.bigwig:
-        write_tracks(profiles.model_of(run, device), sequences, known, request.bigwig)
     seconds = time.perf_counter() - started
     for text in made.seen:
         log.warning("%s: %s", request.sequences, text)
@@ -253,13 +251,24 @@ def _embedding_table(
 
 
 def _activity_table(
-    run: StoredRun, sequences: Sequences, known: NDArray[np.bool_], device: str
+    run: StoredRun,
+    sequences: Sequences,
+    known: NDArray[np.bool_],
+    device: str,
+    bigwig: Path | None,
 ) -> Table:
-    """Return a row per sequence and a column per output, in its unit or as a log-odds."""
-    outputs, answer = _activity(run, device)
-    values = np.full((len(known), len(outputs)), np.nan, np.float32)
-    for rows in scoring.batches(known, BATCH, "sequences"):
-        values[rows] = answer(sequences.codes[rows])
+    """Return a row per sequence and a column per output, in its unit or as a log-odds.
+
+    The tracks for `bigwig`, if asked for, come of the same predictions.
+    """
+    if bigwig:
+        network = profiles.model_of(run, device)
+        outputs, values = network.config.outputs, write_tracks(network, sequences, known, bigwig)
+    else:
+        outputs, answer = _activity(run, device)
+        values = np.full((len(known), len(outputs)), np.nan, np.float32)
+        for rows in scoring.batches(known, BATCH, "sequences"):
+            values[rows] = answer(sequences.codes[rows])
     columns = [scoring.SAMPLE, *(Column(output.name, "float") for output in outputs)]
     return _numbers(columns, sequences.names, values)
 

@@ -59,7 +59,7 @@ def check_placed(sequences: Sequences, where: Path) -> None:
 
 def write_tracks(
     model: ProfileModel, sequences: Sequences, known: NDArray[np.bool_], folder: Path
-) -> None:
+) -> NDArray[np.float32]:
     """Write ``NAME.bw`` for each track into a folder, which is made if there is none.
 
     Parameters
@@ -71,9 +71,15 @@ def write_tracks(
     known : NDArray
         bool ``[n]``: windows to predict.
     folder : Path
+
+    Returns
+    -------
+    NDArray
+        float32 ``[n, K]``: ln(1 + counts) of each window, as `log_counts` says; NaN if not `known`.
     """
     assert sequences.windows is not None
     folder.mkdir(parents=True, exist_ok=True)
+    counts = np.full((len(known), len(model.config.outputs)), np.nan, np.float32)
     lengths = _lengths(sequences, model.config.length)
     with ExitStack() as stack:
         files = [
@@ -83,10 +89,11 @@ def write_tracks(
         for number, contig in enumerate(lengths):
             rows = np.flatnonzero(known & (sequences.windows.contig == number))
             rows = rows[np.argsort(sequences.windows.start[rows], kind="stable")]
-            for stretch in joined(_predicted(model, sequences, rows, contig)):
+            for stretch in joined(_predicted(model, sequences, rows, contig, counts)):
                 starts = stretch.start + np.arange(stretch.values.shape[1])
                 for file, values in zip(files, stretch.values.astype(np.float32), strict=True):
                     file.add(contig, starts, values)
+    return counts
 
 
 def _lengths(sequences: Sequences, length: int) -> dict[str, int]:
@@ -100,15 +107,23 @@ def _lengths(sequences: Sequences, length: int) -> dict[str, int]:
 
 
 def _predicted(
-    model: ProfileModel, sequences: Sequences, rows: NDArray[np.int64], contig: str
+    model: ProfileModel,
+    sequences: Sequences,
+    rows: NDArray[np.int64],
+    contig: str,
+    log_counts: NDArray[np.float32],
 ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-    """Yield the starts of profiles and their counts ``[B, K, O]`` on the forward strand."""
+    """Yield the starts of profiles and their counts ``[B, K, O]`` on the forward strand.
+
+    Those of whole windows go to `log_counts` ``[n, K]``.
+    """
     assert sequences.windows is not None
     size = model.config.profile
     beside = (model.config.length - size) // 2
     for at in track(range(0, len(rows), BLOCK), f"predicting {contig}") if len(rows) else ():
         some = rows[at : at + BLOCK]
         answer = answers(model, torch.from_numpy(np.array(sequences.codes[some])))
+        log_counts[some] = answer.counts.numpy()
         counts = (
             answer.profile.double().softmax(-1)
             * answer.counts.double().expm1().clamp(min=0)[..., None]

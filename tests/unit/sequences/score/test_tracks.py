@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyBigWig
 import pytest
 import torch
@@ -24,6 +25,7 @@ from tests.sequence_samples import motifs
 Here = Callable[..., Ended]
 STARTS = (500, 520, 700, 500, 90)
 SIZE, BESIDE = 44, 8
+NAMES = ("counts.tsv", "alone.tsv")
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +61,9 @@ def test_a_base_has_the_counts_of_its_windows(
     path = place / "windows.h5"
     write_sequences(path, windows, Provenance("a test"))
     out = place / "bw"
-    done = genomix_here(
-        "score", path, "-m", place / "run", "-o", place / "counts.tsv", "--bigwig", out
-    )
+    done = genomix_here("score", path, "-m", place / "run", "-o", place / NAMES[0], "--bigwig", out)
+    assert done.code == 0, done.err
+    done = genomix_here("score", path, "-m", place / "run", "-o", place / NAMES[1])
     assert done.code == 0, done.err
     assert {each.name for each in out.iterdir()} == {f"{output.name}.bw" for output in OUTPUTS}
     # What is read from the other strand is what the network says of the forward one.
@@ -83,6 +85,10 @@ def test_a_base_has_the_counts_of_its_windows(
         np.testing.assert_allclose(found[known], total[known] / covering[known], rtol=1e-4)
         np.testing.assert_allclose(other[508:552], counts[3, k], rtol=1e-4)
         assert np.isnan(other[:508]).all()
+    # The table comes of the same predictions, and says what it does without them.
+    with_tracks, alone = (pd.read_csv(place / name, sep="\t", comment="#") for name in NAMES)
+    pd.testing.assert_frame_equal(with_tracks, alone, rtol=1e-5)
+    assert alone.iloc[:, 1].isna().tolist() == [False] * 4 + [True]
     first = (out / "ATAC.bw").read_bytes()
     again = genomix_here("score", path, "-m", place / "run", "-o", "-", "--bigwig", out)
     assert again.code == 0
