@@ -61,6 +61,7 @@ def main() -> None:
             header = str(reader.header)
             facts = facts_of(reader.header.meta)
         made = Provenance("", json.loads(facts["Config"][0]), model=facts["Model"][0])
+        said = {name: texts[0] for name, texts in facts.items()}
         reference = open_reference(genome.fasta, None)
         print("| rows every | queries every | queries | found/s |\n|---|---|---|---|")
         for rows, queries in SPACINGS:
@@ -70,9 +71,12 @@ def main() -> None:
             path = Path(pysam.tabix_index(str(known), preset="vcf", force=True))
             (work / "q.vcf").write_text(HEADER + alleles(bases, length, queries, "."))
             count, seconds = 0, 0.0
-            with Lookup([path], KEYS, made, reference) as lookup, VcfReader(work / "q.vcf") as q:
+            with (
+                Lookup([path], KEYS, made, reference, facts=said) as lookup,
+                VcfReader(work / "q.vcf") as q,
+            ):
                 for block in blocks(q.lines(), BLOCK_RECORDS):
-                    checked = check_lines(block, reference)
+                    checked = list(check_lines(block, reference))
                     start = time.process_time()
                     found = lookup.find(checked)
                     seconds += time.process_time() - start

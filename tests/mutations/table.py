@@ -187,6 +187,13 @@ ENGINE = [
         ("persistent_workers=request.workers > 0", "persistent_workers=False"),
     ),
     *_of(
+        "variants/records/matching.py",
+        "unit/variants/score/test_lookup.py",
+        ("if is_single and locus[p] not in places:", "if locus[p] not in places:"),
+        ("{str(pos + 1) for pos, _, _ in rows}", "{str(pos) for pos, _, _ in rows}"),
+        ('*locus[-1].split("\\t", last - locus_end)', "locus[-1]"),
+    ),
+    *_of(
         "variants/train/pretrain/rows.py",
         "unit/variants/train/pretrain/test_rows.py",
         ("return mask.hide_bases(row, starts, span), asked", "return row, asked"),

@@ -221,14 +221,19 @@ class AlleleFile(ABC):
     ) -> None:
         p, r, a, last = self.pos, self.ref, self.alt, self.last
         others: list[list[str]] = []
+        # Most lines of a dense file lie between the alleles: these are split no further.
+        places, locus_end = {str(pos + 1) for pos, _, _ in rows}, max(p, r, a) + 1
         for line in self._lines(contig, spans):
-            fields = line.split("\t", last)
+            locus = line.split("\t", locus_end)
             try:
-                ref, alt = fields[r], fields[a]
-                if len(ref) != 1 or len(alt) != 1:
+                is_single = len(locus[r]) == 1 == len(locus[a])
+                if is_single and locus[p] not in places:
+                    continue
+                fields = [*locus[:-1], *locus[-1].split("\t", last - locus_end)]
+                if not is_single:
                     others.append(fields)
                     continue
-                key = int(fields[p]) - 1, ref.upper(), alt.upper()
+                key = int(fields[p]) - 1, fields[r].upper(), fields[a].upper()
             except (IndexError, ValueError) as error:
                 raise self._no_row(line) from error
             if key in rows:
