@@ -798,6 +798,8 @@ SUITE = [
         ('_SAID = ("Background", "Calibration")', '_SAID = ("Background",)'),
         ('found=", ".join(f"{name} {there', 'found=", ".join(f"{name} {here'),
         ("if not _agree(before, row):", "if False:"),
+        ("columns and k not in empty])", "columns])"),
+        ("fields and key not in empty])", "fields])"),
         ("ROUNDING = 1e-3", "ROUNDING = 1e-9"),
     ),
     *_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +44,8 @@ class Lookup:
         VCF.gz, BCF or TSV.gz, each with its index, or Parquet; one for each contig, or all in one.
     keys : sequence of str
         Fields that the output has, which the files must have too.
+    empty : collection of str
+        Those of them that this run leaves empty, so that a file may lack them.
     made : Provenance
         How this run makes its scores.
     inputs_decide : bool
@@ -74,6 +76,7 @@ class Lookup:
         made: Provenance,
         reference: Reference,
         *,
+        empty: Collection[str] = (),
         inputs_decide: bool = True,
         facts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
@@ -83,7 +86,7 @@ class Lookup:
         self.warnings: list[str] = []
         try:
             for path in paths:
-                file = open_scores(path, keys)
+                file = open_scores(path, keys, empty)
                 self._open.callback(file.close)
                 self._files.append(file)
                 if file.facts:
@@ -184,7 +187,13 @@ class ScoreTable(ScoreFile):
     last = -1
 
     def __init__(
-        self, path: Path, kind: Kind, facts: Facts, keys: Sequence[str], names: Sequence[str]
+        self,
+        path: Path,
+        kind: Kind,
+        facts: Facts,
+        keys: Sequence[str],
+        names: Sequence[str],
+        empty: Collection[str] = (),
     ) -> None:
         super().__init__(path, kind, facts, keys)
         columns = {name.strip().lower(): i for i, name in enumerate(names)}
@@ -202,8 +211,8 @@ class ScoreTable(ScoreFile):
                 where=path,
                 expected=f"{', '.join(LOCUS)} and {', '.join(keys)}",
             )
-        _refuse_lacking(path, [key for key in keys if key.lower() not in columns])
-        self._at = [columns[key.lower()] for key in keys]
+        _refuse_lacking(path, [k for k in keys if k.lower() not in columns and k not in empty])
+        self._at = [columns.get(key.lower()) for key in keys]
 
     def rows_of(self, fields: Sequence[str]) -> list[Row | None]:
         """Return the values of the one ALT, None if there is none."""
@@ -217,11 +226,11 @@ class ScoreTable(ScoreFile):
         if "," in fields[self.alt]:
             where = self.place(fields)
             raise DataError("has several ALTs", where=where, expected="a row for each")
-        return [self._row([fields[i] for i in self._at], fields)]
+        return [self._row([MISSING if i is None else fields[i] for i in self._at], fields)]
 
 
-def open_scores(path: Path, keys: Sequence[str]) -> ScoreFile:
-    """Open a file of scores.
+def open_scores(path: Path, keys: Sequence[str], empty: Collection[str] = ()) -> ScoreFile:
+    """Open a file of scores, which may lack those of the `keys` that are `empty`.
 
     Raises
     ------
@@ -230,15 +239,15 @@ def open_scores(path: Path, keys: Sequence[str]) -> ScoreFile:
     """
     if first_bytes(path).startswith(MAGIC):
         names = parquet_size(path)[0]
-        return ScoreTable(path, Kind(False, False, None), read_facts(path), keys, names)
+        return ScoreTable(path, Kind(False, False, None), read_facts(path), keys, names, empty)
     kind = kind_of(path, "a .vcf.gz, .bcf or .tsv.gz")
     if not kind.is_vcf:
         meta, line = leading_lines(path)
-        return ScoreTable(path, kind, facts_of(meta), keys, line.split("\t"))
+        return ScoreTable(path, kind, facts_of(meta), keys, line.split("\t"), empty)
     with VcfReader(path, again=True) as reader:
         meta = list(reader.header.meta)
     fields = {line.partition("ID=")[2].partition(",")[0] for line in meta if "##INFO" in line}
-    _refuse_lacking(path, [key for key in keys if key not in fields])
+    _refuse_lacking(path, [key for key in keys if key not in fields and key not in empty])
     return ScoreFile(path, kind, facts_of(meta), keys)
 
 

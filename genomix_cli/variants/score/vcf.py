@@ -41,7 +41,7 @@ from genomix_cli.variants.score.histogram import Histogram
 from genomix_cli.variants.score.known import KnownVariants
 from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.plan import Plan, check_choices, heeded, make_plan
-from genomix_cli.variants.score.tags import LOOKUP
+from genomix_cli.variants.score.tags import LOOKUP, RANKS
 from genomix_cli.variants.score.tracks import score_tracks
 from genomix_cli.variants.score.workers import EngineSpec, Workers
 
@@ -229,6 +229,7 @@ def _lookup(
         [tag.key for tag in annotator.tags if tag is not LOOKUP],
         provenance(request, plan),
         reference,
+        empty=[] if annotator.background is not None else [tag.key for tag in RANKS],
         inputs_decide=plan.reads_window,
         facts=dict(facts_of_run(request, plan)),
     )

@@ -36,7 +36,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def score(output: Path, model: str, vcf: Path = DATA / "variants.vcf.gz", **settings: Any) -> Any:
     given = {"regions": REGION, "threads": 1, "device": "cpu", "model": model} | settings
-    return score_variants(ScoreRequest(vcf, GenomeFiles(FASTA), output, **given))
+    genome = given.pop("genome", GenomeFiles(FASTA))
+    return score_variants(ScoreRequest(vcf, genome, output, **given))
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +242,32 @@ def test_a_value_that_is_missing_in_the_file_is_computed(
     empty = changed(of_record=lambda line: re.sub(r"(GENOMIX_\w+)=[^;,]+", r"\1=.", line))
     summary = score(tmp_path / "o.vcf", model, lookup=(empty,), regions="chr1:1-9000")
     assert summary.looked_up < summary.scored / 4  # records of several ALTs keep the others
+
+
+@pytest.mark.parametrize("as_vcf", [True, False])
+def test_a_file_may_lack_the_ranks_that_this_run_leaves_empty(as_vcf: bool, tmp_path: Path) -> None:
+    base = genome("chr1", 20_000, 20_000)
+    alt = next(x for x in "ACGT" if x != base)
+    (tmp_path / "in.vcf").write_text(f"{HEAD}chr1\t20000\t.\t{base}\t{alt}\t.\t.\t.\n")
+    keys, values = ("GENOMIX_P", "GENOMIX_DL"), ("0.25", "1.5")
+    if as_vcf:
+        fields = [f'##INFO=<ID={key},Number=A,Type=Float,Description="">' for key in keys]
+        info = ";".join(map("=".join, zip(keys, values, strict=True)))
+        lines = [HEAD.splitlines()[0], *fields, HEAD.splitlines()[1]]
+        record = f"chr1\t20000\t.\t{base}\t{alt}\t.\t.\t{info}"
+        known = indexed(tmp_path / "known.vcf", [*lines, record])
+    else:
+        names = "\t".join(("contig", "pos", "ref", "alt", *keys))
+        row = "\t".join(("chr1", "20000", base, alt, *values))
+        known = table(tmp_path / "known.tsv", names, row)
+    scoring_one_track = partial(score, tmp_path / "o.vcf", "gmt-mini-sim", tmp_path / "in.vcf")
+    # It has a background of all tracks and of none, so that ranks of one track alone are missing.
+    scoring_one_track(lookup=(known,), genome=GenomeFiles(FASTA, {"ATAC": DATA / "ATAC.bw"}))
+    _, (line,) = text_of(tmp_path / "o.vcf")
+    ranks = "GENOMIX_PCT=.;GENOMIX_PHRED=."
+    assert line.endswith(f"\tGENOMIX_P=0.25;GENOMIX_DL=1.5;{ranks};GENOMIX_SOURCE=lookup")
+    with pytest.raises(DataError, match="lacks GENOMIX_PCT, GENOMIX_PHRED"):
+        scoring_one_track(lookup=(known,))
 
 
 REFUSED: dict[str, tuple[Callable[[Any, Path, Path], Path], type[GenomixError], list[str]]] = {
