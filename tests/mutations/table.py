@@ -856,6 +856,8 @@ SUITE = [
         ('min if self.direction == "down" else max', "max"),
         ("[int(text) - 1]", "[int(text)]"),
         ("_placed(self._shard, name, pos - 1,", "_placed(self._shard, name, pos,"),
+        ("if declared is not None and key not in declared:", "if False:"),
+        ("if len(parts) > 1:", "if False:"),
     ),
     *_of(
         "variants/evaluate/suite/entrants.py",

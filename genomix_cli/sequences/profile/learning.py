@@ -29,7 +29,9 @@ class ProfileLearning(Learning):
     ----------
     alpha : float
         Weight of the counts: lambda is alpha / 2 times the mean counts of a track in training. At 1
-        an error of the total costs as much as a Poisson likelihood of all bases would have it.
+        an error of the total costs as much as a Poisson likelihood of all bases would have it. The
+        paper (Avsec et al. 2021) was not at hand to check this; basepairmodels has this lambda in
+        `get_recommended_counts_loss_weight`, and names page 28 of the preprint (bioRxiv 737981v2).
     shift : int, optional
         Windows are moved by up to so many bases; default: a tenth of them.
     """

@@ -38,6 +38,8 @@ Key = tuple[str, int, bytes, bytes]
 Floats = NDArray[np.float64]
 Direction = Literal["up", "down", "learn"]
 _BASES = frozenset("ACGTN")
+# Of a field, in the header.
+_INFO = re.compile(r"##INFO=<ID=([^,>]+)")
 # Of an annotated string, in the description of its field.
 _FORMAT = re.compile(r'Format: *\'?([^"\']*\|[^"\']*)')
 # As VEP writes scores of SIFT and PolyPhen: deleterious(0.02).
@@ -111,10 +113,12 @@ def read_columns(
     CheckError
         If more than 20 % of the REFs at places of the rows differ from the shard.
     UsageError
-        If an annotated string has no such part.
+        If an annotated string has no such part, or none is named; or if the header has no such
+        field, nor has any of the rows.
     """
     found = _Found(shard, rows, columns)
     with VcfReader(vcf) as reader:
+        declared = [found[1] for found in map(_INFO.match, reader.header.meta) if found]
         readers = [_reader_of(column, reader) for column in columns]
         for record in track(reader, f"reading {vcf.name}"):
             matches = [found.rows(record.chrom, record.pos, record.ref, alt) for alt in record.alts]
@@ -122,7 +126,7 @@ def read_columns(
                 for column, read in zip(columns, readers, strict=True):
                     for at, value in zip(matches, read(record), strict=True):
                         found.values[column][at] = value
-    return found.checked(vcf, part)
+    return found.checked(vcf, part, declared)
 
 
 def read_table(
@@ -234,7 +238,9 @@ class _Found:
         if not math.isnan(value):
             self.values[column][at] = value
 
-    def checked(self, path: Path, part: str) -> dict[Column, Floats]:
+    def checked(
+        self, path: Path, part: str, declared: Sequence[str] | None = None
+    ) -> dict[Column, Floats]:
         """Return all values; refuse another assembly, or a column that has none."""
         differing = len(self._differing)
         if self._compared >= AUDIT_LEAST and differing > AUDIT_SHARE * self._compared:
@@ -247,6 +253,9 @@ class _Found:
             )
         for column, values in self.values.items():
             if np.isnan(values).all():
+                key = column.field
+                if declared is not None and key not in declared:
+                    raise unknown_name(key, declared, what="INFO key", where=path, option="--info")
                 raise DataError(f"no {part} variant has {column.name}", where=path)
         return self.values
 
@@ -254,9 +263,25 @@ class _Found:
 def _reader_of(column: Column, reader: VcfReader) -> Callable[[Record], Sequence[float]]:
     """Return what gives a column's value for each ALT of a record."""
     if not column.parts:
+        parts = _parts_of(column.field, reader)
+        if len(parts) > 1:
+            raise UsageError(
+                f"{column.field} has several parts: name one",
+                where=reader.name,
+                expected=f"--info {column.field}:PART",
+                found=", ".join(parts),
+            )
         return lambda record: info_numbers(reader, record, column.field)
     annotation = _Annotation.of(column, reader)
     return lambda record: annotation.values(record)
+
+
+def _parts_of(field: str, reader: VcfReader) -> list[str]:
+    """Return the names of the parts of an annotated string, as the header describes them."""
+    start = f"##INFO=<ID={field},"
+    line = next((m for m in reader.header.meta if m.startswith(start)), "")
+    described = _FORMAT.search(line)
+    return [] if described is None else [part.strip() for part in described[1].split("|")]
 
 
 class _Annotation(NamedTuple):
@@ -280,17 +305,13 @@ class _Annotation(NamedTuple):
     @classmethod
     def of(cls, column: Column, reader: VcfReader) -> _Annotation:
         """Read the names of parts from the header."""
-        start = f"##INFO=<ID={column.field},"
-        line = next((m for m in reader.header.meta if m.startswith(start)), "")
-        described = _FORMAT.search(line)
-        if described is None:
+        parts = _parts_of(column.field, reader)
+        if not parts:
             raise DataError(
                 f"the header does not describe the parts of {column.field}",
                 where=reader.name,
                 expected='Description="... Format: A|B|C"',
-                found=line[:80] or "no such field",
             )
-        parts = [part.strip() for part in described[1].split("|")]
         for part in column.parts:
             if part not in parts:
                 what = f"part of {column.field} called"

@@ -46,8 +46,11 @@ def test_columns_are_matched_by_allele_wherever_an_indel_is_written(
     assert 0.5 < known.mean() < 0.8
     assert found[known] == pytest.approx(shard.variants.probability[rows][known], abs=1e-6)
     assert set(variant_class(shard.variants, rows[known])) >= {0, 1, 2}
-    with pytest.raises(DataError, match="no test variant has NONE"):
-        read_columns(path, [Column.parse("NONE")], shard, rows)
+    with pytest.raises(UsageError, match=r"no INFO key 'OTHR'.*did you mean 'OTHER'"):
+        read_columns(path, [Column.parse("OTHR")], shard, rows)
+    path.write_text("".join(head))
+    with pytest.raises(DataError, match="no test variant has OTHER"):
+        read_columns(path, [other], shard, rows)
 
 
 def snvs(shard: Shard, contig: str, count: int) -> tuple[np.ndarray, list[tuple[int, str, str]]]:
@@ -130,6 +133,8 @@ def test_mistakes_in_annotated_strings_are_told(shard: Shard, tmp_path: Path) ->
     path = write_vcf(
         tmp_path / "x.vcf", [(pos, ref, alt, f"CSQ={alt}|low;B={alt}|1|2")], "CSQ=Allele|X", "B=A|B"
     )
+    with pytest.raises(UsageError, match=r"CSQ has several parts: name one.*CSQ:PART.*Allele, X"):
+        read_one(path, "CSQ", shard, rows)
     with pytest.raises(UsageError, match="no part of CSQ called 'Y'"):
         read_one(path, "CSQ:Y", shard, rows)
     with pytest.raises(DataError, match=f"x.vcf:{5}, CSQ:X: not a number"):
