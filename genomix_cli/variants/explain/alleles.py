@@ -368,7 +368,7 @@ class Explainer:
         mode: Mode = "shared",
     ) -> None:
         self.mode = mode
-        self.model: GMT = loaded.module
+        self.model: GMT = loaded.module.centred() if mode == "centred" else loaded.module
         conditions = loaded.config.conditions(
             request.tracks, contacts=request.contacts is not None, uncovered=request.uncovered
         )

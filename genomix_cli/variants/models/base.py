@@ -164,6 +164,13 @@ class VariantModel(nn.Module):
         """Return the architecture of what gives the `differences`, from that of the model."""
         return None
 
+    def centred(self) -> VariantModel:
+        """Return the model for windows whose variants lie in the middle, with the same weights.
+
+        Such a window may need less than one whose variants lie anywhere in its core.
+        """
+        return self
+
     def window(self, window: Window) -> Any:
         """Return everything about the windows that their variants share.
 

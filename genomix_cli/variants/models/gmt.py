@@ -14,6 +14,7 @@ variant, d width, H heads, C contact bins of 5 kb, k k-mer length, r radius in b
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -415,6 +416,19 @@ class GMT(VariantModel):
             for i in range(self.config.n_layers)
             for j in range(self.config.n_heads)
         )
+
+    def centred(self) -> GMT:
+        """See the base class: as many bins are tokens of their own as a core has.
+
+        In the middle of these a variant is as far from pooled tokens as one at the edge of a core
+        is in a shared window.
+        """
+        config = self.config
+        if config.centre_bins in (0, config.n_bins):
+            return self
+        model = copy.deepcopy(self, {id(weight): weight for weight in self.parameters()})
+        model.layout = Layout(config.n_bins, config.core_bins).to(self.positions.device)
+        return model
 
     def window(self, window: Window) -> Context:
         """Run the window stream; shapes in `Window` and `Context`."""

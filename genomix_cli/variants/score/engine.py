@@ -113,6 +113,8 @@ class Engine:
 
     def __post_init__(self) -> None:
         sizes = self.windows or ((1,) if self.device.type == "cpu" else WINDOWS)
+        if self.mode == "centred":
+            self.model = self.model.centred()
         self._reader = Reader(
             self.model, self.source, self.device, self.mode, self.both_strands, sizes
         )
