@@ -163,7 +163,8 @@ def genomix_table(snvs: Snvs, model: str, folder: Path) -> pd.DataFrame:
     ]
     write_vcf(vcf, names)
     command = [sys.executable, "-m", "genomix_cli", "score", str(vcf), "-f", str(fasta)]
-    subprocess.run([*command, "-m", model, "-o", str(scored), "-q"], check=True)
+    command += ["-m", model, "--fields", "all"]
+    subprocess.run([*command, "-o", str(scored), "-q"], check=True)
     row = {allele: i for i, allele in enumerate(unique)}
     table = pd.read_csv(scored, sep="\t", comment="#", na_values=".")
     return table.iloc[[row[allele] for allele in alleles]].reset_index(drop=True)

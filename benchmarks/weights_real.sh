@@ -50,7 +50,8 @@ genomix train "$WORK/lentimpra.h5" --task activity -o "$WORK/gmt-mini" --hold-ou
     --also "$WORK/open.h5" --also "$WORK/mattioli.h5" --also "$WORK/dhs.h5" \
     --pairs "$WORK/more_pairs.h5" --set members="$MEMBERS" --epochs "$MORE_EPOCHS" --seed 11 \
     --set own_share=0.25 --set pair_batch=128 \
-    --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher", "open", "open", "open", "motifs", "motifs", "motifs"]'
+    --set 'summary=["HepG2", "WTC11", "K562", "teacher", "teacher", "teacher", "open", "open", "open", "motifs", "motifs", "motifs"]' \
+    --set 'shown=["HepG2", "WTC11", "K562"]'
 
 # What scores are ranked among: variants of people on chr22 (of the file's sets, those of 1000 Genomes), and SNVs at
 # random places there; in each cell type, and on average. Those saved last are the ones to rank among unless others are

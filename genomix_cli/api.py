@@ -129,6 +129,7 @@ def score(
     both_strands: bool = False,
     genes: str | Path | None = None,
     known: Sequence[str | Path] = (),
+    fields: str = "",
     quantiles: bool = False,
     device: str = "auto",
     threads: int = 0,
@@ -165,6 +166,8 @@ def score(
         GTF: adds columns of the nearest transcription start site.
     known : sequence of path
         Indexed VCFs whose ID, CLNSIG and AF become columns.
+    fields : str
+        Outputs of a model of activity to give beside the mean: names with commas, or ``all``.
     quantiles : bool
         Also say how each score of an allele ranks among its cell types or outputs.
     device : str
@@ -203,6 +206,7 @@ def score(
         both_strands=both_strands,
         genes=_path(genes),
         known=tuple(map(Path, known)),
+        fields=fields,
         quantiles=quantiles,
         device=device,
         threads=threads,

@@ -9,7 +9,7 @@ ensemble.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -31,6 +31,8 @@ M = TypeVar("M", bound=nn.Module)
 DOMAIN, TASK = "sequences", "activity"
 #: How the name of an output ends that stands for a cell type, where others are of an assay in it.
 OF_CELL = "_cell"
+#: Instead of the names of outputs: all that score variants.
+EVERY = "all"
 # Filters that start from no motif: of about the size and the rarity of one.
 FREE_SCALE, FREE_THRESHOLD = 3.0, 2.0
 #: Places of the first layer that are averaged into one.
@@ -80,18 +82,18 @@ class Predicted:
     summary : tuple of str
         Outputs whose mean sums up a variant, each divided by its `sd`; one named twice counts
         twice. Empty: the quantities of an assay, or where none is named all quantities.
+    shown : tuple of str
+        Outputs that `score` writes beside their mean. Empty: all that score variants.
     """
 
     outputs: tuple[Output, ...]
     length: int
     summary: tuple[str, ...]
+    shown: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [output.name for output in self.outputs]
-        if unknown := [name for name in self.summary if name not in names]:
-            raise UsageError(
-                f"summary names no output: {', '.join(unknown)}", expected=" or ".join(names)
-            )
+        _check_names("summary", self.summary, self.outputs)
+        _check_names("shown", self.shown, self.reported)
 
     @property
     def averaged(self) -> tuple[str, ...]:
@@ -103,6 +105,28 @@ class Predicted:
         """The outputs that score variants: measured quantities, and those in the summary."""
         names = {*self._measured, *self.summary}
         return tuple(each for each in self.outputs if each.name in names)
+
+    def written(self, fields: str = "") -> tuple[str, ...]:
+        """Return the names of the outputs to write beside their mean.
+
+        Parameters
+        ----------
+        fields : str
+            Names, with commas; ``all``: all that score variants; empty: those that are `shown`.
+
+        Raises
+        ------
+        UsageError
+            If an output that is named is none of those that score variants.
+        """
+        names = tuple(output.name for output in self.reported)
+        if not fields:
+            return self.shown or names
+        if fields == EVERY:
+            return names
+        asked = tuple(name.strip() for name in fields.split(","))
+        _check_names("--fields", asked, self.reported)
+        return tuple(dict.fromkeys(asked))
 
     def of_cell(self, cell: str) -> str:
         """Return the name of the output of a cell type: ``CELL_cell``, or ``CELL`` itself.
@@ -132,6 +156,15 @@ class Predicted:
         return tuple(each.name for each in of_assay or quantities)
 
 
+def _check_names(where: str, names: Iterable[str], outputs: Iterable[Output]) -> None:
+    """Refuse names that no output has."""
+    known = [output.name for output in outputs]
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(
+            f"{where} names no output: {', '.join(unknown)}", expected=" or ".join(known)
+        )
+
+
 @dataclass(frozen=True)
 class ActivityConfig(Predicted):
     """Architecture of an ensemble of networks.
@@ -148,7 +181,7 @@ class ActivityConfig(Predicted):
     width : int
         Channels of all later layers.
     dropout : float
-    summary : tuple of str
+    summary, shown : tuple of str
         See `Predicted`.
     """
 
@@ -160,6 +193,7 @@ class ActivityConfig(Predicted):
     width: Count = 64
     dropout: Share = 0.2
     summary: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
 
 class Residual(nn.Module):

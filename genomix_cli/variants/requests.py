@@ -492,6 +492,12 @@ class ScoreRequest:
         "Indexed VCF.gz or BCF whose ID, CLNSIG and AF become columns; repeat",
         metavar="FILE",
     )
+    fields: str = option(
+        "",
+        "Outputs of a model of activity to write beside GENOMIX_DA: names with commas, or all",
+        metavar="NAMES",
+        rare=True,
+    )
     quantiles: bool = option(
         False,
         "Also say how each score of an allele ranks among its cell types or outputs",

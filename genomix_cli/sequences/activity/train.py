@@ -56,7 +56,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"stem": 16, "motif_width": 9, "width": 16},
 }
 # Fields in which a run to start from may differ.
-FREE = ("outputs", "length", "members", "dropout", "summary")
+FREE = ("outputs", "length", "members", "dropout", "summary", "shown")
 # Folder of each member within that of the run, and its file of training, which is written last.
 MEMBERS, CURVE = "members", "curve.json"
 

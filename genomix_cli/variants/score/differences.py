@@ -20,26 +20,30 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Differences:
-    """Outputs of a model whose differences between alleles are written.
+    """Differences between alleles that a model predicts, and what is written of them.
 
     Attributes
     ----------
     outputs : tuple of Output
-        In the order of the model's own; none for a model that predicts no activity.
+        Those that score variants, in the order of the model's own; none for a model that predicts
+        no activity.
     averaged : tuple of str
         Names of those in the mean, each in standard deviations of its activity in training; one
         named twice counts twice.
+    written : tuple of str
+        Names of those with a field of their own.
     quantiles : bool
-        Also give the rank of each among the outputs.
+        Also give the rank of each of these among them.
     """
 
     outputs: tuple[Output, ...] = ()
     averaged: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
     quantiles: bool = False
 
     @classmethod
     def of(
-        cls, config: Predicted | None, *, quantiles: bool = False, cell: str = ""
+        cls, config: Predicted | None, *, quantiles: bool = False, cell: str = "", fields: str = ""
     ) -> Differences:
         """Return the differences that a network of this architecture gives.
 
@@ -49,16 +53,18 @@ class Differences:
         quantiles : bool
         cell : str
             Cell type whose output alone is the mean.
+        fields : str
+            Outputs to write; see `Predicted.written`.
 
         Raises
         ------
         UsageError
-            If it has no output of this cell type.
+            If it has no output of this cell type, or none that is named in `fields`.
         """
         if config is None:
             return cls()
         averaged = (config.of_cell(cell),) if cell else config.averaged
-        return cls(config.reported, averaged, quantiles)
+        return cls(config.reported, averaged, config.written(fields), quantiles)
 
     @property
     def statistic(self) -> str:
@@ -79,12 +85,17 @@ class Differences:
                 "each in standard deviations of the activity in training, by {model}"
             )
             yield Tag(ACTIVITY, "Float", text)
-        for output in self.outputs:
+        for _, output in self._written():
             yield Tag(of_output(output.name), "Float", _meaning(output))
-        for output in self.outputs if self.quantiles else ():
-            text = f"Share of the other outputs that the allele changes less than {output.name}"
+        for _, output in self._written() if self.quantiles else ():
+            others = ", ".join(name for name in self.written if name != output.name)
+            text = f"Share of {others} that the allele changes less than {output.name}"
             detail = "magnitudes, in standard deviations of the activity in training"
             yield Tag(of_cell(output.name), "Float", f"{text}: {detail}, by {{model}}")
+
+    def _written(self) -> list[tuple[int, Output]]:
+        """Return the outputs with a field, and their numbers among all."""
+        return [(k, each) for k, each in enumerate(self.outputs) if each.name in self.written]
 
     def weights(self) -> Floats:
         """Return the weight of each output in the mean, ``[K]``."""
@@ -100,11 +111,12 @@ class Differences:
         """Return the values of each field, ``[G, K]`` -> ``[G]`` each, by its key."""
         if not self.outputs:
             return {}
-        each = {of_output(o.name): values[:, k] for k, o in enumerate(self.outputs)}
+        written = self._written()
+        each = {of_output(output.name): values[:, k] for k, output in written}
         if self.quantiles:
-            sizes = np.abs(values) / np.array([output.sd for output in self.outputs], "f4")
+            sizes = np.stack([np.abs(values[:, k]) / np.float32(o.sd) for k, o in written], 1)
             shares = quantiles(sizes).astype(np.float32)
-            each |= {of_cell(o.name): shares[:, k] for k, o in enumerate(self.outputs)}
+            each |= {of_cell(o.name): shares[:, i] for i, (_, o) in enumerate(written)}
         return {ACTIVITY: self.mean(values), **each}
 
 

@@ -122,6 +122,7 @@ def command(request: ScoreRequest, plan: Plan) -> list[object]:
         *(("--lookup", path) for path in request.lookup),
         ("--genes", request.genes),
         *(("--known", path) for path in request.known),
+        ("--fields", request.fields),
     ]
     given = ["--all-snvs"] if request.vcf is None else [request.vcf]
     words: list[object] = ["genomix", "score", *given, "--model", request.model]

@@ -17,6 +17,7 @@ from genomix_cli.genome.tracks import require_cell, rows_in_cell
 from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import Format, format_of
+from genomix_cli.learning.activity import EVERY
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_devices
 from genomix_cli.options import check_options
@@ -266,12 +267,17 @@ def make_plan(
 
 def _differences(request: ScoreRequest, config: trained.ModelConfig) -> Differences:
     cell = "" if config.reads_window else request.genome.cell
-    found = Differences.of(config.activity, quantiles=request.quantiles, cell=cell)
-    if request.quantiles and len(found.outputs) < 2:
+    if request.fields not in ("", EVERY) and config.activity is None:
+        name = trained.model_folder(request.model).name
+        raise UsageError(f"names outputs of activity, and {name} has none", where="--fields")
+    found = Differences.of(
+        config.activity, quantiles=request.quantiles, cell=cell, fields=request.fields
+    )
+    if request.quantiles and len(found.written) < 2:
         raise UsageError(
             "there is nothing to rank among",
             where="--quantiles",
-            expected="tracks of several cell types, or a model of several outputs",
+            expected="tracks of several cell types, or several outputs to write",
         )
     return found
 

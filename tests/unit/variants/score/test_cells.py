@@ -180,12 +180,12 @@ def test_quantiles_count_what_is_less_and_half_of_what_is_equal() -> None:
 
 def test_changes_of_activity_rank_by_their_size_in_standard_deviations() -> None:
     outputs = (Output("a", unit="x", sd=1.0), Output("b", unit="y", sd=10.0))
-    found = Differences(outputs, ("a", "b"), quantiles=True)
+    found = Differences(outputs, ("a", "b"), ("a", "b"), quantiles=True)
     columns = found.columns(np.array([[-2.0, 5.0], [0.1, -5.0]], np.float32))
     assert columns["GENOMIX_Q_a"].tolist() == [1, 0]
     assert columns["GENOMIX_Q_b"].tolist() == [0, 1]
     assert [tag.key for tag in found.tags()] == list(columns)
-    assert "GENOMIX_Q_a" not in Differences(outputs, ("a", "b")).columns(np.ones((1, 2), "f4"))
+    assert "GENOMIX_Q_a" not in replace(found, quantiles=False).columns(np.ones((1, 2), "f4"))
 
 
 def test_tracks_of_one_cell_type_go_by_modality() -> None:

@@ -313,6 +313,57 @@ def test_an_output_of_the_cell_goes_before_an_assay_in_it() -> None:
         Differences.of(ActivityConfig(outputs), cell="stem_")
 
 
+def test_outputs_that_are_not_shown_count_and_are_written_where_asked_for(tmp_path: Path) -> None:
+    summary = ("HepG2", "K562", "teacher")
+    own = str(save_activity(tmp_path / "own", summary=summary, shown=("K562",)))
+    wrote = {}
+    for fields in ("", "all", "teacher, HepG2"):
+        path = tmp_path / f"{fields}.vcf"
+        score(path, own, fields=fields, quantiles=bool(fields))
+        with pysam.VariantFile(str(path)) as file:
+            wrote[fields] = [key for key in file.header.info if key.startswith("GENOMIX_")]
+            assert ("--fields" in str(file.header)) == bool(fields)
+    of = "GENOMIX_DA", "GENOMIX_Q"
+    assert wrote[""] == ["GENOMIX_DA", "GENOMIX_DA_K562", "GENOMIX_REASON"]
+    every = [f"{key}_{name}" for key in of for name in summary]
+    assert wrote["all"] == ["GENOMIX_DA", *every, "GENOMIX_REASON"]
+    two = [f"{key}_{name}" for key in of for name in ("HepG2", "teacher")]
+    assert wrote["teacher, HepG2"] == ["GENOMIX_DA", *two, "GENOMIX_REASON"]
+    paths = [tmp_path / ".vcf", tmp_path / "all.vcf"]
+    few, full = (values(path, "GENOMIX_DA", "GENOMIX_DA_K562") for path in paths)
+    np.testing.assert_array_equal(few, full)
+    # Of two, one is the larger: ranks are among those written.
+    ranks = values(tmp_path / "teacher, HepG2.vcf", *two[2:])
+    assert set(ranks.sum(1)) == {1}
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "message"),
+    [
+        ("gmt-mini", "HepG2,liver", "--fields names no output: liver.*HepG2 or WTC11"),
+        ("gmt-mini", "open_HepG2", "--fields names no output: open_HepG2"),
+        ("gmt-mini-sim", "HepG2", "--fields: names outputs of activity, and gmt-mini-sim has none"),
+    ],
+)
+def test_fields_that_a_model_does_not_have_are_refused(
+    model: str, fields: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        score(tmp_path / "out.vcf", model, fields=fields)
+
+
+def test_all_fields_of_a_model_without_outputs_are_those_it_has(tmp_path: Path) -> None:
+    for fields in ("", "all"):
+        score(tmp_path / f"{fields}.tsv", "gmt-mini-sim", fields=fields, regions="chr1:1-2000")
+    first, second = (pd.read_csv(tmp_path / f"{f}.tsv", sep="\t", comment="#") for f in ("", "all"))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_an_output_that_scores_no_variants_is_not_shown() -> None:
+    with pytest.raises(UsageError, match=r"shown names no output: open.*HepG2 or K562"):
+        config(shown=("open",))
+
+
 def test_one_of_several_backgrounds_is_asked_for_by_name(tmp_path: Path) -> None:
     own = save_activity(tmp_path / "own")
     score(tmp_path / "all.vcf", str(own), save_background=True)
