@@ -167,6 +167,7 @@ ENGINE = [
         "variants/score/engine.py",
         "unit/variants/score/test_engine.py",
         ("OnItsWay(self._answers(work))", "OnItsWay(self._answers(work).cpu())"),
+        ("            self.model = self.model.centred()\n", "            pass\n"),
         ("> LAUNCHED", ">= LAUNCHED"),
         ("windows += work.n_windows", "windows += len(work.windows[0].codes)"),
         ("        return context[at]\n", "        return context[: len(context[at])]\n"),
@@ -316,6 +317,9 @@ MODELS = [
         "variants/models/gmt.py",
         "unit/variants/models/test_layout.py",
         ("signal / observed.clamp(min=1 / POOLED)", "signal"),
+        ("Layout(config.n_bins, config.core_bins)", "Layout(config.n_bins, config.centre_bins)"),
+        ("config.centre_bins in (0, config.n_bins)", "config.centre_bins == 0"),
+        (", {id(weight): weight for weight in self.parameters()})", ")"),
     ),
     *_of(
         "variants/models/layout.py",
@@ -1105,6 +1109,12 @@ DIFFERENCES = [
         ("min(end + around, contigs[contig])", "end + around"),
         ("allele.alt if allele.is_substitution else slice(None)", "slice(None)"),
         ("changes[places, bases] = values", "changes[places, bases] = -values"),
+        ("source, device, mode=mode)", "source, device)"),
+    ),
+    *_of(
+        "variants/explain/alleles.py",
+        "unit/variants/explain/test_region.py",
+        ('.centred() if mode == "centred" else loaded.module', ""),
     ),
     *_of(
         "variants/explain/heat_map.py",

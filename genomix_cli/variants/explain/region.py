@@ -47,7 +47,7 @@ from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Engine, Scores
 from genomix_cli.variants.score.header import score_line
 from genomix_cli.variants.score.plan import CORE
-from genomix_cli.variants.score.reading import Target
+from genomix_cli.variants.score.reading import Mode, Target
 from genomix_cli.variants.score.tags import ACTIVITY, DIFFERENCE
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
@@ -151,26 +151,21 @@ def explain_regions(request: ExplainRequest) -> tuple[RegionSummary, ...]:
     request = heeded(loaded, request)
     with closing(raw_genome(request, loaded.config)) as source:
         warn(loaded, source)
+        mode: Mode = "shared"
         if wanted is None:
-            request, regions = _of_alleles(request, source, loaded)
+            sites, mode, cell = select_sites(request, source.fasta, loaded)
+            request = replace(request, cell=cell)
+            regions = regions_around(sites, source, request.saturation.around)
         else:
             regions = [_region(_located(wanted, source, request.fasta), source)]
         _tell_unknown(regions)
         if request.saturation.measured is not None:
             regions = _measured(request.saturation.measured, regions)
         made = _made(request, loaded, regions)
-        engine = Engine(loaded.module, source, device)
+        engine = Engine(loaded.module, source, device, mode=mode)
         saturations = _write(regions, request, loaded, engine, made)
         _show(saturations, request, source.contigs, made)
     return tuple(_summary(each) for each in saturations)
-
-
-def _of_alleles(
-    request: ExplainRequest, source: RawGenome, loaded: LoadedModel
-) -> tuple[ExplainRequest, list[Region]]:
-    """Return the bases around the alleles of a VCF, and the request with its cell type."""
-    sites, _, cell = select_sites(request, source.fasta, loaded)
-    return replace(request, cell=cell), regions_around(sites, source, request.saturation.around)
 
 
 def regions_around(sites: Sequence[Site], source: RawGenome, around: int) -> list[Region]:

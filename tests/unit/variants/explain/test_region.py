@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -100,6 +101,27 @@ def test_alleles_of_a_vcf_have_the_substitutions_around_them(
     assert sorted(p.stem for p in (tmp_path / "files").glob("*.bw")) == stems
     session = ElementTree.parse(tmp_path / "files" / "session.xml").getroot()
     assert [r.attrib["path"] for r in session.iter("Resource")] == [f"{s}.bw" for s in stems]
+
+
+@pytest.mark.parametrize("mode", ["centred", "shared"])
+def test_around_alleles_windows_are_placed_as_those_of_the_vcf(
+    genomix_fast: Any, mode: str, bases: str, tmp_path: Path
+) -> None:
+    vcf, scored, around = (tmp_path / name for name in ("a.vcf", "scored.vcf", "around.tsv"))
+    alt = next(b for b in "ACGT" if b != bases[9])
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    vcf.write_text(f"{head}{CONTIG}\t{START + 10}\t.\t{bases[9]}\t{alt}\t.\t.\t.\n")
+    common = ("--config", FASTA.parent / "genomix.toml", "--device", "cpu")
+    genomix_fast("score", vcf, *common, "--mode", mode, "-o", scored)
+    genomix_fast("explain", scored, "--ism", "--ism-around", 0, *common, "-o", around)
+    with pysam.VariantFile(str(scored)) as file:
+        change = next(file).info["GENOMIX_DL"][0]
+    found = read(around)
+    assert found.GENOMIX_DL[found.ALT == alt].item() == pytest.approx(change, abs=1e-4)
+    genomix_fast("explain", scored, "--baseline", "ref", *common, "-o", tmp_path / "why.tsv")
+    # What is attributed is the change of the calibrated log-odds.
+    slope = float(re.search(r"slope ([\d.]+),", scored.read_text())[1])
+    assert read(tmp_path / "why.tsv").attribution.sum() == pytest.approx(slope * change, rel=1e-3)
 
 
 class Genome(NamedTuple):

@@ -87,3 +87,36 @@ def test_flanks_reach_the_variant(field: str) -> None:
         before = model(window, variants)
         after = model(Window(*window._replace(**{field: value})), variants)
     assert (before - after).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize(("at", "differs"), [(405, False), (505, True), (695, True), (795, False)])
+def test_a_centred_window_is_fine_within_a_core(at: int, differs: bool) -> None:
+    """Two bins of one token change places where bins are pooled, and nothing else may notice."""
+    model, window = make_model(POOLED_CONFIG), make_window(POOLED_CONFIG)
+    variants = make_variants(model, 4)
+    variants = variants._replace(offset=torch.full_like(variants.offset, 600 * 50))
+    signal, observed = (getattr(window, name).clone() for name in ("signal", "observed"))
+    observed[..., at : at + 2] = 1
+    signal[..., at : at + 2] = torch.tensor([0.0, 3.0])
+    other = signal.clone()
+    other[..., at : at + 2] = torch.tensor([3.0, 0.0])
+    windows = [window._replace(signal=s, observed=observed) for s in (signal, other)]
+    centred = model.centred()
+    with torch.inference_mode():
+        (first, second), (plain, changed) = (
+            [each(w, variants) for w in windows] for each in (centred, model)
+        )
+    assert ((first - second).abs().max() > 1e-6) == differs
+    assert (plain - changed).abs().max() > 1e-6
+    assert torch.bincount(centred.layout.contact_bin).tolist() == [10] * 5 + [100] * 2 + [10] * 5
+
+
+def test_a_centred_window_is_read_with_the_same_weights() -> None:
+    model = make_model(POOLED_CONFIG)
+    centred = model.centred()
+    pairs = zip(model.parameters(), centred.parameters(), strict=True)
+    assert all(ours is theirs for ours, theirs in pairs)
+    assert len(model.layout.contact_bin) > len(centred.layout.contact_bin)
+    for whole in (0, 1200):  # no weights that have met pooled bins
+        model = make_model(replace(POOLED_CONFIG, centre_bins=whole))
+        assert model.centred() is model

@@ -219,3 +219,15 @@ def test_what_goes_to_a_gpu_is_pinned_and_not_waited_for() -> None:
     pinned = SimpleNamespace(to=lambda device, non_blocking: (device, non_blocking))
     tensor: Any = SimpleNamespace(pin_memory=lambda: pinned)
     assert reading._moved(tensor, CUDA) == (CUDA, True)
+
+
+def test_a_window_of_its_own_is_read_as_the_model_reads_centred_ones() -> None:
+    model = GMT(GMTConfig(("ATAC",), n_bins=1200, centre_bins=400, d_model=16, n_heads=2)).eval()
+    genome, base = MadeUpGenome(("ATAC",), 60_000), np.zeros(1, np.uint8)
+    targets = [Target("made-up", Allele(60_025, base, base + 1), 0)]
+    found = {}
+    for mode in ("shared", "centred"):
+        read = Engine(model, genome, CPU, mode=mode)
+        found[mode] = read.score(targets).logit
+        assert len(read.model.layout.contact_bin) == {"shared": 480, "centred": 300}[mode]
+    assert found["shared"] != pytest.approx(found["centred"], rel=1e-6)
