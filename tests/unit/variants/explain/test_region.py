@@ -117,7 +117,7 @@ def test_around_alleles_windows_are_placed_as_those_of_the_vcf(
     with pysam.VariantFile(str(scored)) as file:
         change = next(file).info["GENOMIX_DL"][0]
     found = read(around)
-    assert found.GENOMIX_DL[found.ALT == alt].item() == pytest.approx(change, abs=1e-4)
+    assert found.GENOMIX_DL[alt == found.ALT].item() == pytest.approx(change, abs=1e-4)
     genomix_fast("explain", scored, "--baseline", "ref", *common, "-o", tmp_path / "why.tsv")
     # What is attributed is the change of the calibrated log-odds.
     slope = float(re.search(r"slope ([\d.]+),", scored.read_text())[1])
