@@ -193,6 +193,12 @@ ENGINE = [
         ("if is_single and locus[p] not in places:", "if locus[p] not in places:"),
         ("{str(pos + 1) for pos, _, _ in rows}", "{str(pos) for pos, _, _ in rows}"),
         ('*locus[-1].split("\\t", last - locus_end)', "locus[-1]"),
+        ("len(leading_lines(path)[0]) + 1", "1"),
+    ),
+    *_of(
+        "variants/score/blocks.py",
+        "unit/variants/score/test_lookup.py",
+        ("        if not self.windows:\n            return {}\n", ""),
     ),
     *_of(
         "variants/train/pretrain/rows.py",

@@ -154,7 +154,8 @@ class IndexedText:
             raise DataError(
                 f"is damaged or truncated, or not what its index says, on {contig}",
                 where=self.name,
-                hint="copy or download it again, or index it again: tabix -f -p vcf FILE",
+                hint="copy or download it again, or index it again "
+                "(a VCF: tabix -f -p vcf FILE; of a table, -S counts the lines before its rows)",
             ) from error
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from genomix_cli.errors import DataError
 from genomix_cli.genome.alphabet import decode
 from genomix_cli.genome.intervals import ContigNames, merge
 from genomix_cli.genome.parquet_alleles import ParquetAlleles
+from genomix_cli.genome.tables import leading_lines
 from genomix_cli.genome.vcf.indexed import find_index
 from genomix_cli.genome.vcf.input import Input
 from genomix_cli.genome.vcf.reader import MAGIC, MISSING, Record
@@ -148,7 +149,7 @@ def kind_of(path: Path, expected: str) -> Kind:
         is_vcf = is_bcf or source.stream.peek(len(MAGIC)) == MAGIC.encode()
     index = find_index(path)
     if index is None or not (is_bcf or is_bgzf):
-        how = "tabix -p vcf" if is_vcf else "tabix -s 1 -b 2 -e 2 -S 1"
+        how = "tabix -p vcf" if is_vcf else f"tabix {_columns(path)}"
         command = "bcftools index FILE" if is_bcf else f"bgzip FILE && {how} FILE.gz"
         raise DataError(
             "has no index to look alleles up by",
@@ -157,6 +158,11 @@ def kind_of(path: Path, expected: str) -> Kind:
             hint=f"run: {command}",
         )
     return Kind(is_bcf, is_vcf, index)
+
+
+def _columns(path: Path) -> str:
+    """Return the options by which tabix reads a table whose locus stands first."""
+    return f"-s 1 -b 2 -e 2 -S {len(leading_lines(path)[0]) + 1}"
 
 
 class AlleleFile(ABC):

@@ -316,14 +316,19 @@ class Run:
             )
 
     def observed(self) -> dict[str, float]:
-        """Return how much of each input the windows used; warn of those that gave nothing."""
+        """Return how much of each input the windows used; warn of those that gave nothing.
+
+        Empty if there were none, as where all is looked up.
+        """
+        if not self.windows:
+            return {}
         names = [*(spec.name for spec in self.plan.config.tracks), "contacts"]
-        shares = dict(zip(names, (self.usable / max(self.windows, 1)).round(4), strict=True))
+        shares = dict(zip(names, (self.usable / self.windows).round(4), strict=True))
         reads_contacts = self.request.genome.contacts and self.plan.reads_window
         lacking = () if reads_contacts else ("contacts",)
         given = {*names} - {*self.plan.absent, *lacking}
         shares = {name: float(x) for name, x in shares.items() if x or name in given}
-        for name in (name for name, share in shares.items() if self.windows and not share):
+        for name in (name for name, share in shares.items() if not share):
             log.warning("%s: no data near the variants; scored as if not measured", name)
         return shares
 

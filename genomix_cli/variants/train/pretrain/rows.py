@@ -50,6 +50,14 @@ class Rows:
     rows: int = 16
 
     def __post_init__(self) -> None:
+        window = self.n_bins * BIN_SIZE
+        if self.bases > window:
+            raise UsageError(
+                f"sequences of {self.bases:,} bases do not fit into a window of {window:,}",
+                where="--set n_bins",
+                expected=f"at least {-(-self.bases // BIN_SIZE)}",
+                found=str(self.n_bins),
+            )
         if self.span % self.stride or self.span > self.bases - 2 * self.k:
             multiple = f"a multiple of {self.stride}, " if self.stride > 1 else ""
             raise UsageError(

@@ -59,6 +59,12 @@ def indexed(path: Path, lines: Iterable[str], **index: Any) -> Path:
     return Path(pysam.tabix_index(str(path), **(index or {"preset": "vcf"})))
 
 
+def compressed(path: Path, text: str) -> Path:
+    with pysam.BGZFile(str(path), "w") as file:
+        file.write(text.encode())
+    return path
+
+
 @pytest.fixture
 def changed(scored: Path, tmp_path: Path) -> Callable[..., Path]:
     """``changed(of_header, of_record)`` -> the scored file after these changes of its lines."""
@@ -262,7 +268,9 @@ def test_a_file_may_lack_the_ranks_that_this_run_leaves_empty(as_vcf: bool, tmp_
         known = table(tmp_path / "known.tsv", names, row)
     scoring_one_track = partial(score, tmp_path / "o.vcf", "gmt-mini-sim", tmp_path / "in.vcf")
     # It has a background of all tracks and of none, so that ranks of one track alone are missing.
-    scoring_one_track(lookup=(known,), genome=GenomeFiles(FASTA, {"ATAC": DATA / "ATAC.bw"}))
+    one_track = GenomeFiles(FASTA, {"ATAC": DATA / "ATAC.bw"})
+    summary = scoring_one_track(lookup=(known,), genome=one_track)
+    assert summary.observed == {}  # no window was read
     _, (line,) = text_of(tmp_path / "o.vcf")
     ranks = "GENOMIX_PCT=.;GENOMIX_PHRED=."
     assert line.endswith(f"\tGENOMIX_P=0.25;GENOMIX_DL=1.5;{ranks};GENOMIX_SOURCE=lookup")
@@ -277,6 +285,11 @@ REFUSED: dict[str, tuple[Callable[[Any, Path, Path], Path], type[GenomixError], 
         ),
         DataError,
         ["copy.vcf.gz: has no index", "tabix -p vcf"],
+    ),
+    "no index of a table with lines before its header": (
+        lambda changed, scored, path: compressed(path / "t.tsv.gz", f"##a\n##b\n{COLUMNS}\n"),
+        DataError,
+        ["t.tsv.gz: has no index", "run: bgzip FILE && tabix -s 1 -b 2 -e 2 -S 3 FILE.gz"],
     ),
     "other weights": (
         lambda changed, scored, path: changed(

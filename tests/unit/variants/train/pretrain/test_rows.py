@@ -312,6 +312,11 @@ def test_tracks_in_another_order_give_the_same_score(name: str) -> None:
         ("--model dnabert --gradient-checkpointing", "has no effect on dnabert"),
         ("--model dnabert --span 130", "at most 122 of 128 bases"),
         ("--model nucleotide-transformer --span 4", "a multiple of 3"),
+        (
+            "--model dnabert --set n_bins=2",
+            "--set n_bins: sequences of 128 bases do not fit into a window of 100 (expected at "
+            "least 3, found 2)",
+        ),
     ],
 )
 def test_mistakes_are_said_in_a_line(
