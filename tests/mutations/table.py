@@ -868,6 +868,9 @@ SUITE = [
         ("_placed(self._shard, name, pos - 1,", "_placed(self._shard, name, pos,"),
         ("if declared is not None and key not in declared:", "if False:"),
         ("if len(parts) > 1:", "if False:"),
+        ("None if find_index(vcf) is None else near", "None"),
+        ("_numbered(table) if index is None else", "_numbered(table) if True else"),
+        ("if len(cells) != len(table.columns):", "if False:"),
     ),
     *_of(
         "variants/evaluate/suite/entrants.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
@@ -19,7 +20,7 @@ from genomix_cli.genome.intervals import ContigNames, merge
 from genomix_cli.genome.parquet import MAGIC
 from genomix_cli.genome.parquet_alleles import ParquetAlleles
 from genomix_cli.genome.tables import (
-    Row,
+    TextTable,
     find_locus,
     first_bytes,
     is_missing,
@@ -28,7 +29,9 @@ from genomix_cli.genome.tables import (
     place,
     unknown_name,
 )
+from genomix_cli.genome.vcf.indexed import find_index
 from genomix_cli.genome.vcf.reader import Record, VcfReader
+from genomix_cli.genome.vcf.regions import Interval, Regions
 from genomix_cli.progress import track
 from genomix_cli.variants.records.checks import AUDIT_LEAST, AUDIT_SHARE
 from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele, place_allele
@@ -36,6 +39,8 @@ from genomix_cli.variants.records.labels import info_numbers
 
 Key = tuple[str, int, bytes, bytes]
 Floats = NDArray[np.float64]
+#: What tells the place of a row, and its cells: contig, pos, ref, alt and the columns.
+Placed = tuple[Callable[[], str], list[str]]
 Direction = Literal["up", "down", "learn"]
 _BASES = frozenset("ACGTN")
 # Of a field, in the header.
@@ -102,7 +107,7 @@ def read_columns(
 ) -> dict[Column, Floats]:
     """Read INFO fields for rows of the variant table, float64 ``[n]``; NaN without a value.
 
-    `part` is what messages call the rows.
+    `part` is what messages call the rows. Of an indexed file, only what is near the rows is read.
 
     Indels match wherever they are written: they are placed as the shard has placed its own.
 
@@ -117,7 +122,8 @@ def read_columns(
         field, nor has any of the rows.
     """
     found = _Found(shard, rows, columns)
-    with VcfReader(vcf) as reader:
+    near = Regions(Interval(name, *span) for name, span in found.near(shard.contigs))
+    with VcfReader(vcf, None if find_index(vcf) is None else near) as reader:
         declared = [found[1] for found in map(_INFO.match, reader.header.meta) if found]
         readers = [_reader_of(column, reader) for column in columns]
         for record in track(reader, f"reading {vcf.name}"):
@@ -134,7 +140,8 @@ def read_table(
 ) -> dict[Column, Floats]:
     """Read columns of a table with contig (or chrom), pos (1-based), ref and alt; as above.
 
-    Of Parquet, groups of rows are read whose statistics say that they may hold an allele.
+    Of Parquet, groups of rows are read whose statistics say that they may hold an allele; of text
+    with an index of tabix beside it, what is near the rows.
 
     Raises
     ------
@@ -148,8 +155,7 @@ def read_table(
     found = _Found(shard, rows, columns)
     is_parquet = first_bytes(path).startswith(MAGIC)
     each_row = _parquet_rows if is_parquet else _text_rows
-    for line, cells in track(each_row(path, columns, found), f"reading {path.name}"):
-        where = partial(place, path, line, 0 if is_parquet else 1)
+    for where, cells in track(each_row(path, columns, found), f"reading {path.name}"):
         contig, pos, ref, alt = (cell.strip() for cell in cells[:4])
         if not (pos.isascii() and pos.isdigit()):
             raise DataError("pos is not a position", where=where(), found=pos)
@@ -159,23 +165,50 @@ def read_table(
     return found.checked(path, part)
 
 
-def _text_rows(path: Path, columns: Sequence[Column], found: _Found) -> Iterator[Row]:
-    """Yield the locus and the columns of each row of a table of text."""
-    del found
+def _text_rows(path: Path, columns: Sequence[Column], found: _Found) -> Iterator[Placed]:
+    """Yield the locus and the columns of each row of a table of text, or of those near the rows."""
+    index = find_index(path)
     with open_table(path, comment="##") as table:
         locus = find_locus(table.columns, f"{path}:{table.header}")
         _check_columns(columns, table.columns, path)
         table.refuse_repeated([column.field for column in columns])
         at = [*locus.values(), *(table.columns.index(column.field) for column in columns)]
-        for line, cells in table.rows():
-            yield Row(line, [cells[i] for i in at])
+        rows = _numbered(table) if index is None else _indexed(table, index, found)
+        for where, cells in rows:
+            yield where, [cells[i] for i in at]
 
 
-def _parquet_rows(path: Path, columns: Sequence[Column], found: _Found) -> Iterator[Row]:
+def _numbered(table: TextTable) -> Iterator[Placed]:
+    for line, cells in table.rows():
+        yield partial(place, table.path, line, 1), cells
+
+
+def _indexed(table: TextTable, index: Path, found: _Found) -> Iterator[Placed]:
+    """Yield the rows of an indexed table that are near what is wanted."""
+    from genomix_cli.genome.vcf.htslib import IndexedText
+
+    with closing(IndexedText(table.path, index)) as file:
+        for contig, (start, end) in found.near(file.contigs):
+            for text in file.fetch(contig, start, end):
+                cells = table.split(text)
+                where = partial("{} near {}:{}".format, table.path, contig, start + 1)
+                if len(cells) != len(table.columns):
+                    raise DataError(
+                        "a row has another number of columns than the header",
+                        where=where(),
+                        expected=str(len(table.columns)),
+                        found=str(len(cells)),
+                    )
+                yield where, cells
+
+
+def _parquet_rows(path: Path, columns: Sequence[Column], found: _Found) -> Iterator[Placed]:
     """Yield the locus and the columns of rows of Parquet that are near what is wanted."""
     table = ParquetAlleles(path)
     _check_columns(columns, table.columns, path)
-    yield from table.rows(found.spans(table.contigs), [column.field for column in columns])
+    fields = [column.field for column in columns]
+    for number_of_row, cells in table.rows(found.spans(table.contigs), fields):
+        yield partial(place, path, number_of_row, 0), cells
     table.close()
 
 
@@ -216,6 +249,12 @@ class _Found:
             for contig, name in own.items()
             if name in starts
         }
+
+    def near(self, contigs: Iterable[str]) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Yield contig and ends of each of these stretches, for a jump by an index."""
+        for contig, spans in self.spans(contigs).items():
+            for start, end in spans.tolist():
+                yield contig, (max(0, start), end)
 
     def _compare(self, contig: str, pos: int, base: str) -> None:
         """Compare the first base of a REF with the shard's."""

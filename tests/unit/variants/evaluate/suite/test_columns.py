@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pysam
 import pytest
 
-from genomix_cli.errors import CheckError, DataError, UsageError
+from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import decode
+from genomix_cli.variants.evaluate.suite import columns
 from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask
 from genomix_cli.variants.evaluate.suite.columns import Column, read_columns, read_table
 from genomix_cli.variants.evaluate.suite.entrants import Entrant, score_columns
@@ -172,6 +175,53 @@ def test_a_table_is_matched_by_allele(shard: Shard, tmp_path: Path, suffix: str,
         read_table(path, [Column.parse("phylop")], shard, rows)
     with pytest.raises(DataError, match="no training variant has phyloP"):
         read_table(path, [column], shard, rows_of(shard, "chr1"), "training")
+
+
+@pytest.mark.parametrize("kind", ["vcf", "table"])
+def test_of_an_indexed_file_only_what_is_near_is_read(
+    shard: Shard, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, alleles = snvs(shard, "chr4", 4)
+    far = max(pos for pos, *_ in alleles) + 5_000
+    values = [0.5, -2.0, 0.25, 1.5]
+    lines = sorted([*zip(alleles, values, strict=True), ((far, "A", "C"), 7.0)])
+    looked_at: list[int] = []
+    rows_of_allele = columns._Found.rows
+
+    def counted(self: Any, contig: str, pos: int, ref: str, alt: str) -> list[int]:
+        looked_at.append(pos)
+        return rows_of_allele(self, contig, pos, ref, alt)
+
+    monkeypatch.setattr(columns._Found, "rows", counted)
+    index: dict[str, Any]
+    if kind == "vcf":
+        records = [(*allele, f"X={value}") for allele, value in lines]
+        path, index = write_vcf(tmp_path / "x.vcf", records), {"preset": "vcf"}
+        read: Any = read_columns
+    else:
+        path = tmp_path / "x.tsv"
+        body = "".join(f"4\t{p}\t{r}\t{a}\t{v}\n" for (p, r, a), v in lines)
+        path.write_text(f"##CADD v1.7\n#Chrom\tPos\tRef\tAlt\tX\n{body}")
+        index, read = {"seq_col": 0, "start_col": 1, "end_col": 1}, read_table
+    column = Column.parse("X")
+    assert read(path, [column], shard, rows)[column].tolist() == values
+    assert looked_at.pop() == far
+    assert len(looked_at) == 4
+    looked_at.clear()
+    indexed = Path(pysam.tabix_index(str(path), **index))
+    assert read(indexed, [column], shard, rows)[column].tolist() == values
+    assert set(looked_at) == {pos for pos, *_ in alleles}
+    with pytest.raises(GenomixError, match=r"no test variant has X|no INFO key 'X'"):
+        read(indexed, [column], shard, rows_of(shard, "chr1"))
+
+
+def test_a_row_of_an_indexed_table_that_is_too_short_is_told(shard: Shard, tmp_path: Path) -> None:
+    rows, ((pos, ref, alt),) = snvs(shard, "chr4", 1)
+    path = tmp_path / "x.tsv"
+    path.write_text(f"#Chrom\tPos\tRef\tAlt\tX\n4\t{pos}\t{ref}\t{alt}\n")
+    indexed = Path(pysam.tabix_index(str(path), seq_col=0, start_col=1, end_col=1))
+    with pytest.raises(DataError, match=r"x.tsv.gz near 4:\d+.*header .expected 5, found 4"):
+        read_table(indexed, [Column.parse("X")], shard, rows)
 
 
 def test_a_table_without_a_column_of_the_locus_says_which(shard: Shard, tmp_path: Path) -> None:
