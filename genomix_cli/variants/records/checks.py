@@ -44,6 +44,8 @@ AUDIT_RECORDS = 10_000
 AUDIT_LEAST = 20
 # Share of differing REFs that means another assembly: within one, errors are far rarer.
 AUDIT_SHARE = 0.2
+# What helps where variants are scored; another hint where they are looked up.
+CALLED_AGAINST = "give the FASTA that the variants were called against"
 # Share of differing records whose ALT is the FASTA's base that means REF and ALT are swapped;
 # by chance it is one in three.
 SWAPPED_SHARE = 0.8
@@ -408,6 +410,7 @@ class ReferenceAudit:
 
     reader: Source
     reference: Reference
+    hint: str = CALLED_AGAINST
     compared: int = 0
     swapped: int = 0
     differing: list[Checked] = field(default_factory=list)
@@ -449,12 +452,14 @@ class ReferenceAudit:
             **_bases(first, self.reference),
             hint=f"run: bcftools norm --check-ref s --fasta-ref {self.reference.path}"
             if swapped
-            else "give the FASTA that the variants were called against",
+            else self.hint,
         )
 
 
-def check_contigs(names: Iterable[str], reference: Reference, reader: Source) -> None:
-    """Refuse a VCF that has no contig in common with the FASTA.
+def check_contigs(
+    names: Iterable[str], reference: Reference, reader: Source, hint: str = CALLED_AGAINST
+) -> None:
+    """Refuse a VCF that has no contig in common with the FASTA; `hint` says what would help.
 
     Raises
     ------
@@ -469,7 +474,7 @@ def check_contigs(names: Iterable[str], reference: Reference, reader: Source) ->
         where=reader.name,
         expected=_some(reference.names),
         found=_some(names),
-        hint="give the FASTA that the variants were called against",
+        hint=hint,
     )
 
 

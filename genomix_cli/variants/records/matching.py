@@ -284,8 +284,9 @@ class AlleleFile(ABC):
         CheckError
             If more than 20 % of the REFs differ.
         """
-        check_contigs(self.contigs, reference, self)
-        audit = ReferenceAudit(self, reference)
+        hint = f"give one of the assembly of {reference.path}"
+        check_contigs(self.contigs, reference, self, hint)
+        audit = ReferenceAudit(self, reference, hint)
         for contig in islice(filter(reference.names.find, self.contigs), AUDIT_CONTIGS):
             length = reference.lengths[reference.names.require(contig)]
             for start in range(0, length, length // AUDIT_PLACES + 1):

@@ -333,12 +333,12 @@ REFUSED: dict[str, tuple[Callable[[Any, Path, Path], Path], type[GenomixError], 
             )
         ),
         CheckError,
-        ["changed.vcf.gz at chr1", "looks like another assembly"],
+        ["changed.vcf.gz at chr1", "looks like another assembly", f"the assembly of {FASTA}"],
     ),
     "no contig in common": (
         lambda changed, scored, path: changed(of_record=lambda line: f"NC_{line}"),
         DataError,
-        ["changed.vcf.gz: has no contig in common", "NC_chr1"],
+        ["changed.vcf.gz: has no contig in common", "NC_chr1", f"the assembly of {FASTA}"],
     ),
     "rows that contradict each other": (
         lambda changed, scored, path: changed(
