@@ -210,22 +210,22 @@ _VARIANT_COLUMNS = {
 }
 _VARIANTS = _columns("/variants", "variant", _VARIANT_COLUMNS, optional=("effect",))
 
-_VERSION_2 = "Quantitative labels, `/variants/effect`; names of tracks may state a cell type."
-_VERSION_3 = "`observed` tells bridged bins from measured ones."
+_VERSION_2 = "Quantitative labels, `/variants/effect`; track names may state a cell type."
+_VERSION_3 = "`observed` distinguishes bridged bins from measured ones."
 
 GENOME = Layout(
     name="genome",
     format="genomix-shard",
     version=3,
-    text="Each stretch of genome once; a variant is an index into it. "
-    "Read by `genomix train`; made to be mapped into memory.",
+    text="Stores each stretch of genome once; variants point into it. "
+    "`genomix train` reads it. Designed to be memory-mapped.",
     attributes=_COMMON,
     arrays=(
         Array(
             f"/sequence/{CONTIG}/codes",
             "uint8",
             ("base",),
-            "Bases of the blocks one after another: A 0, C 1, G 2, T 3, anything else 4.",
+            "Bases of all blocks, concatenated: A 0, C 1, G 2, T 3, anything else 4.",
             values=(0, 5),
         ),
         Array(
@@ -233,22 +233,22 @@ GENOME = Layout(
             "int64",
             ("block", 3),
             "Start, end (0-based, half-open) and offset into `codes` of each block, sorted. "
-            f"Starts, offsets and ends are multiples of {CONTACT_BIN}, save an end at the "
-            f"contig's. The bin of base `offset` is `offset / {BIN_SIZE}`.",
+            f"Starts, offsets and ends are multiples of {CONTACT_BIN}, except an end at the "
+            f"end of the contig. The bin of base `offset` is `offset / {BIN_SIZE}`.",
         ),
         Array(
             f"/tracks/{CONTIG}/signal",
             "float16",
             ("track", "bin"),
-            "Normalised signal (z-score, clipped to ±10) of the same blocks, the last bin of the "
-            "contig over its true length; 0 where missing.",
+            "Normalised signal (z-score, clipped to ±10) of the same blocks; 0 where missing. The "
+            "last bin of a contig is averaged over its true length.",
         ),
         Array(
             f"/tracks/{CONTIG}/observed",
             "uint8",
             ("track", "bin"),
-            "1 where measured, 2 where a short gap was bridged by a line, else 0; before version "
-            "3, 1 for both.",
+            "1 where measured, 2 where a short gap was interpolated linearly, else 0. Before "
+            "version 3, 1 for both.",
             values=(0, 3),
         ),
         Array(
@@ -268,8 +268,8 @@ WINDOWS = Layout(
     name="windows",
     format="genomix-windows",
     version=3,
-    text="One row per variant, with explicit tokens, for models of your own. "
-    "0.2 MB per variant and more for the tracks: for thousands of variants, not millions.",
+    text="One row per variant, with explicit tokens, for your own models. It takes 0.2 MB per "
+    "variant, and more for the tracks: use it for thousands of variants, not millions.",
     attributes=(
         *_COMMON,
         Attribute("k", "integer", "Length of the k-mers, 3 to 7."),
@@ -280,7 +280,7 @@ WINDOWS = Layout(
             "uint16",
             ("variant", "base"),
             "Stride-1 k-mer ids (base 4, first base most significant; 4^k is MASK, 4^k + 1 has an "
-            "N). Id i is of the k-mer that starts k // 2 bases before base i of the window.",
+            "N). Id i is the k-mer that starts k // 2 bases before base i of the window.",
         ),
         Array(
             "/windows/signal",
@@ -293,15 +293,15 @@ WINDOWS = Layout(
             "/windows/observed",
             "uint8",
             ("variant", "track", "bin"),
-            "1 where measured, 2 where a short gap was bridged by a line, else 0; before version "
-            "3, 1 for both.",
+            "1 where measured, 2 where a short gap was interpolated linearly, else 0. Before "
+            "version 3, 1 for both.",
             values=(0, 3),
         ),
         Array(
             "/windows/start",
             "int64",
             ("variant",),
-            "0-based first base of the window. May be negative: what is off the contig is N.",
+            "0-based first base of the window. May be negative: bases outside the contig are N.",
         ),
         *_VARIANTS,
     ),
@@ -312,26 +312,26 @@ _SEQUENCE_COLUMNS = {
     "name": ("bytes", "UTF-8; unique."),
     "group": (
         "int32",
-        "Sequences that folds keep together: haplotypes of a person, relatives, a locus.",
+        "Sequences that stay in one fold: haplotypes of a person, relatives, a locus.",
     ),
     "split": ("int16", "Index into `splits`; -1: none."),
     "contig": ("int16", "Index into `contigs` of a sequence that is a window of the genome."),
-    "start": ("int64", "0-based first base of it."),
+    "start": ("int64", "0-based first base of that window."),
     "strand": ("int8", "1, or -1 where the sequence is the reverse complement of the assembly."),
 }
 _ALIGNED_COLUMNS = {
     "contig": ("int16", "Aligned sequences: index into `contigs` of each column."),
-    "pos": ("int64", "0-based position of it."),
-    "site": ("int32", "Which variant site it is, from 0; -1 for a base beside one."),
+    "pos": ("int64", "0-based position of each column."),
+    "site": ("int32", "Index of the variant site, from 0; -1 for a flanking base."),
     "ref": ("uint8", "Set of REF."),
-    "alt": ("uint8", "Set of all ALT alleles; 0 for a base beside a site."),
+    "alt": ("uint8", "Set of all ALT alleles; 0 for a flanking base."),
 }
 
 SEQUENCES = Layout(
     name="sequences",
     format="genomix-sequences",
     version=4,
-    text="Sequences of equal length, one per row, with what is known of each. "
+    text="Sequences of equal length, one per row, with their phenotypes, groups and splits. "
     "Made by `genomix prepare sequences` and `genomix simulate sequences`.",
     attributes=(
         Attribute("format", "text", "Which kind of file this is."),
@@ -339,7 +339,7 @@ SEQUENCES = Layout(
         Attribute(
             "aligned",
             "integer",
-            "1: column i is the same place in every row, as in genotypes; 0: it is not.",
+            "1: column i is the same position in every row, as in genotypes; 0: it is not.",
         ),
         Attribute("label", "text", "Name of the phenotype to classify by default; may be empty."),
         Attribute(
@@ -347,7 +347,9 @@ SEQUENCES = Layout(
             "json",
             "List of objects: `name`, and `categories`, a list of names, or null for a number.",
         ),
-        Attribute("splits", "json", "Names that `/sequences/split` points to, as train and test."),
+        Attribute(
+            "splits", "json", "Names that `/sequences/split` points to, such as train and test."
+        ),
         Attribute("assembly", "text", "Name of the assembly as the user gave it; may be empty."),
         Attribute("contigs", "json", "List of `[name, length]`; length 0 where it is unknown."),
         Attribute(
@@ -360,9 +362,9 @@ SEQUENCES = Layout(
         Attribute(
             "profiles",
             "json",
-            "List of objects, one per track of `/profiles/signal`: `name`, that of a numeric "
-            "phenotype, and `opposite`, the track of the other strand, or its own name where it "
-            "has both.",
+            "List of objects, one per track of `/profiles/signal`: `name` is that of a numeric "
+            "phenotype; `opposite` is the track of the other strand, or its own name if it covers "
+            "both strands.",
             since=4,
         ),
         Attribute("provenance", "json", "Version, command, settings, and sha256 of each input."),
@@ -373,7 +375,7 @@ SEQUENCES = Layout(
             "uint8",
             ("sequence", "base"),
             "Sets of bases: A 1, C 2, G 4, T 8 and their sums (IUPAC letters), N 15. Compressed "
-            "(gzip, chunks of rows) if of 64 KiB to 256 MiB.",
+            "(gzip, chunks of rows) if its size is 64 KiB to 256 MiB.",
             values=(0, SETS),
             packed=True,
         ),
@@ -396,14 +398,14 @@ SEQUENCES = Layout(
             "float32",
             ("sequence", "profile", "base"),
             "Signal of each base, in the direction of the sequence, in the order of `profiles`; "
-            "NaN where nothing was measured. Compressed as `/sequences/codes` are.",
+            "NaN where nothing was measured. Compressed like `/sequences/codes`.",
             required=False,
             packed=True,
         ),
     ),
     history=(
         "First version.",
-        "`measurement`. A file without it says nothing of its assay.",
+        "`measurement`. Files without it do not record their assay.",
         "`/sequences/codes` may be compressed.",
         "`profiles`, and the signal of each base that they name.",
     ),
