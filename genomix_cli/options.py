@@ -437,17 +437,17 @@ Device = Annotated[
 Threads = Annotated[
     int, Option("CPU threads; 0: all", min=0, env="GENOMIX_THREADS", panel=_RUNNING)
 ]
-Seed = Annotated[int, Option("Seed of everything random", min=0, panel=_RUNNING)]
+Seed = Annotated[int, Option("Random seed", min=0, panel=_RUNNING)]
 WhatIsSeen = Annotated[
     Literal["refuse", "leave-out", "include"],
-    Option("What to do with data seen in training; include: the result is training accuracy"),
+    Option("How to treat data seen in training; include: reports training accuracy"),
 ]
-Force = Annotated[bool, Option("Replace an existing output")]
+Force = Annotated[bool, Option("Overwrite existing output")]
 Fasta = Annotated[Path, Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA")]
 Tracks = Annotated[
     Mapping[str, Path],
     Option(
-        "bigWig of a track, as H3K27ac=k.bw or ATAC@K562=a.bw; repeat",
+        "bigWig, e.g. H3K27ac=k.bw or ATAC@K562=a.bw; repeatable",
         "--track -t",
         metavar="NAME=FILE",
         env="GENOMIX_TRACKS",
@@ -457,7 +457,7 @@ Tracks = Annotated[
 Contacts = Annotated[
     Path | None,
     Option(
-        "Hi-C: .cool, or .mcool[::/resolutions/N]",
+        "Hi-C: .cool or .mcool[::/resolutions/N]",
         env="GENOMIX_CONTACTS",
         panel=_GENOME,
         unless="genome",
@@ -465,20 +465,20 @@ Contacts = Annotated[
 ]
 TrainedModel = Annotated[
     str,
-    Option("Run folder, or the name of a model that ships", "--model -m", env="GENOMIX_MODEL",
+    Option("Run folder, or name of a bundled model", "--model -m", env="GENOMIX_MODEL",
            metavar="MODEL", model=True),
 ]  # fmt: skip
 Table = Annotated[
     Path,
-    Option("TSV, TSV.gz or Parquet to write; - is standard output", "-o --output", writes=True),
+    Option("TSV, TSV.gz or Parquet to write; -: standard output", "-o --output", writes=True),
 ]
 RunOutput = Annotated[Path, Option("Run folder to write", "-o --output", writes=True)]
 Attributions = Annotated[Path, Option("TSV of attributions to write", "-o --output", writes=True)]
 Page = Annotated[
-    Path | None, Option("One self-contained HTML page of the run", metavar="HTML", writes=True)
+    Path | None, Option("Self-contained HTML report to write", metavar="HTML", writes=True)
 ]
 NAME_MOTIFS = Option(
-    "Name motifs where attributions lie: of a MEME file, or consensus (12 families)",
+    "Match attributions to motifs of a MEME file; or consensus: 12 built-in families",
     "--motifs",
     metavar="MEME",
     choices=("consensus",),
@@ -490,10 +490,8 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 Precision = Annotated[
     str, Option("Numerical precision", choices=PRECISIONS, open=True, panel=_RUNNING)
 ]
-Resume = Annotated[bool, Option("Continue from the last checkpoint in the run folder")]
-MultiQC = Annotated[
-    Path | None, Option("Folder for sections of MultiQC", metavar="DIR", writes=True)
-]
+Resume = Annotated[bool, Option("Resume from the last checkpoint in the run folder")]
+MultiQC = Annotated[Path | None, Option("Folder for MultiQC sections", metavar="DIR", writes=True)]
 Stats = Annotated[
-    Path | None, Option("JSON file for counts and times", metavar="FILE.json", writes=True)
+    Path | None, Option("JSON file for counts and timings", metavar="FILE.json", writes=True)
 ]

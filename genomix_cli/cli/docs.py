@@ -21,18 +21,18 @@ from genomix_cli.options import Leaf
 _INTRODUCTION = """\
 # Commands
 
-Generated from the requests in `genomix_cli/*/requests.py`, which the commands use too. Do not edit:
+Generated from the requests in `genomix_cli/*/requests.py`, which define the commands. Do not edit:
 run `make docs`.
 
-Every option can be set in the file of `--config` too, under its name without `--`, in the table of
+You can also set every option in the `--config` file, under its name without `--`, in the table of
 the command: `[train]`, `[score]`, `[explain]`, `[evaluate]`, `[prepare.variants]`,
-`[simulate.cohort]`, and so on. Paths there are relative to the file. The command line comes first,
-then environment variables, then the file. All commands have `--config`, `-v`, `-q`,
-`--help`, which shows common options, and `--help-all`, which shows those below.
-Where a domain is in brackets it may be left out: the input decides.
+`[simulate.cohort]`, and so on. Paths in that file are relative to it. The command line takes
+precedence over environment variables, and these over the file. All commands have `--config`, `-v`,
+`-q`, `--help`, which shows common options, and `--help-all`, which shows all options listed below.
+You can leave out a domain in brackets: genomix infers it from the input.
 
-Examples that read `test_data/`, or nothing, run as they stand. The others are templates: their
-files stand for your own, or for what an earlier command wrote.
+Examples that read `test_data/`, or no files, run as shown. The others are templates: replace their
+files by your own, or by the output of an earlier command.
 """
 
 

@@ -24,7 +24,7 @@ class DoctorRequest:
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "Numerical precision; auto: bf16 on a GPU, fp32 on a CPU"
     )
-    store: bool = option(False, "Store the answers of this machine's CPU as the right ones")
+    store: bool = option(False, "Store the answers of this machine's CPU as the reference")
     as_json: bool = option(False, "Print JSON", "--json")
     device: Device = "auto"
 
@@ -32,7 +32,7 @@ class DoctorRequest:
 def doctor(request: DoctorRequest) -> None:
     """Check a device: run a model on it and compare with stored answers.
 
-    The exit code is 3 when scores from here cannot be trusted.
+    The exit code is 3 if scores from this device cannot be trusted.
     """
     from genomix_cli.variants.score.doctor import examine, write_reference
 
@@ -46,7 +46,7 @@ def doctor(request: DoctorRequest) -> None:
         _print(diagnosis)
     if not diagnosis.sound:
         raise CheckError(
-            "do not trust scores from here: " + "; ".join(diagnosis.problems),
+            "scores from this device cannot be trusted: " + "; ".join(diagnosis.problems),
             where=diagnosis.device,
             hint="try --precision fp32, another driver or PyTorch, or --device cpu",
         )

@@ -86,11 +86,11 @@ class Models:
 def evaluate_variants(asked: Scores) -> None:
     """Evaluate a scored VCF: AUROC, AUPRC, ranking, calibration, each with an interval.
 
-    Intervals are 95 %, from a bootstrap of whole contigs (of 100-kb loci where there are fewer
-    than five): neighbours share their surroundings and are no independent evidence. Ranking
-    accuracy compares only variants of the same 50-kb locus, so the place alone does not help.
-    Labels that are quantities, such as measured effects, are correlated with the scores, and
-    their magnitudes with those of scores that have a sign.
+    95 % intervals come from a bootstrap of whole contigs (of 100-kb loci if there are fewer
+    than five), because neighbouring variants are not independent. Ranking accuracy compares
+    only variants of the same 50-kb locus, so the location alone does not help. Quantitative
+    labels, such as measured effects, are correlated with the scores, and also their magnitudes
+    with those of the scores, if the scores have a sign.
     """
     from genomix_cli.variants.evaluate import scores
 
@@ -103,9 +103,9 @@ def evaluate_variants(asked: Scores) -> None:
 def evaluate_classes(asked: Classes) -> None:
     """Evaluate predicted classes of samples or sequences, each metric with an interval.
 
-    Intervals are 95 %, from a bootstrap of whole patients or groups. Where a cohort is
-    simulated, the Bayes posterior of the modalities that the model saw is beside it; a model
-    above it has found a leak.
+    95 % intervals come from a bootstrap of whole patients or groups. For a simulated cohort,
+    the Bayes posterior of the modalities that the model saw is shown too: a model that beats
+    it has found a leak.
     """
     from genomix_cli.comparison import evaluate
     from genomix_cli.comparison.metrics.multiclass import METRICS
@@ -124,7 +124,7 @@ def evaluate_models(asked: Models) -> None:
     """Evaluate models on a genome shard: baselines, strata, controls, the ceiling.
 
     Models and baselines are compared on the same held-out variants by paired bootstrap. A model
-    that has learned from one of them is refused.
+    that was trained on any of them is refused.
     """
     from genomix_cli.variants.evaluate.suite.run import evaluate_suite
 
@@ -132,11 +132,11 @@ def evaluate_models(asked: Models) -> None:
 
 
 def join_evaluations(request: LeaderboardRequest) -> None:
-    """Join evaluations of the same variants in one leaderboard: a page, TSV and JSON.
+    """Join evaluations of the same variants in one leaderboard (HTML, TSV and JSON).
 
-    Rows are models, baselines, other tools' scores and stacks, each with how far it is behind the
-    leader, or --reference, under the same bootstrap draws. Evaluations on several shards have a
-    table each; those of other variants or labels of one shard are refused.
+    Each row is a model, a baseline, another tool's score or a stack, with its distance from the
+    leader, or from --reference, under the same bootstrap draws. Each shard gets a table of its
+    own; evaluations of one shard with different variants or labels are refused.
     """
     from genomix_cli.variants.evaluate.leaderboard import make_leaderboard
 
@@ -148,10 +148,10 @@ def join_evaluations(request: LeaderboardRequest) -> None:
 
 
 def evaluate_generated(request: GeneratedRequest) -> None:
-    """Compare generated sequences with held-out real ones, beside Markov chains.
+    """Compare generated sequences, and Markov chains, with held-out real ones.
 
-    Spectrum of 6-mers, profiles and GC of single sequences, motifs, classes as a classifier
-    sees them, and how close each comes to the nearest training sequence.
+    Compares the spectrum of 6-mers, the profiles and GC of single sequences, motifs, the classes
+    that a classifier predicts, and the distance to the nearest training sequence.
     """
     from genomix_cli.sequences.generate.evaluate import evaluate_generated as evaluate
 
@@ -300,8 +300,8 @@ def print_generated(evaluation: GeneratedEvaluation) -> None:
 
 VERB = Verb(
     "evaluate",
-    "Evaluate scores against labels, models of variants on a shard, or generated sequences: the "
-    "input says which.",
+    "Evaluate scores, models of variants on a shard, or generated sequences, depending on the "
+    "input.",
     {
         "variants": VARIANTS.runs(
             evaluate_variants,

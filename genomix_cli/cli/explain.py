@@ -19,10 +19,9 @@ log = logging.getLogger("genomix")
 def explain_variants(request: VariantRequest) -> None:
     """Attribute scores to bases and track bins by Integrated Gradients.
 
-    Attributions are log-odds and add up to the change between baseline and variant; where they
-    miss it by more than 1 % the exit code is 3.
-
-    With --ism all SNVs around each allele, or of --region, are scored instead.
+    Attributions are in log-odds and sum to the change from baseline to variant; if the
+    sum is off by more than 1 %, the exit code is 3. With --ism, all SNVs around each allele, or
+    in --region, are scored instead.
     """
     if request.saturation.asked:
         _explain_regions(request)
@@ -66,9 +65,9 @@ def _explain_regions(request: VariantRequest) -> None:
 def explain_samples(request: CohortRequest) -> None:
     """Attribute the logit of a sample's class to its features by Integrated Gradients.
 
-    The baseline is the mean of the training samples; attributions add up to the change from
-    there, and where they miss it by more than 1 % the exit code is 3. On simulated cohorts the
-    features that drive the classes are known, and how well they are recovered is said.
+    Attributions sum to the change from the baseline, the mean of the training samples; if
+    the sum is off by more than 1 %, the exit code is 3. For simulated cohorts, genomix also
+    reports how well the features that drive the classes are recovered.
     """
     from genomix_cli.cohorts.explain.samples import explain_cohort
 
@@ -84,9 +83,9 @@ def explain_samples(request: CohortRequest) -> None:
 def explain_sequences(request: SequenceRequest) -> None:
     """Attribute the logit of a sequence's class to its bases by Integrated Gradients.
 
-    A row per base, in genome coordinates (1-based) where the file knows them. Attributions add
-    up to the change from the baseline: uniform bases, or the mean of the column where sequences
-    are aligned; where they miss it by more than 1 % the exit code is 3.
+    Writes one row per base, in genome coordinates (1-based) if the file has them. Attributions
+    sum to the change from the baseline: uniform bases or, for aligned sequences, the mean of
+    the column. If the sum is off by more than 1 %, the exit code is 3.
     """
     from genomix_cli.sequences.explain.sequences import explain_sequences as explain
 
@@ -104,7 +103,7 @@ def _print_classes(unit: str, explained: Iterable[Any]) -> None:
 
 VERB = Verb(
     "explain",
-    "Explain why variants, the samples of a cohort, or sequences score as they do.",
+    "Explain the scores of variants, the samples of a cohort, or sequences.",
     {
         "variants": VARIANTS.runs(
             explain_variants,

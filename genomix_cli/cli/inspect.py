@@ -24,18 +24,18 @@ class InspectRequest:
     as_json: bool = option(False, "Print JSON", "--json")
     plots: Path | None = option(
         None,
-        "Folder for pictures of a cohort",
+        "Folder for figures of a cohort",
         "--plots",
         old="--plot-dir",
         metavar="DIR",
         writes=True,
     )
-    beside: Path | None = option(None, "Compare a cohort with this one", metavar="COHORT.h5mu")
+    beside: Path | None = option(None, "Another cohort to compare with", metavar="COHORT.h5mu")
     force: Force = False
 
 
 def inspect(request: InspectRequest) -> None:
-    """Say what a file is: a VCF and its scores, a model, a shard, sequences, a cohort, a FASTA."""
+    """Describe a file: a VCF and its scores, a model, a shard, sequences, a cohort, a FASTA."""
     from genomix_cli.inspection import inspect as describe
     from genomix_cli.inspection import look_closer
 

@@ -25,7 +25,7 @@ CHAIN = {
     "score": "Score variants, the samples of a cohort, or sequences",
     "explain": "Explain why an input scores as it does",
     "evaluate": "Evaluate scores, models, or generated sequences",
-    "inspect": "Say what a file is",
+    "inspect": "Describe a file",
     "doctor": "Check whether scores from this device can be trusted",
 }
 EXAMPLES = (

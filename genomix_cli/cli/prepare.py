@@ -22,14 +22,14 @@ log = logging.getLogger("genomix")
 
 
 def prepare_variants(request: PrepareRequest) -> None:
-    """Variants with the sequence, tracks and contacts around them, for `genomix train`."""
+    """Prepare variants, with surrounding sequence, tracks and contacts, for training."""
     from genomix_cli.variants.prepare.shard import prepare_variants as prepare
 
     _variants_told(prepare(request))
 
 
 def prepare_genome(request: PrepareGenomeRequest) -> None:
-    """A whole genome with its tracks and contacts, for `genomix train --task pretrain`."""
+    """Prepare a genome, with tracks and contacts, for `genomix train --task pretrain`."""
     from genomix_cli.variants.prepare.genome import prepare_genome as prepare
 
     summary = prepare(request)
@@ -39,16 +39,16 @@ def prepare_genome(request: PrepareGenomeRequest) -> None:
 
 
 def prepare_cohort(request: CohortRequest) -> None:
-    """Omics tables and a clinical table in one file, which mudata and scanpy open."""
+    """Join omics and clinical tables in one file that mudata and scanpy can open."""
     from genomix_cli.cohorts.prepare.cohort import prepare_cohort as prepare
 
     _cohort_told(prepare(request))
 
 
 def prepare_sequences(request: SequenceRequest) -> None:
-    """Sequences of one length with labels and phenotypes: records, windows, or people's SNVs.
+    """Prepare sequences of one length with phenotypes: records, windows, or people's SNVs.
 
-    With --track the windows are labelled by what bigWigs measured in them.
+    With --track, windows are labelled by the bigWig signal in them.
     """
     from genomix_cli.sequences.prepare.sequences import prepare_sequences as prepare
 

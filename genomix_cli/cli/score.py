@@ -23,7 +23,7 @@ log = logging.getLogger("genomix")
 def score_variants(request: VariantRequest) -> None:
     """Score the variants of a VCF.
 
-    Records come back in order, with GENOMIX_* INFO fields. Alleles that cannot be scored get
+    Records keep their order and gain GENOMIX_* INFO fields. Alleles that cannot be scored get
     '.' and a GENOMIX_REASON.
     """
     request.genome.check()
@@ -35,10 +35,10 @@ def score_variants(request: VariantRequest) -> None:
 def score_samples(request: CohortRequest) -> None:
     """Classify the samples of a cohort.
 
-    A row per sample, in order: calibrated probability of each class, and the prediction set,
-    which holds the true class as often as the model was calibrated to; `abstain` is 1 where it
-    is not a single class. `calibrated` is 0 where the model was not calibrated to samples with
-    the same modalities. A sample of which nothing was measured has empty cells.
+    Writes one row per sample, in order: the calibrated probability of each class, and the
+    prediction set, which contains the true class at the rate the model was calibrated to.
+    `abstain` is 1 unless the set is a single class; `calibrated` is 0 where the model was not
+    calibrated for the sample's modalities. Cells of a sample without any data are empty.
     """
     from genomix_cli.cohorts.score import score_cohort
 
@@ -51,9 +51,10 @@ def score_samples(request: CohortRequest) -> None:
 def score_sequences(request: SequenceRequest) -> None:
     """Classify or embed sequences, or retrieve their phenotypes.
 
-    A row per sequence, in order, by the task of the run. classify: calibrated probability of
-    each class, the prediction set, and whether it is not a single class; contrast: embeddings;
-    align: what is retrieved. A sequence of N alone has empty cells.
+    Writes one row per sequence, in order. The columns depend on the task of the run. classify:
+    calibrated probability of each class, the prediction set, and `abstain`, which is 1 unless
+    the set is a single class; contrast: embeddings; align: retrieved phenotypes. Cells of a
+    sequence of only N are empty.
     """
     from genomix_cli.sequences.score.sequences import score_sequences as score
 
@@ -125,7 +126,7 @@ def _class_rows(
 
 VERB = Verb(
     "score",
-    "Score variants, the samples of a cohort, or sequences: the input says which.",
+    "Score variants, the samples of a cohort, or sequences, depending on the input.",
     {
         "variants": VARIANTS.runs(
             score_variants,

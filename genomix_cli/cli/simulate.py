@@ -61,13 +61,13 @@ class Genome:
         parse=parse_size,
         shown="tiny",
     )
-    contigs: int | None = option(None, "Number of contigs", min=1, shown="as the size says")
+    contigs: int | None = option(None, "Number of contigs", min=1, shown="set by --size")
     contig_length: int | None = option(
         None,
         "Length of each contig, such as 5M",
         metavar="LENGTH",
         parse=_bases,
-        shown="as the size says",
+        shown="set by --size",
     )
 
 
@@ -83,9 +83,11 @@ class Cohort:
     )
     difficulty: str = option("medium", "Difficulty", choices=("easy", "medium", "hard"), open=True)
     synergy: bool = option(False, "Plant interactions between modalities")
-    params: Path | None = option(None, "Parameters over the preset's", metavar="YAML")
+    params: Path | None = option(
+        None, "Parameters that override those of the preset", metavar="YAML"
+    )
     samples: int | None = option(None, "Number of samples", "--samples -n", min=1)
-    print_params: bool = option(False, "Print all parameters as YAML, and stop")
+    print_params: bool = option(False, "Print all parameters as YAML and exit")
     seed: Seed = 0
     force: Force = False
     threads: Threads = 0
@@ -98,11 +100,13 @@ class Fit:
     request: FitRequest
     methylation: Path | None = option(None, "Table of beta values", metavar="TABLE", panel="Tables")
     fragments: Path | None = option(None, "Histogram of fragment lengths", metavar="TABLE")
-    copy_number: Path | None = option(None, "A .seg file, or log2 ratios of bins", metavar="TABLE")
+    copy_number: Path | None = option(
+        None, "A .seg file, or a table of log2 ratios per bin", metavar="TABLE"
+    )
 
 
 def simulate_genome(asked: Genome) -> None:
-    """A genome: FASTA, ATAC, H3K27ac, H3K4me3 and CTCF bigWigs, contacts, labelled VCF.
+    """Simulate a genome: FASTA, ATAC, H3K27ac, H3K4me3 and CTCF, contacts, labelled VCF.
 
     Sizes: tiny 2 x 300 kb, small 4 x 1 Mb, medium 6 x 5 Mb, large 10 x 10 Mb.
     """
@@ -118,9 +122,9 @@ def simulate_genome(asked: Genome) -> None:
 
 
 def simulate_cohort(asked: Cohort) -> None:
-    """A cohort in several omics, with the Bayes-optimal posterior of every sample.
+    """Simulate a multi-omics cohort, with the Bayes-optimal posterior of every sample.
 
-    Without --preset, --params says everything: `--print-params` of a preset is where to start.
+    Without --preset, --params must set every parameter; start from the --print-params of a preset.
     """
     from genomix_cli.cohorts.simulate.parameters import presets, read_parameters, to_yaml
 
@@ -155,10 +159,10 @@ def simulate_cohort(asked: Cohort) -> None:
 
 
 def fit_cohort(asked: Fit) -> None:
-    """Parameters of a cohort from a real one, for `genomix simulate cohort --params`.
+    """Estimate parameters for `genomix simulate cohort --params` from a real cohort.
 
-    The file says which were estimated and which are defaults. Tables are read as `genomix
-    prepare cohort` reads them.
+    The output tells which parameters were estimated and which are defaults. Tables are read as
+    by `genomix prepare cohort`.
     """
     from genomix_cli.cohorts.fit.cohort import fit_cohort as fit
 
@@ -168,7 +172,7 @@ def fit_cohort(asked: Fit) -> None:
 
 
 def simulate_sequences(request: SimulateRequest) -> None:
-    """DNA of a trained diffusion model, under a condition; or damaged bases restored."""
+    """Generate DNA under a condition by a diffusion model, or restore damaged bases."""
     if request.error_rate and not request.denoise:
         raise UsageError("nothing to restore", where="--error-rate", expected="--denoise FILE.h5")
     if request.denoise and request.conditions:

@@ -23,7 +23,7 @@ from genomix_cli.variants.requests import TrainRequest as VariantRequest
 
 NAMED, FOLDS, BATCH = "named", "folds", "batch"
 Epochs = Annotated[
-    int | None, Option("Epochs of a network, as --set epochs=N", min=1, panel="Model")
+    int | None, Option("Epochs of a network; same as --set epochs=N", min=1, panel="Model")
 ]
 
 
@@ -135,7 +135,7 @@ class SequenceTraining:
     precision: Annotated[Precision, RARE] = "auto"
     device: Device = "auto"
     devices: int = option(
-        1, "GPUs, or processes on a CPU, that share each batch", min=1, panel="Running", rare=True
+        1, "GPUs, or CPU processes, that share each batch", min=1, panel="Running", rare=True
     )
     threads: Threads = 0
     seed: Seed = 0
@@ -179,15 +179,15 @@ def _task(options: type[TaskOptions]) -> Action:
 
 VERB = Verb(
     "train",
-    "Train a model of variants, of a cohort or of sequences: the input says which.\n\n"
-    "Name the domain to see its options: `genomix train cohort --help`. The run folder that is "
-    "written is what `score`, `explain` and `evaluate` take as --model.",
+    "Train a model of variants, a cohort or sequences, depending on the input.\n\n"
+    "To see the options of a domain, name it: `genomix train cohort --help`. Pass the run folder "
+    "to `score`, `explain` and `evaluate` as --model.",
     {
         "variants": VARIANTS.with_command(
             Command(
                 "Train on a genome shard of `prepare variants` or `prepare genome`.\n\n"
-                "Contigs or regions are held out, whole loci at a time. With --task pretrain, "
-                "hidden bases and hidden bins of tracks are learned instead of labels.",
+                "Whole contigs or regions are held out. With --task pretrain the model learns to "
+                "predict hidden bases and track bins instead of labels.",
                 {
                     "labels": Action(Labels, train_on_labels, "labelled variants"),
                     "pretrain": Action(
@@ -209,8 +209,8 @@ VERB = Verb(
         ),
         "sequences": SEQUENCES.with_command(
             Command(
-                "Classify sequences beside baselines; or pre-train, generate, align, or predict "
-                "activity (--task).\n\n"
+                "Train on sequences: classify, pre-train, generate, align, or predict activity or "
+                "profiles (--task).\n\n"
                 "Groups of sequences are held out together.",
                 {options.task: _task(options) for options in TASKS},
                 (

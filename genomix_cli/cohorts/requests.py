@@ -60,67 +60,76 @@ class PrepareRequest:
     output: Annotated[Path, Option("Cohort file to write (.h5mu)", "-o --output", writes=True)]
     modalities: Mapping[str, Path] = option(
         {},
-        "Matrix (TSV, CSV, Parquet), MAF, .seg, table of fragments, or .h5ad; repeat",
+        "Matrix (TSV, CSV, Parquet), MAF, .seg, fragment table or .h5ad; repeatable",
         "--modality -m",
     )
     kinds: Mapping[str, str] = option(
-        {}, "Kind of a modality whose name does not say it; repeat", "--kind", metavar="NAME=KIND"
+        {},
+        "Kind of a modality, where its name does not tell; repeatable",
+        "--kind",
+        metavar="NAME=KIND",
     )
     inputs: tuple[Path, ...] = option(
         (), ".h5mu or .h5ad files to check and rewrite", argument=True, metavar="FILE..."
     )
     study: Path | None = option(None, "Folder of a cBioPortal study", metavar="DIR")
-    only: tuple[str, ...] = option((), "Modality of the study to read; repeat", metavar="NAME")
+    only: tuple[str, ...] = option(
+        (), "Read only this modality of the study; repeatable", metavar="NAME"
+    )
     panels: tuple[Path, ...] = option(
-        (), "Gene panel that the study's folder lacks; repeat", "--panel", rare=True
+        (), "Gene panel that is missing from the study folder; repeatable", "--panel", rare=True
     )
     clinical: Path | None = option(
-        None, "Table with a row per sample", metavar="TABLE", panel=CLINICAL
+        None, "Table with one row per sample", metavar="TABLE", panel=CLINICAL
     )
-    sample_column: str | None = option(None, "Column of samples", shown="SAMPLE_ID, ..., the first")
-    label: str | None = option(None, "Column of the classes to predict")
-    batch: str | None = option(None, "Column of centres, plates or runs")
-    patient: str | None = option(None, "Column of patients")
-    keep: tuple[str, ...] = option((), "Another column to keep; repeat", shown="all", rare=True)
+    sample_column: str | None = option(
+        None, "Column with the sample names", shown="SAMPLE_ID, ..., the first"
+    )
+    label: str | None = option(None, "Column with the classes to predict")
+    batch: str | None = option(None, "Column with the batch: centre, plate or run")
+    patient: str | None = option(None, "Column with the patients")
+    keep: tuple[str, ...] = option((), "Further column to keep; repeatable", shown="all", rare=True)
     drop_labels: tuple[str, ...] = option(
-        (), "Label that stands for an unknown class; repeat", "--drop-label", rare=True
+        (), "Label that means an unknown class; repeatable", "--drop-label", rare=True
     )
     id_column: str | None = option(
-        None, "Column of the feature names", shown="the first", panel=MATRICES
+        None, "Column with the feature names", shown="the first", panel=MATRICES
     )
     skip_columns: tuple[str, ...] = option(
-        (), "Column to leave out; repeat", "--skip-column", rare=True
+        (), "Column to leave out; repeatable", "--skip-column", rare=True
     )
     samples: str | None = option(
         None,
         "Samples are rows or columns",
         choices=("rows", "columns"),
         open=True,
-        shown="recognised",
+        shown="detected",
         rare=True,
     )
     bins: str = option("arms", "Bins of a .seg: arms, or a size such as 5Mb", rare=True)
     assembly: str | None = option(
         None, "Assembly of a .seg: hg38 or hg19", shown="the study's, else hg38", rare=True
     )
-    sex_chromosomes: bool = option(False, "Use segments of X and Y too", rare=True)
+    sex_chromosomes: bool = option(False, "Also use segments of X and Y", rare=True)
     ids: str = option(
-        "auto", "Matching of sample names", choices=("auto", "exact", "tcga"), open=True, rare=True
+        "auto", "How to match sample names", choices=("auto", "exact", "tcga"), open=True, rare=True
     )
     duplicates: str = option(
         "error",
-        "What to do with samples that occur twice",
+        "How to treat samples that occur twice",
         choices=("error", "first"),
         open=True,
         rare=True,
     )
-    m_to_beta: tuple[str, ...] = option((), "Modality of M-values to turn into fractions; repeat")
+    m_to_beta: tuple[str, ...] = option(
+        (), "Modality of M-values to convert to beta values; repeatable"
+    )
     log_transform: tuple[str, ...] = option(
-        (), "Modality to take log2(x + 1) of; repeat", rare=True
+        (), "Modality to transform by log2(x + 1); repeatable", rare=True
     )
     mutation_classes: tuple[str, ...] = option(
         PROTEIN_CHANGING,
-        "Variant_Classification that counts, or all; repeat",
+        "Variant_Classification to count, or all; repeatable",
         "--mutation-class",
         shown="those that change the protein",
         rare=True,
@@ -156,20 +165,24 @@ class Contest:
     model: str = option("omics-transformer", "Model", choices=COHORT_MODELS, panel=MODEL)
     preset: str = option("", "Preset of the model", shown="its first", rare=True)
     arch: Mapping[str, Any] = option(
-        {}, "Field of the model, as focal=2, which is then not tuned; repeat", "--set"
+        {}, "Set a field of the model, e.g. focal=2; it is then not tuned; repeatable", "--set"
     )
     vary: Mapping[str, Sequence[Any]] = option(
         {},
-        "Values to compare, as top_k=300,500 or modalities=A,A+B; repeat",
+        "Values to compare, e.g. top_k=300,500 or modalities=A,A+B; repeatable",
         metavar="FIELD=A,B",
         parse=parse_variations,
         panel=COMPARISON,
     )
     baselines: tuple[str, ...] = option(
-        (), "Models to compare with, all, or none", commas=True, parse=parse_baselines
+        (), "Models to compare with; all or none", commas=True, parse=parse_baselines
     )
     control: bool = option(
-        True, "Also fit to shuffled labels", "--control/--no-control", shown="yes", rare=True
+        True,
+        "Also fit to shuffled labels, as a control",
+        "--control/--no-control",
+        shown="yes",
+        rare=True,
     )
 
 
@@ -189,18 +202,19 @@ class TrainRequest:
     )
     hold_out: str = option(
         "folds",
-        "folds:N; batch; a share as 0.3; or a table of samples and folds ('train': never held out)",
+        "folds:N; batch; a fraction such as 0.3; or a table of samples and folds "
+        "('train': never held out)",
         metavar="HOW",
         panel=HELD_OUT,
         reads=True,
     )
     folds: int = option(5, "Outer folds", min=2, rare=True)
     repeats: int = option(
-        1, "Times that samples are divided into folds; metrics are means over them", min=1
+        1, "Number of random divisions into folds; metrics are averaged over them", min=1
     )
     batch_check: bool = option(
         True,
-        "Where classes follow batches, also judge on whole batches held out",
+        "Where classes follow batches, also evaluate with whole batches held out",
         "--batch-check/--no-batch-check",
         shown="yes",
         rare=True,
@@ -208,7 +222,7 @@ class TrainRequest:
     rules: Rules = field(default_factory=Rules)
     device: Device = "auto"
     devices: int = option(
-        1, "GPUs, or processes on a CPU, that share each batch", min=1, panel="Running", rare=True
+        1, "GPUs, or CPU processes, that share each batch", min=1, panel="Running", rare=True
     )
     threads: Threads = 0
     precision: Annotated[Precision, RARE] = "auto"
@@ -235,21 +249,23 @@ class ExplainRequest:
     model: TrainedModel
     output: Attributions
     select: tuple[str, ...] = option(
-        (), "Sample to explain; repeat", "--samples", metavar="NAME", panel=SAMPLES
+        (), "Sample to explain; repeatable", "--samples", metavar="NAME", panel=SAMPLES
     )
-    top: int | None = option(None, "Explain the N samples that the model is surest of", min=1)
+    top: int | None = option(None, "Explain the N most confident predictions", min=1)
     max_samples: int = option(100, "Explain at most this many samples, evenly spread", min=1)
-    of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
-    steps: int = option(64, "Steps of the integral, doubled while too few", min=2, panel="")
+    of_class: str | None = option(
+        None, "Explain this class instead of the predicted one", "--class"
+    )
+    steps: int = option(64, "Integration steps, doubled while too few", min=2, panel="")
     summary: Path | None = option(
         None, "TSV of the mean |attribution| of each feature", metavar="TSV", writes=True
     )
     attention: Path | None = option(
-        None, "TSV of the cross-modal attention; descriptive only", metavar="TSV", writes=True
+        None, "TSV of the cross-modal attention (descriptive only)", metavar="TSV", writes=True
     )
     plot_dir: Path | None = option(
         None,
-        "Folder for a picture of each sample",
+        "Folder for a figure of each sample",
         "--plots",
         old="--plot-dir",
         metavar="DIR",
@@ -280,7 +296,7 @@ class FitRequest:
     output: Annotated[Path, Option("YAML of parameters to write", "-o --output", writes=True)]
     cohort: Path | None = option(
         None,
-        "Cohort of `genomix prepare cohort`; or give tables",
+        "Cohort of `genomix prepare cohort`, unless tables are given",
         argument=True,
         metavar="COHORT.h5mu",
     )
@@ -288,16 +304,20 @@ class FitRequest:
     clinical: Path | None = option(
         None, "Clinical table of the samples in these tables", metavar="TABLE", panel="Tables"
     )
-    label: str | None = option(None, "Column of the classes in the clinical table")
+    label: str | None = option(None, "Column of the clinical table with the classes")
     modalities: tuple[str, ...] = option(
-        (), "Modalities to fit", commas=True, shown="all that can be", panel=""
+        (), "Modalities to fit", commas=True, shown="all that are supported", panel=""
     )
     factors: int = option(
         10,
-        "Latent factors of each of methylation, expression, chromatin; 0: independent drivers",
+        "Latent factors per modality (methylation, expression, chromatin); 0: independent drivers",
         min=0,
     )
     samples: int | None = option(
-        None, "Samples that the YAML says to simulate", "--samples -n", min=1, shown="as many"
+        None,
+        "Number of samples that the YAML simulates",
+        "--samples -n",
+        min=1,
+        shown="as in the cohort",
     )
     force: Force = False

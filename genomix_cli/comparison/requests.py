@@ -30,11 +30,11 @@ class EvaluateRequest:
         "--data",
         old="--cohort",
         metavar="FILE",
-        shown="the table's column label",
+        shown="column label of the table",
     )
-    label: str = option("", "Phenotype of sequences", shown="the file's")
+    label: str = option("", "Phenotype, for sequences", shown="the file's")
     model: str | None = option(
-        None, "Model to evaluate, where the table has several", "--model -m", shown="the first"
+        None, "Model to evaluate, if the table has several", "--model -m", shown="the first"
     )
     versus: Path | None = option(
         None, "Another table, for paired differences", "--vs", metavar="SCORED"

@@ -44,21 +44,23 @@ class Rules:
     """
 
     trials: int = option(
-        5, "Configurations tried per model and fold; 1: the default", min=1, panel=COMPARISON
+        5, "Configurations to try per model and fold; 1: the default only", min=1, panel=COMPARISON
     )
     inner_folds: int = option(
-        3, "Folds inside a fold, for tuning", min=2, panel=HELD_OUT, rare=True
+        3, "Folds within each outer fold, for tuning", min=2, panel=HELD_OUT, rare=True
     )
-    level: float = option(0.9, "Coverage of the prediction sets", min=0.5, max=0.999, rare=True)
+    level: float = option(
+        0.9, "Target coverage of the prediction sets", min=0.5, max=0.999, rare=True
+    )
     calibration: str = option(
         CROSS,
-        "From predictions out of the inner folds, or from a fifth set aside",
+        "Calibrate on predictions of the inner folds, or on a fifth set aside",
         choices=(CROSS, SPLIT),
         rare=True,
     )
     metric: str = option(
         "accuracy",
-        "Metric that ranks baselines and comes first in the verdict",
+        "Metric that ranks the baselines and leads the verdict",
         choices=VERDICTS,
         panel=COMPARISON,
         rare=True,

@@ -52,7 +52,7 @@ class FitConfig:
     fits: no line per epoch, and TensorBoard logs only at debug level.
     """
 
-    epochs: int = option(10, "Epochs, at most", min=1, panel=_TRAINING)
+    epochs: int = option(10, "Maximum number of epochs", min=1, panel=_TRAINING)
     learning_rate: float = option(1e-3, "Peak learning rate", min=0)
     weight_decay: float = option(0.01, "AdamW weight decay", min=0, rare=True)
     warmup: float = 0.05
@@ -62,17 +62,20 @@ class FitConfig:
         5, "Validations without improvement before stopping; 0: never stop early", min=0
     )
     monitor: str = option(
-        "auroc", "Validation metric to stop by", choices=("auroc", "auprc", "ranking"), rare=True
+        "auroc",
+        "Validation metric for early stopping",
+        choices=("auroc", "auprc", "ranking"),
+        rare=True,
     )
     validations_per_epoch: int = option(1, "Validations in each epoch", min=1, rare=True)
-    checkpoint_every: int = option(5, "Epochs between checkpoints that are kept", min=1, rare=True)
+    checkpoint_every: int = option(5, "Keep a checkpoint every N epochs", min=1, rare=True)
     accumulate: int = option(1, "Batches per optimiser step", min=1, rare=True)
     devices: int = option(
-        1, "GPUs, or processes on a CPU, that share the work", min=1, panel="Running", rare=True
+        1, "GPUs, or CPU processes, that share the work", min=1, panel="Running", rare=True
     )
     strategy: str = option(
         "auto",
-        "Among several devices; fsdp: each holds a part of the model",
+        "How several devices share the work; fsdp: each holds a part of the model",
         choices=STRATEGIES,
         rare=True,
     )

@@ -38,8 +38,10 @@ TABLE, FASTA, VCF = "Table of phenotypes", "Of a FASTA", "Of a VCF"
 SELECTED, MEASURED, TRACKS = "Sequences", "Measurement", "Tracks over a FASTA"
 # What a run may differ in and still be the same.
 IGNORED_ON_RESUME = ("resume", "setting")
-File = Annotated[Path, Option("File of sequences", argument=True, metavar="SEQUENCES.h5")]
-FIRST_MOTIFS = "Motifs that the first layer starts from"
+File = Annotated[
+    Path, Option("Sequence file of `prepare sequences`", argument=True, metavar="SEQUENCES.h5")
+]
+FIRST_MOTIFS = "Motifs to initialise the first layer with"
 
 
 def parse_adaptors(text: str) -> tuple[str, str]:
@@ -68,7 +70,7 @@ class PrepareRequest:
     inputs: Annotated[
         tuple[Path, ...],
         Option(
-            "FASTA, VCF, BCF, or a table of sequences; - and pipes: a VCF",
+            "FASTA, VCF, BCF or table of sequences; -: VCF from stdin",
             argument=True,
             metavar="INPUT...",
         ),
@@ -76,74 +78,74 @@ class PrepareRequest:
     output: Annotated[Path, Option("File to write (HDF5)", "-o --output", writes=True)]
     table: Path | None = option(
         None,
-        "Phenotypes (TSV, CSV), a row per sequence or person",
+        "Phenotypes (TSV, CSV), by sequence or person",
         "--table",
         old="--samples",
         metavar="TABLE",
         panel=TABLE,
     )
     id_column: str | None = option(
-        None, "Column of ids", shown="sample, id, ..., else the first", rare=True
+        None, "Column with the ids", shown="sample, id, ..., else the first", rare=True
     )
     sequence_column: str | None = option(
-        None, "Column of a table's sequences", shown="sequence", panel=""
+        None, "Column with the sequences", shown="sequence", panel=""
     )
-    make_ids: bool = option(False, "Number the sequences: their ids are not unique", rare=True)
-    label: str | None = option(None, "Column of the classes to learn by default", panel=TABLE)
+    make_ids: bool = option(
+        False, "Number the sequences, where their ids are not unique", rare=True
+    )
+    label: str | None = option(None, "Column with the classes to learn by default", panel=TABLE)
     group: str | None = option(
         None,
-        "Column of groups that folds keep together, as family; of windows also contig, or block "
-        "(1 Mb)",
-        shown="each alone; with --track block",
+        "Column with groups that folds keep together, e.g. family; for windows "
+        "also contig, or block (1 Mb)",
+        shown="each by itself; with --track: block",
     )
-    split: str | None = option(None, "Column that says train, validation or test")
+    split: str | None = option(None, "Column with the split: train, validation or test")
     keep: tuple[str, ...] = option(
-        (), "Column to keep as a phenotype; repeat", shown="all", rare=True
+        (), "Column to keep as a phenotype; repeatable", shown="all", rare=True
     )
     categorical: tuple[str, ...] = option(
-        (), "Column of numbers that are categories; repeat", rare=True
+        (), "Numeric column to treat as categories; repeatable", rare=True
     )
-    numeric: tuple[str, ...] = option((), "Column that must be of numbers; repeat", rare=True)
+    numeric: tuple[str, ...] = option((), "Column that must be numeric; repeatable", rare=True)
     allow_unmatched: bool = option(
-        False, "Keep sequences without a row, unlabelled, and pass over unused rows", rare=True
+        False, "Keep sequences without a row as unlabelled, and ignore unused rows", rare=True
     )
     window: int | None = option(
-        None, "Length of a window, or of each region, in bases", min=1, panel=FASTA
+        None, "Length of each window or region, in bases", min=1, panel=FASTA
     )
     stride: int | None = option(
-        None, "Bases from a window to the next", min=1, shown="--window", rare=True
+        None, "Distance between the starts of windows, in bases", min=1, shown="--window", rare=True
     )
-    bed: Path | None = option(None, "Take these regions, with their names and strands")
-    max_n: float = option(
-        0.5, "Leave out windows with a greater share of N", min=0, max=1, rare=True
-    )
+    bed: Path | None = option(None, "Extract these regions, with their names and strands")
+    max_n: float = option(0.5, "Skip windows with a larger fraction of N", min=0, max=1, rare=True)
     tracks: Mapping[str, Path] = option(
         {},
-        "bigWig to learn, as ATAC@K562=a.bw; repeat",
+        "bigWig to learn, e.g. ATAC@K562=a.bw; repeatable",
         "--track -t",
         metavar="NAME=FILE",
         panel=TRACKS,
     )
     top: float = option(
         0.02,
-        "Without --bed: share of the windows of each track that count as its signal",
+        "Without --bed: fraction of windows with the most signal to take for each track",
         min=0.0001,
         max=1,
         rare=True,
     )
     background: int = option(
-        1, "Windows without signal, of similar GC, for each with signal", min=0, rare=True
+        1, "Background windows of similar GC for each window with signal", min=0, rare=True
     )
     uncovered: Literal["missing", "zero"] = option(
-        "missing", "Meaning of bases without data", rare=True
+        "missing", "How to read bases without data", rare=True
     )
-    profiles: bool = option(False, "Keep the signal of each base too, for --task profile")
+    profiles: bool = option(False, "Also keep the signal per base (--task profile)")
     strands: tuple[tuple[str, str], ...] = option(
         (),
-        "Two tracks of one measurement, of either strand; repeat",
+        "The two strand-specific tracks of one experiment; repeatable",
         metavar="PLUS,MINUS",
         parse=parse_strands,
-        shown="every track has both strands",
+        shown="tracks are unstranded",
         rare=True,
     )
     haplotypes: str = option(
@@ -154,26 +156,26 @@ class PrepareRequest:
         metavar="HOW",
         panel=VCF,
     )
-    flank: int = option(0, "Bases of --fasta on both sides of each site", min=0)
+    flank: int = option(0, "Bases of --fasta to add on each side of a site", min=0)
     fasta: Path | None = option(None, "Reference FASTA", "--fasta -f", env="GENOMIX_FASTA")
-    regions: str | None = option(None, "Sites in chr1:1000-2000,chr2", "--regions -r")
+    regions: str | None = option(None, "Use sites in chr1:1000-2000,chr2", "--regions -r")
     regions_file: Path | None = option(
-        None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R", rare=True
+        None, "The same from a file: BED, or CHROM POS [END]", "--regions-file -R", rare=True
     )
     max_missing: float = option(
-        1.0, "Greatest share of missing genotypes of a site", min=0, max=1, rare=True
+        1.0, "Largest fraction of missing genotypes at a site", min=0, max=1, rare=True
     )
     min_maf: float = option(
-        0.0, "Least minor allele frequency of a site", min=0, max=0.5, rare=True
+        0.0, "Smallest minor allele frequency of a site", min=0, max=0.5, rare=True
     )
-    like: Path | None = option(None, "Use the sites of this file, to use its models")
+    like: Path | None = option(None, "Use the same sites as this file and its models")
     assay: str = option(
-        "", "Assay that measured the numbers, as lentiMPRA", panel=MEASURED, rare=True
+        "", "Assay that produced the measurements, e.g. lentiMPRA", panel=MEASURED, rare=True
     )
-    unit: str = option("", "Unit of the numbers, as 'log2 RNA/DNA'", rare=True)
+    unit: str = option("", "Unit of the measurements, e.g. 'log2 RNA/DNA'", rare=True)
     adaptors: tuple[str, str] = option(
         ("", ""),
-        "Bases of the construct on both sides of each sequence",
+        "Bases of the construct on the left and right of each sequence",
         metavar="LEFT,RIGHT",
         commas=True,
         parse=parse_adaptors,
@@ -181,12 +183,12 @@ class PrepareRequest:
         rare=True,
     )
     valid_contigs: tuple[str, ...] = option(
-        (), "Contigs whose windows are the split validation", commas=True, panel=HELD_OUT
+        (), "Contigs whose windows form the validation split", commas=True, panel=HELD_OUT
     )
     test_contigs: tuple[str, ...] = option(
-        (), "Contigs whose windows are the split test", commas=True
+        (), "Contigs whose windows form the test split", commas=True
     )
-    assembly: str = option("", "Name of the assembly, for the record", panel="", rare=True)
+    assembly: str = option("", "Name of the assembly, stored with the data", panel="", rare=True)
     seed: Annotated[Seed, RARE] = 0
     force: Force = False
     stats: Annotated[Stats, RARE] = None
@@ -203,17 +205,19 @@ class TrainRequest:
     data: File
     output: RunOutput
     task: str = "classify"
-    preset: str = option("", "Preset of the model", shown="suits the data", panel=MODEL)
-    arch: Mapping[str, Any] = option({}, "Field of the model, as freeze=true; repeat", "--set")
+    preset: str = option("", "Preset of the model", shown="chosen from the data", panel=MODEL)
+    arch: Mapping[str, Any] = option(
+        {}, "Set a field of the model, e.g. freeze=true; repeatable", "--set"
+    )
     label: str = option("", "Label to learn or condition on", shown="the file's")
     hold_out: str = option(
         "auto",
-        "splits (the file's), a share, or folds:N; auto: splits, else a quarter",
+        "splits (of the file), a fraction, or folds:N; auto: splits, else a quarter",
         metavar="HOW",
         panel=HELD_OUT,
     )
     init: Path | None = option(
-        None, "Run folder whose encoder to start from", metavar="RUN", panel=MODEL
+        None, "Run folder whose encoder to initialise from", metavar="RUN", panel=MODEL
     )
     setting: FitSettings = field(default_factory=FitSettings)
     resume: Resume = False
@@ -315,36 +319,41 @@ class ClassifyOptions(TaskOptions):
     )
     baselines: tuple[str, ...] | None = option(
         None,
-        "Models to compare with, as cnn or kmer-logistic:k6; all, none, auto",
+        "Models to compare with, e.g. cnn or kmer-logistic:k6; all, none, auto",
         commas=True,
         parse=parse_baselines,
         shown="auto",
         panel=COMPARISON,
     )
-    trials: Count = option(1, "Configurations tried for each model; 1: its default", min=1)
+    trials: Count = option(1, "Configurations to try for each model; 1: its default", min=1)
     level: Annotated[float, Within(0.5, 0.999)] = option(
-        0.9, "Coverage of the prediction sets", min=0.5, max=0.999, panel=HELD_OUT, rare=True
+        0.9, "Target coverage of the prediction sets", min=0.5, max=0.999, panel=HELD_OUT, rare=True
     )
     control: bool = option(
         False,
-        "Also fit networks to shuffled labels",
+        "Also fit networks to shuffled labels, as a control",
         "--control/--no-control",
         panel=COMPARISON,
         rare=True,
     )
     metric: str = option(
         "accuracy",
-        "Metric that ranks baselines and comes first in the verdict",
+        "Metric that ranks the baselines and leads the verdict",
         choices=VERDICTS,
         rare=True,
     )
     few_shot: tuple[int, ...] = option(
-        (), "Also learn from so many of each class, as 1,5,10,50", commas=True, parse=parse_counts
+        (),
+        "Also train on this many sequences per class, e.g. 1,5,10,50",
+        commas=True,
+        parse=parse_counts,
     )
-    few_shot_repeats: Count = option(5, "Draws of each number", min=2, rare=True)
+    few_shot_repeats: Count = option(
+        5, "Random draws for each number of --few-shot", min=2, rare=True
+    )
     augment: str | None = option(
         None,
-        "Generated sequences that join the training part, as a row of its own",
+        "Also train with these generated sequences added; reported as a separate row",
         metavar="GENERATED.h5",
         model=True,
         rare=True,
@@ -382,7 +391,7 @@ class AlignOptions(TaskOptions):
     phenotypes: tuple[str, ...] = option((), "Phenotypes to align", commas=True, shown="all")
     unseen: tuple[str, ...] = option(
         (),
-        "Class of the label to learn nothing of, judged apart; repeat",
+        "Class to leave out of training and evaluate separately (zero-shot); repeatable",
         metavar="NAME",
         rare=True,
     )
@@ -410,13 +419,13 @@ class ActivityOptions(TaskOptions):
     phenotypes: tuple[str, ...] = option((), "Phenotypes to learn", commas=True, shown="all")
     also: tuple[Path, ...] = option(
         (),
-        "Another file to learn from, with outputs of its own; repeat",
+        "Another file to learn from, with outputs of its own; repeatable",
         metavar="FILE.h5",
         rare=True,
     )
     pairs: tuple[Path, ...] = option(
         (),
-        "File whose groups are two alleles each, to learn their difference; repeat",
+        "File whose groups are pairs of alleles, to learn their differences; repeatable",
         metavar="FILE.h5",
         rare=True,
     )
@@ -434,7 +443,7 @@ class ProfileOptions(TaskOptions):
         (), "Tracks to learn", "--phenotypes", commas=True, shown="all"
     )
     controls: tuple[str, ...] = option(
-        (), "Tracks of controls, such as an input: heads see them too", "--control", commas=True
+        (), "Control tracks, such as the input, given to the heads", "--control", commas=True
     )
 
 
@@ -460,7 +469,7 @@ class ScoreRequest:
     )
     bigwig: Path | None = option(
         None,
-        "Folder for a bigWig of each track: predicted counts of bases (runs of profile)",
+        "Folder for a bigWig of predicted base counts per track (runs of --task profile)",
         metavar="DIR",
         writes=True,
     )
@@ -476,16 +485,18 @@ class ExplainRequest:
     model: TrainedModel
     output: Attributions
     select: tuple[str, ...] = option(
-        (), "Sequence to explain; repeat", "--names", metavar="NAME", panel=SELECTED
+        (), "Sequence to explain; repeatable", "--names", metavar="NAME", panel=SELECTED
     )
     most: int = option(
         20, "Explain at most this many sequences, evenly spread", "--max-sequences", min=1
     )
-    of_class: str | None = option(None, "Explain this class, not the predicted one", "--class")
-    steps: int = option(64, "Steps of the integral, doubled while too few", min=2, panel="")
+    of_class: str | None = option(
+        None, "Explain this class instead of the predicted one", "--class"
+    )
+    steps: int = option(64, "Integration steps, doubled while too few", min=2, panel="")
     baseline: str = option(
         "auto",
-        "uniform, mean (of a column) or shuffle (of dinucleotides)",
+        "Baseline: uniform, mean (of each column) or shuffle (of dinucleotides)",
         choices=("auto", "uniform", "mean", "shuffle"),
         open=True,
     )
@@ -505,27 +516,27 @@ class SimulateRequest:
     """Sequences to generate, or to restore."""
 
     model: Annotated[Path, Option("Run folder of a diffusion model", "--model -m", metavar="RUN")]
-    output: Annotated[Path, Option("File of sequences to write (.h5)", "-o --output", writes=True)]
-    n: int = option(1000, "Sequences to generate", "-n --number", min=1)
+    output: Annotated[Path, Option("Sequence file to write (.h5)", "-o --output", writes=True)]
+    n: int = option(1000, "Number of sequences to generate", "-n --number", min=1)
     conditions: tuple[str, ...] = option(
         (),
-        "Condition: NAME=VALUE, or a category such as K562; repeat",
+        "Condition: NAME=VALUE, or a category such as K562; repeatable",
         "--condition",
         metavar="VALUE",
-        shown="as often as in training",
+        shown="drawn as in training",
     )
     denoise: Path | None = option(
         None,
-        "Fill in hidden and ambiguous bases of this file instead",
+        "Instead, fill in the hidden and ambiguous bases of this file",
         metavar="FILE.h5",
         panel="Restoring",
     )
-    error_rate: float = option(0.0, "Share of its bases that are wrong", min=0, max=0.75)
+    error_rate: float = option(0.0, "Fraction of its bases that are wrong", min=0, max=0.75)
     fasta: Path | None = option(
-        None, "Write them as FASTA too", "--fasta-output", panel="", writes=True
+        None, "Also write the sequences as FASTA", "--fasta-output", panel="", writes=True
     )
     guidance: float = option(
-        1.0, "1: as the model learned; above: more typical of the condition", min=0
+        1.0, "Guidance scale; 1: as learned; above 1: more typical of the condition", min=0
     )
     steps: int = option(0, "Sampling steps; 0: one base at a time, which is exact", min=0)
     seed: Seed = 0
@@ -538,12 +549,14 @@ class GeneratedRequest:
     """Generated sequences to compare with real ones."""
 
     generated: Annotated[Path, Option("Generated sequences", argument=True, metavar="GENERATED.h5")]
-    real: Annotated[Path, Option("Real sequences, with those of training", metavar="SEQUENCES.h5")]
-    label: str = option("", "Phenotype that was the condition", shown="the real file's")
+    real: Annotated[
+        Path, Option("Real sequences, including those of training", metavar="SEQUENCES.h5")
+    ]
+    label: str = option("", "Phenotype used as the condition", shown="the real file's")
     hold_out: str = option(
-        "auto", "As in training: auto, splits, or a share as 0.25", metavar="HOW"
+        "auto", "As in training: auto, splits, or a fraction such as 0.25", metavar="HOW"
     )
-    motifs: Path | None = option(None, "Motifs to compare too", metavar="MEME")
+    motifs: Path | None = option(None, "Also compare these motifs", metavar="MEME")
     classifier: Path | None = option(
         None, "Run folder of a classifier", metavar="RUN", shown="5-mers and logistic regression"
     )

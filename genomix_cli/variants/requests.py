@@ -87,7 +87,7 @@ def tracks_by_cell(values: list[str]) -> dict[str, Path]:
 TracksByCell = Annotated[
     Mapping[str, Path],
     Option(
-        "bigWig of a track, as H3K27ac=k.bw or ATAC@K562=a.bw; repeat",
+        "bigWig, e.g. H3K27ac=k.bw or ATAC@K562=a.bw; repeatable",
         "--track -t",
         metavar="NAME=FILE",
         env="GENOMIX_TRACKS",
@@ -99,7 +99,7 @@ TracksByCell = Annotated[
 TracksOfOneCell = Annotated[
     Mapping[str, Path],
     Option(
-        "bigWig of a track, as H3K27ac=k.bw; those of one cell type; repeat",
+        "bigWig of one cell type, e.g. H3K27ac=k.bw; repeatable",
         "--track -t",
         metavar="NAME=FILE",
         env="GENOMIX_TRACKS",
@@ -111,38 +111,41 @@ TracksOfOneCell = Annotated[
 Uncovered = Annotated[
     Literal["missing", "zero"] | None,
     Option(
-        "Meaning of bases without signal", shown="as in training", panel=GENOME, unless="genome"
+        "How to read bases without signal", shown="as in training", panel=GENOME, unless="genome"
     ),
 ]
 NormaliseLike = Annotated[
     str | None,
     Option(
-        "Shard or model whose track scale to conform to", metavar="MODEL", model=True, panel=GENOME
+        "Shard or model whose track scaling to reuse", metavar="MODEL", model=True, panel=GENOME
     ),
 ]
 Meaning = Annotated[
     Literal["missing", "zero"] | None,
-    Option("Meaning of bins without data", shown="missing", panel=GENOME),
+    Option("How to read bins without data", shown="missing", panel=GENOME),
 ]
 MaxGap = Annotated[
     int | None,
-    Option("Interpolate gaps of up to so many bp", min=0, shown="500", panel=GENOME),
+    Option("Interpolate gaps of up to this many bp", min=0, shown="500", panel=GENOME),
 ]
-Assembly = Annotated[str, Option("Name of the assembly, for the record", panel=GENOME)]
+Assembly = Annotated[str, Option("Name of the assembly, stored with the data", panel=GENOME)]
 Shard = Annotated[Path, Option("Genome shard", argument=True, metavar="SHARD.h5")]
 Arch = Annotated[
     dict[str, Any],
-    Option("Field of the architecture, as n_bins=400; repeat", "--set", panel=MODEL),
+    Option("Set a field of the architecture, e.g. n_bins=400; repeatable", "--set", panel=MODEL),
 ]
 Initial = Annotated[
-    str | None, Option("Model to start from", "--init", metavar="MODEL", model=True, panel=MODEL)
+    str | None,
+    Option(
+        "Model to initialise the weights from", "--init", metavar="MODEL", model=True, panel=MODEL
+    ),
 ]
 Preset = Annotated[str, Option("Size, such as mini, base or paper", panel=MODEL)]
 Architecture = Annotated[str, Option("Model", choices=VARIANT_MODELS, panel=MODEL)]
-Workers = Annotated[int, Option("Processes that read data", min=0, panel="Running")]
+Workers = Annotated[int, Option("Data-loading processes", min=0, panel="Running")]
 Checkpointing = Annotated[
     bool,
-    Option("Save memory at the cost of time (gmt)", "--gradient-checkpointing", panel="Running"),
+    Option("Trade speed for memory (gmt)", "--gradient-checkpointing", panel="Running"),
 ]
 WindowsPerBatch = Annotated[int, Option("Reference windows per batch", min=1, panel=BATCHES)]
 ValidContigs = Annotated[
@@ -159,36 +162,38 @@ ValidRegions = Annotated[
 class PrepareRequest:
     """A genome shard to make of variants."""
 
-    vcf: Annotated[Path, Option("VCF, VCF.gz, or - for standard input")]
+    vcf: Annotated[Path, Option("VCF or VCF.gz; -: standard input")]
     fasta: Fasta
     output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output", writes=True)]
     tracks: Tracks = field(default_factory=dict)
     contacts: Contacts = None
     label_info: str | None = option(
-        None, "INFO key of the label, one value per ALT", panel="Labels"
+        None, "INFO key of the labels, one value per ALT", panel="Labels"
     )
-    effect_info: str | None = option(None, "INFO key of a quantitative label, one per ALT")
+    effect_info: str | None = option(None, "INFO key of quantitative labels, one value per ALT")
     probability_info: str | None = option(
-        None, "INFO key of the label's true probability", rare=True
+        None, "INFO key of the true probability of each label", rare=True
     )
     labels: Path | None = option(
         None,
-        "Table with contig, pos (1-based), ref, alt, label and/or effect, and optionally "
-        "weight, group, tissue",
+        "Table of labels: contig, pos (1-based), ref, alt, label and/or effect; "
+        "optionally weight, group, tissue",
         metavar="TSV",
     )
     normalise_like: Annotated[NormaliseLike, RARE] = None
     uncovered: Meaning = None
     max_gap: Annotated[MaxGap, RARE] = None
-    flank: int = option(100_000, "Bases to keep on each side of a variant", min=1000, panel=GENOME)
+    flank: int = option(
+        100_000, "Bases to keep on each side of each variant", min=1000, panel=GENOME
+    )
     layout: str = option(
         "genome",
-        "Each stretch of genome once, or a row per variant",
+        "Store each stretch of the genome once, or one window per variant",
         choices=SHARD_LAYOUTS,
         rare=True,
     )
     # Ids of longer k-mers do not fit into uint16.
-    k: int = option(6, "k-mer length of the windows layout", min=3, max=7, rare=True)
+    k: int = option(6, "k-mer length for --layout windows", min=3, max=7, rare=True)
     assembly: Assembly = ""
     force: Force = False
     stats: Annotated[Stats, RARE] = None
@@ -203,7 +208,7 @@ class PrepareGenomeRequest:
     output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output", writes=True)]
     tracks: Tracks = field(default_factory=dict)
     contacts: Contacts = None
-    contigs: tuple[str, ...] = option((), "Only these contigs", commas=True)
+    contigs: tuple[str, ...] = option((), "Use only these contigs", commas=True)
     normalise_like: NormaliseLike = None
     uncovered: Meaning = None
     max_gap: MaxGap = None
@@ -217,11 +222,11 @@ class HoldOut:
 
     valid_contigs: ValidContigs = ()
     test_contigs: tuple[str, ...] = option(
-        (), "Contigs for the final metrics", commas=True, panel=HELD_OUT
+        (), "Contigs held out for the final metrics", commas=True, panel=HELD_OUT
     )
     valid_regions: Annotated[ValidRegions, RARE] = None
     test_regions: Path | None = option(
-        None, "Regions for the final metrics", metavar="BED", rare=True
+        None, "Regions held out for the final metrics", metavar="BED", rare=True
     )
 
 
@@ -237,47 +242,52 @@ class TrainRequest:
     held_out: HoldOut = field(default_factory=HoldOut)
     initial: Initial = None
     tune: Literal["full", "head", "lora"] = option(
-        "full", "Weights that learn: all, the head, or the head and low-rank adapters"
+        "full", "Weights to train: all, the head, or the head and low-rank adapters"
     )
-    lora_rank: int = option(8, "Rank of the adapters", min=1, rare=True)
+    lora_rank: int = option(8, "Rank of the low-rank adapters", min=1, rare=True)
     resume: Resume = False
     windows_per_batch: Annotated[WindowsPerBatch, RARE] = 1
     variants_per_window: int = option(
-        128, "Variants of a window per batch, at most", min=1, panel=BATCHES, rare=True
+        128, "Maximum number of variants per window and batch", min=1, panel=BATCHES, rare=True
     )
     bce_weight: float = option(
         1.0,
-        "Weight of the cross-entropy in the loss (lambda 1)",
+        "Weight of the cross-entropy loss (lambda 1)",
         min=0,
         panel="Training",
         rare=True,
     )
-    rank_weight: float = option(0.3, "Weight of RankNet (lambda 2)", min=0, rare=True)
+    rank_weight: float = option(0.3, "Weight of the RankNet loss (lambda 2)", min=0, rare=True)
     penalty_weight: float = option(
-        0.0, "Weight of the L2 penalty (lambda 3); AdamW decays beside it", min=0, rare=True
+        0.0,
+        "Weight of the L2 penalty (lambda 3), in addition to AdamW's weight decay",
+        min=0,
+        rare=True,
     )
     rank_margin: float = option(
-        0.0, "Effects that differ by no more are not ranked", min=0, rare=True
+        0.0, "Do not rank effects that differ by this much or less", min=0, rare=True
     )
     negatives: float = option(
-        1.0, "Share of the negatives drawn in each epoch", min=0, max=1, panel=BATCHES, rare=True
+        1.0, "Fraction of the negatives drawn in each epoch", min=0, max=1, panel=BATCHES, rare=True
     )
     equal_cells: bool = option(
         False,
-        "Draw as many variants of each cell type in an epoch as there are of the rarest",
+        "In each epoch, draw equally many variants of each cell type, as many as the rarest has",
         rare=True,
     )
-    valid_variants: int = option(0, "Validation variants at most; 0: all", min=0, rare=True)
-    test_variants: int = option(0, "Test variants at most; 0: all", min=0, rare=True)
+    valid_variants: int = option(
+        0, "Maximum number of validation variants; 0: all", min=0, rare=True
+    )
+    test_variants: int = option(0, "Maximum number of test variants; 0: all", min=0, rare=True)
     train_variants: int = option(
-        0, "Training variants at most, at random; 0: all", min=0, rare=True
+        0, "Maximum number of training variants, chosen at random; 0: all", min=0, rare=True
     )
     fit: FitConfig = field(default_factory=FitConfig)
     device: Device = "auto"
     workers: Annotated[Workers, RARE] = 0
     seed: Seed = 0
     demonstration: bool = option(
-        False, "Mark the weights as not for real conclusions", panel=MODEL, rare=True
+        False, "Mark the model as a demonstration, not for real conclusions", panel=MODEL, rare=True
     )
     checkpointing: Annotated[Checkpointing, RARE] = False
 
@@ -292,7 +302,7 @@ class Masking:
 
     share: float = option(
         0.15,
-        "Share of the bases (dnabert, nucleotide-transformer: k-mers) hidden; 0: none",
+        "Fraction of bases (dnabert, nucleotide-transformer: k-mers) to hide; 0: none",
         "--mask-share",
         min=0,
         max=0.5,
@@ -300,12 +310,12 @@ class Masking:
     )
     span: int | None = option(
         None,
-        "Length of a hidden span in bases",
+        "Length of each hidden span in bases",
         min=1,
         shown="gmt: 12, at least k; dnabert: 1; nucleotide-transformer: k",
     )
     track_share: float = option(
-        0.15, "Share of a track's bins hidden (gmt); 0: none", "--track-mask", min=0, max=0.8
+        0.15, "Fraction of each track's bins to hide (gmt); 0: none", "--track-mask", min=0, max=0.8
     )
     shortest: int = 4
     longest: int = 20
@@ -349,21 +359,26 @@ class PretrainRequest:
     masking: Annotated[Masking, RARE] = field(default_factory=Masking)
     track_weight: float = option(
         1.0,
-        "Weight of the tracks' error beside the k-mers' (gmt)",
+        "Weight of the track loss relative to the k-mer loss (gmt)",
         min=0,
         panel=PRETRAINING,
         rare=True,
     )
     spans_per_window: int = option(
-        16, "Hidden spans to predict in each window (gmt), or sequences to read", min=1, rare=True
+        16,
+        "Hidden spans to predict in each window (gmt), or sequences to read from it",
+        min=1,
+        rare=True,
     )
     places_per_window: int = option(
-        16, "Hidden bins whose tracks to predict in each window (gmt)", min=1, rare=True
+        16, "Hidden bins to predict in each window (gmt)", min=1, rare=True
     )
     windows_per_epoch: int = option(1000, "Windows drawn in each epoch", min=1, rare=True)
     windows_per_batch: WindowsPerBatch = 1
-    valid_windows: int = option(32, "Windows to validate on, at most", min=1, rare=True)
-    max_n: float = option(0.1, "Share of unknown bases a window may have", min=0, max=1, rare=True)
+    valid_windows: int = option(32, "Maximum number of validation windows", min=1, rare=True)
+    max_n: float = option(
+        0.1, "Largest fraction of unknown bases in a window", min=0, max=1, rare=True
+    )
     fit: Annotated[FitConfig, Without(("monitor", "validations_per_epoch"))] = field(
         default_factory=lambda: FitConfig(monitor=PRETRAIN_MONITOR)
     )
@@ -391,7 +406,7 @@ class GenomeFiles:
     )
     cell: str = option(
         "",
-        "Cell type whose activity to predict; or of a shard's several, or all of them: all",
+        "Cell type to predict (activity models) or to use of a shard; or all",
     )
 
     def check(self) -> None:
@@ -414,37 +429,37 @@ class ScoreRequest:
     """Variants to score."""
 
     vcf: Path | None = option(
-        None, "VCF, VCF.gz or BCF; - is standard input", argument=True, metavar="VCF"
+        None, "VCF, VCF.gz or BCF; -: standard input", argument=True, metavar="VCF"
     )
     genome: GenomeFiles = field(default_factory=GenomeFiles)
     output: Path = option(
         Path("-"),
-        "VCF, VCF.gz, BCF, TSV, TSV.gz or Parquet by its name; -: standard output",
+        "VCF, VCF.gz, BCF, TSV, TSV.gz or Parquet, by extension; -: standard output",
         "-o --output",
         writes=True,
     )
     output_type: str | None = option(
         None,
-        "v VCF, z VCF.gz, u BCF uncompressed, b BCF, t TSV",
+        "v: VCF, z: VCF.gz, u: uncompressed BCF, b: BCF, t: TSV",
         "-O --output-type",
-        shown="by the name",
+        shown="from the extension",
         metavar="v|z|u|b|t",
         rare=True,
     )
-    write_index: bool = option(False, "Index the output too", "-W --write-index")
+    write_index: bool = option(False, "Also index the output", "-W --write-index")
     model: TrainedModel = DEFAULT_MODEL
     check_ref: Literal["w", "e", "x"] = option(
         "w",
-        "Where REF differs: warn, error, exclude",
+        "If REF is wrong: warn, error or exclude",
         panel=RECORDS,
     )
     regions: str | None = option(None, "Records with POS in chr1:1000-2000,chr2", "--regions -r")
     regions_file: Path | None = option(
-        None, "The same, as BED, or as CHROM POS [END]", "--regions-file -R", rare=True
+        None, "The same from a file: BED, or CHROM POS [END]", "--regions-file -R", rare=True
     )
     all_snvs: bool = option(
         False,
-        "Instead of a VCF: all SNVs of --regions or the FASTA",
+        "Score all SNVs of --regions or the FASTA, not a VCF",
         panel=RECORDS,
     )
     shard: Part | None = option(
@@ -454,59 +469,61 @@ class ScoreRequest:
         parse=Part.parse,
         rare=True,
     )
-    resume: bool = option(False, "Continue where an interrupted run to -o stopped")
+    resume: bool = option(False, "Resume an interrupted run with the same -o")
     mode: Literal["auto", "shared", "centred"] = option(
         "auto",
-        "Windows: shared (many variants), centred (few), or by density",
+        "Windows: shared (many variants), centred (few), or auto: by density",
         panel=MODE,
         rare=True,
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "Numerical precision; auto: bf16 on a GPU, fp32 on a CPU", rare=True
     )
-    both_strands: bool = option(False, "Average both strands, at twice the cost", rare=True)
+    both_strands: bool = option(
+        False, "Average the scores of both strands, at twice the cost", rare=True
+    )
     save_background: bool = option(
         False,
-        "Store these scores with the model -m, to rank others by GENOMIX_PCT and GENOMIX_PHRED",
+        "Store these scores in the model -m as the background of GENOMIX_PCT and GENOMIX_PHRED",
         writes="background.safetensors",
     )
     background: str = option(
         "",
-        "Rank among the stored variants whose name holds this, as common",
-        shown="those stored last",
+        "Rank among the stored background whose name contains this, e.g. common",
+        shown="the one stored last",
         rare=True,
     )
     lookup: tuple[Path, ...] = option(
         (),
-        "Parquet or indexed VCF.gz, BCF or TSV.gz of scores to reuse; the rest is computed; repeat",
+        "Reuse scores of this Parquet or indexed VCF.gz, BCF or TSV.gz; repeatable",
         metavar="FILE",
     )
     genes: Path | None = option(
         None,
-        "Add columns: the nearest gene start, the part of a transcript, the promoter in contact",
+        "Annotate the nearest gene start, part of a transcript, and promoter in contact",
         metavar="GTF",
         panel="Columns beside the score",
     )
     known: tuple[Path, ...] = option(
         (),
-        "Indexed VCF.gz or BCF whose ID, CLNSIG and AF become columns; repeat",
+        "Annotate ID, CLNSIG and AF from this indexed VCF.gz or BCF; repeatable",
         metavar="FILE",
     )
     fields: str = option(
         "",
-        "Outputs of a model of activity to write beside GENOMIX_DA: names with commas, or all",
+        "Outputs of an activity model to write beside GENOMIX_DA: comma-separated names, or all",
         metavar="NAMES",
         rare=True,
     )
     quantiles: bool = option(
         False,
-        "Also say how each score of an allele ranks among its cell types or outputs",
+        "Also write how each score of an allele ranks among its cell types or outputs",
         rare=True,
     )
     bigwig: Path | None = option(
         None,
-        "Folder for a bedGraph and a bigWig of each score: the strongest at a position of a "
-        "sorted VCF",
+        "Folder for a bedGraph and a bigWig of each score, strongest per "
+        "position; needs a sorted VCF",
         metavar="DIR",
         writes=True,
         rare=True,
@@ -514,7 +531,7 @@ class ScoreRequest:
     )
     device: Device = "auto"
     devices: str = option(
-        "", "GPUs that share the work: how many, or which, as in 0,2", panel="Running", rare=True
+        "", "GPUs that share the work: a number, or indices such as 0,2", panel="Running", rare=True
     )
     threads: Threads = 0
     stats: Annotated[Stats, RARE] = None
@@ -546,7 +563,7 @@ class MotifOptions:
     source: Annotated[str | None, replace(NAME_MOTIFS, panel=MOTIFS)] = None
     p_value: float | None = option(
         None,
-        "Largest p-value of a site",
+        "Largest p-value of a motif site",
         "--motif-p",
         min=1e-12,
         max=0.05,
@@ -564,7 +581,7 @@ class MotifOptions:
     )
     summary: Path | None = option(
         None,
-        "TSV of the motifs that are enriched where attributions lie",
+        "TSV of the motifs enriched where attributions are large",
         "--motif-summary",
         metavar="TSV",
         writes=True,
@@ -578,21 +595,21 @@ class SaturationOptions:
 
     wanted: bool = option(
         False,
-        "Score all SNVs around each allele, or of --region",
+        "Score every SNV around each allele, or in --region",
         "--ism",
         panel=SATURATION,
     )
     region: str | None = option(
         None,
-        "Instead of a VCF: score all SNVs of this region",
+        "Instead of a VCF, score every SNV in this region",
         metavar="CHR:FROM-TO",
     )
     around: int = option(
-        40, "Bases on either side of an allele that --ism mutates", "--ism-around", min=0, rare=True
+        40, "Bases that --ism mutates on each side of an allele", "--ism-around", min=0, rare=True
     )
     measured: Path | None = option(
         None,
-        "Measured effects to show beside: contig, pos, ref, alt, effect",
+        "Measured effects to compare with: contig, pos, ref, alt, effect",
         metavar="TSV",
         rare=True,
     )
@@ -611,7 +628,7 @@ class ExplainRequest:
     output: Annotated[
         Path,
         Option(
-            "TSV; of --ism also VCF, BCF, Parquet",
+            "TSV; with --ism also VCF, BCF, Parquet",
             "-o --output",
             writes=True,
         ),
@@ -625,27 +642,27 @@ class ExplainRequest:
     uncovered: Annotated[Uncovered, RARE] = None
     cell: str = option(
         "",
-        "Cell type whose activity to explain, for models of activity",
-        shown="the one of the VCF's scores, else their mean",
+        "Cell type to explain, for activity models",
+        shown="as scored in the VCF, else the mean of all",
         rare=True,
     )
     attention: Path | None = option(
         None,
-        "TSV of the attention rollout; descriptive only",
+        "TSV of the attention rollout (descriptive only)",
         metavar="TSV",
         writes=True,
         rare=True,
     )
     mutagenesis: Path | None = option(
         None,
-        "TSV of the change that each substitution makes, for models of activity",
+        "TSV of the change caused by each substitution, for activity models",
         metavar="TSV",
         writes=True,
         rare=True,
     )
     plot_dir: Path | None = option(
         None,
-        "Folder for a picture of each variant or region",
+        "Folder for a figure of each variant or region",
         "--plots",
         old="--plot-dir",
         metavar="DIR",
@@ -653,7 +670,7 @@ class ExplainRequest:
     )
     browser: Path | None = option(
         None,
-        "Folder of genome browser files and an IGV session",
+        "Folder for genome browser files and an IGV session",
         metavar="DIR",
         writes=True,
     )
@@ -662,16 +679,16 @@ class ExplainRequest:
     saturation: SaturationOptions = field(default_factory=SaturationOptions)
     select: tuple[str, ...] = option(
         (),
-        "Allele to explain, as contig:pos:ref:alt; repeat",
+        "Allele to explain, as contig:pos:ref:alt; repeatable",
         "--variants",
         metavar="ALLELE",
         panel=RECORDS,
     )
-    top: int | None = option(None, "Explain the N alleles with the highest score", min=1)
+    top: int | None = option(None, "Explain the N highest-scoring alleles", min=1)
     max_variants: int = option(20, "Explain at most this many variants", min=1, rare=True)
     baselines: tuple[str, ...] = option(
         ("ref",),
-        "ref (effect of the variant), shuffle (effect of the place), or both",
+        "ref (effect of the variant), shuffle (effect of the locus), or both",
         "--baseline",
         commas=True,
         metavar="HOW",
@@ -680,8 +697,8 @@ class ExplainRequest:
     )
     steps: int = option(
         64,
-        "Steps of the integral, doubled while too few; of ref, where they cost next to nothing, "
-        "four times as many",
+        "Integration steps, doubled while too few; ref takes four times as many "
+        "where they are cheap",
         min=2,
         rare=True,
     )
@@ -699,13 +716,15 @@ class EvaluateRequest:
     score_info: str = option(PROBABILITY, "INFO key of the scores, one per ALT")
     label_info: str = option("LABEL", "INFO key of the labels: 0 or 1, or quantities")
     labels: Path | None = option(
-        None, "Labels from a table instead: contig, pos, ref, alt, label or effect", metavar="TSV"
+        None, "Take labels from a table: contig, pos, ref, alt, label or effect", metavar="TSV"
     )
     probability_info: str | None = option(
-        None, "INFO key of the labels' true probability, for the Bayes ceiling"
+        None, "INFO key of the true probability of each label, for the Bayes ceiling"
     )
-    contigs: tuple[str, ...] = option((), "Only these contigs", commas=True, parse=parse_words)
-    threshold: float | None = option(None, "Labels are quantities, positive above this", rare=True)
+    contigs: tuple[str, ...] = option((), "Use only these contigs", commas=True, parse=parse_words)
+    threshold: float | None = option(
+        None, "Labels are quantities; those above X count as positive", rare=True
+    )
     versus: Path | None = option(
         None, "Another scored VCF, for paired differences", "--vs", metavar="VCF"
     )
@@ -730,7 +749,7 @@ class SuiteRequest:
     output: Annotated[Path, Option("Folder of the report", "-o --output", writes=True)]
     models: tuple[str, ...] = option(
         (),
-        "Run folder, or the name of a model that ships; repeat",
+        "Run folder, or name of a bundled model; repeatable",
         "--model -m",
         metavar="MODEL",
         model=True,
@@ -739,14 +758,16 @@ class SuiteRequest:
         (), "Contigs to test on", commas=True, shown="as in the first run", panel=HELD_OUT
     )
     test_regions: Path | None = option(None, "Regions to test on", metavar="BED")
-    variants: int = option(0, "Test variants at most, in whole stretches; 0: all", min=0, rare=True)
+    variants: int = option(
+        0, "Maximum number of test variants, in whole stretches; 0: all", min=0, rare=True
+    )
     seen: WhatIsSeen = "refuse"
     trust_runs: bool = option(
-        False, "Do not take a contig of the same name for the same contig", rare=True
+        False, "Do not assume that contigs of the same name are the same contig", rare=True
     )
     baselines: tuple[str, ...] = option(
         tuple(VARIANT_BASELINES),
-        "Baselines, all, or none",
+        "Baselines to include; all or none",
         commas=True,
         choices=VARIANT_BASELINES,
         parse=parse_suite_baselines,
@@ -754,40 +775,41 @@ class SuiteRequest:
         panel="Comparison",
     )
     train_variants: int = option(
-        60_000, "Variants that the baselines learn from, at most", min=100, rare=True
+        60_000, "Maximum number of variants to train the baselines on", min=100, rare=True
     )
     peaks: Path | None = option(
         None,
-        "Peaks of the nearest-peak baseline",
+        "Peaks for the nearest-peak baseline",
         metavar="BED",
         shown="the strongest bins of a track",
         rare=True,
     )
-    vcf: Path | None = option(None, "VCF with other scores of the variants in INFO")
+    vcf: Path | None = option(None, "VCF with other tools' scores of these variants in INFO")
     info: tuple[str, ...] = option(
         (),
-        "INFO key of such a score, as CADD_PHRED, SpliceAI:DS_AG,DS_AL or SIFT=down; repeat",
+        "INFO key of such a score, e.g. CADD_PHRED, SpliceAI:DS_AG,DS_AL or SIFT=down; repeatable",
         metavar="KEY",
     )
     table: Path | None = option(
         None,
-        "Table (TSV, CSV or Parquet) with contig, pos (1-based), ref, alt and other scores",
+        "Table (TSV, CSV or Parquet) of other tools' scores: contig, pos (1-based), ref, alt, ...",
         metavar="FILE",
     )
     columns: tuple[str, ...] = option(
         (),
-        "Column of such a score, as phyloP, SIFT=down or EVE=learn; repeat",
+        "Column of such a score, e.g. phyloP, SIFT=down or EVE=learn; repeatable",
         "--column",
         metavar="NAME",
     )
     stack: bool = option(
         False,
-        "Add an entrant: the first model and these scores, combined on the validation part",
+        "Add an entrant that combines the first model with these scores, fitted "
+        "on the validation part",
         rare=True,
     )
     effect: Literal["absolute", "signed"] = option(
         "absolute",
-        "Scores should follow the size of quantitative labels, or their signed values",
+        "Compare scores with the magnitude of quantitative labels, or with their signed values",
         rare=True,
     )
     draws: int = option(
@@ -851,9 +873,7 @@ class LeaderboardRequest:
 
     reports: Annotated[
         tuple[Path, ...],
-        Option(
-            "Folders that evaluate wrote of models on a shard", argument=True, metavar="REPORT..."
-        ),
+        Option("Reports of `genomix evaluate` on shards", argument=True, metavar="REPORT..."),
     ]
     output: Annotated[Path, Option("Folder of the leaderboard", "-o --output", writes=True)]
     reference: str = option(
@@ -895,15 +915,18 @@ class SimulationRequest:
     contigs: int = 2
     contig_length: int = 300_000
     variants_per_kb: float = option(4.0, "Variants per 1000 bp")
-    motifs: Path | None = option(None, "Motifs in MEME format", metavar="MEME", shown="12 families")
+    motifs: Path | None = option(
+        None, "Motifs to plant, in MEME format", metavar="MEME", shown="12 built-in families"
+    )
     rule: str = option(
         "full",
-        "Rule of the labels: full, or contact (open, and an active promoter in reach)",
+        "Rule that sets the labels: full, or contact (open chromatin in contact "
+        "with an active promoter)",
         choices=("full", "contact"),
     )
     placement: str = option(
         "balanced",
-        "Where variants are dense: balanced (as much beside elements as in them), or sites",
+        "Where variants are dense: balanced (equally in and beside elements), or sites",
         choices=("balanced", "sites"),
     )
     seed: Seed = 0

@@ -143,4 +143,4 @@ def test_as_typed(
     ended = genomix_here("doctor", "-m", model, "--device", "cpu", "--json")
     assert ended.code == 3
     assert json.loads(ended.out)["sound"] is False
-    assert "do not trust scores from here" in ended.err
+    assert "scores from this device cannot be trusted" in ended.err
