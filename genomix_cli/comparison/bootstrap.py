@@ -1,9 +1,9 @@
 """Bootstrap draws of whole units: contigs, loci, patients, groups of sequences.
 
-Items of a unit are alike (variants of a locus share their tracks, samples of a patient their
-genome), so units are drawn, never single items: Davison and Hinkley 1997,
-doi:10.1017/CBO9780511802843, section 3.8. A draw is the same data under other weights, how often
-each item was drawn; metrics take such weights, so nothing is copied or sorted anew.
+Items of one unit are correlated (variants at a locus share their tracks, samples of a patient share
+a genome), so whole units are drawn, never single items: Davison and Hinkley 1997,
+doi:10.1017/CBO9780511802843, section 3.8. A draw is represented by weights: the number of times
+that each item was drawn. Metrics accept such weights, so no data are copied or sorted again.
 
 Letters: n items, D draws, B draws of a block.
 """
@@ -27,12 +27,12 @@ FloatArray = npt.NDArray[np.float64]
 MIN_CONTIGS = 5
 #: Width of a locus as a resampling unit, in bases: the window of a model.
 LOCUS = 100_000
-#: Below this many units there is no interval: one unit drawn again and again is itself. A few
-#: units give a rough interval, which is said.
+#: Below this many units there is no interval: every draw of a single unit is the same. A few units
+#: give a rough interval, with a warning.
 MIN_UNITS = 2
-# Weights of a block of draws: fits the caches.
+# Number of weights in a block of draws; small enough for the CPU cache.
 BLOCK = 2**18
-# Tells the draws of `item_weights` from all else that is drawn from the same seed.
+# Separates the random stream of `item_weights` from other streams of the same seed.
 ITEM_STREAM = 0xB007
 
 
@@ -47,20 +47,21 @@ class Metric(Protocol):
 
 
 class Bootstrap:
-    """Draws of units with replacement, the same whenever they are asked for.
+    """Reproducible draws of units with replacement.
 
-    Whatever is computed under one bootstrap, or under two with the same units and seed, is under
-    the same draws: differences between entrants are paired.
+    Two bootstraps with the same units and seed make the same draws, so differences between entrants
+    are paired.
 
     Parameters
     ----------
     units : array
-        ``[n]``: unit of each item, by any name or number.
+        ``[n]``: unit of each item, as a name or number.
     draws : int
-        D; 0 gives values without intervals, as does a single unit.
+        Number of draws, D. With 0 draws or a single unit, values have no interval.
     seed : int
     skip : int
-        Draws of the seed's stream to pass over first: others than those of the bootstrap before.
+        Number of draws to discard first. Use it to get draws that another bootstrap of the same
+        seed has not used.
 
     Attributes
     ----------
@@ -75,19 +76,19 @@ class Bootstrap:
         self._seed, self._skip = seed, skip
 
     def take(self, items: npt.NDArray[np.int64]) -> Bootstrap:
-        """Return the same draws of the same units for some of the items, in the order given."""
+        """Return the same draws for a subset of the items, in the order of `items`."""
         other = copy(self)
         other._unit = self._unit[items]
         return other
 
     def first(self, draws: int) -> Bootstrap:
-        """Return the first draws alone, at most as many as there are."""
+        """Return a bootstrap of only the first `draws` draws, or of all if there are fewer."""
         other = copy(self)
         other.draws = min(draws, self.draws)
         return other
 
     def weights(self) -> Iterator[npt.NDArray[np.int64]]:
-        """Yield how often each item is drawn, int64 ``[n]``, draw after draw."""
+        """Yield the number of times each item was drawn, int64 ``[n]``, for each draw."""
         rng, n = np.random.default_rng(self._seed), self.n_units
         draws = range(self._skip + self.draws if n else 0)
         for draw in track(draws, f"resampling {n:,} units", unit="draws"):
@@ -96,18 +97,18 @@ class Bootstrap:
                 yield np.bincount(drawn, minlength=n)[self._unit]
 
     def blocks(self) -> Iterator[FloatArray]:
-        """Yield the weights in blocks, float64 ``[B, n]``, for metrics that take many at once."""
+        """Yield the weights in blocks, float64 ``[B, n]``, for metrics that take many draws."""
         size = max(BLOCK // max(len(self._unit), 1), 1)
         draws = self.weights()
         while block := list(islice(draws, size)):
             yield np.array(block, np.float64)
 
     def matrix(self) -> FloatArray:
-        """Return weights float64 ``[1 + D, n]``: 1 each in the first row, then the draws."""
+        """Return weights, float64 ``[1 + D, n]``: a row of ones, then one row per draw."""
         return np.array([np.ones(len(self._unit)), *self.weights()], np.float64)
 
     def replicates(self, statistic: Callable[[FloatArray], float]) -> FloatArray:
-        """Return a statistic of the weights, float64 ``[1 + D]``: of the data, then the draws."""
+        """Return a statistic, float64 ``[1 + D]``: of the data first, then of each draw."""
         values = [statistic(np.ones(len(self._unit)))]
         values += [statistic(weights.astype(np.float64)) for weights in self.weights()]
         return np.array(values)
@@ -128,14 +129,14 @@ class Bootstrap:
 
 
 def few_units(n_units: int, kind: str, rough: int) -> str:
-    """Return what to say of the intervals of few units; nothing from `rough` units on."""
+    """Return a warning about intervals from few units; empty from `rough` units on."""
     if n_units < MIN_UNITS:
         return f"only {n_units} {kind} to draw from: no intervals, which take {MIN_UNITS} or more"
     return f"only {n_units} {kind} to draw: the intervals are rough" if n_units < rough else ""
 
 
 class Units(NamedTuple):
-    """Resampling units: `ids` int64 ``[n]`` (unit of each item), their name, their number."""
+    """Resampling units: `ids` int64 ``[n]`` (unit of each item), name of the kind, and number."""
 
     ids: npt.NDArray[np.int64]
     kind: str
@@ -143,12 +144,12 @@ class Units(NamedTuple):
 
 
 def resampling_units(contig: npt.ArrayLike, pos: npt.ArrayLike) -> Units:
-    """Return the units of variants: whole contigs, or loci where there are fewer than five.
+    """Return the resampling units of variants: contigs, or loci if there are fewer than 5 contigs.
 
     Parameters
     ----------
     contig : array
-        ``[n]``: contig of each variant, by name or number.
+        ``[n]``: contig of each variant, as a name or number.
     pos : array
         int ``[n]``: 0-based position.
     """
@@ -162,10 +163,11 @@ def resampling_units(contig: npt.ArrayLike, pos: npt.ArrayLike) -> Units:
 
 
 def item_weights(n: int, draws: int, seed: Sequence[int]) -> FloatArray:
-    """Return weights of n independent items as :meth:`Bootstrap.matrix` does, in one call.
+    """Return bootstrap weights of n independent items, float64 ``[1 + D, n]``.
 
-    Generated sequences are units of their own. Their draws are multinomial, in a stream apart:
-    that of the sequences' own generator would tie the draws to their classes.
+    The layout is that of :meth:`Bootstrap.matrix`. Use this for generated sequences, each of which
+    is its own unit. The weights are multinomial and come from a separate random stream: the stream
+    that generated the sequences would correlate the draws with their classes.
     """
     rng = np.random.default_rng([*seed, ITEM_STREAM])
     drawn = rng.multinomial(n, np.full(n, 1 / n), draws) if draws else np.empty((0, n))
@@ -173,5 +175,5 @@ def item_weights(n: int, draws: int, seed: Sequence[int]) -> FloatArray:
 
 
 def to_codes(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Return the rank of each value among the different ones, int64 ``[n]``."""
+    """Return the rank of each value among the distinct values, int64 ``[n]``."""
     return np.unique(np.asarray(values), return_inverse=True)[1].astype(np.int64).reshape(-1)

@@ -1,7 +1,7 @@
-"""Temperatures and prediction sets, each for what was measured of an item.
+"""Temperatures and prediction sets for each combination of measured modalities.
 
-A model that lacks a modality answers in another way than one that has it, so what was learned from
-complete items says nothing of the others.
+A model's outputs are distributed differently where a modality is missing, so a calibration on
+complete items does not hold for incomplete ones.
 
 Letters: n items (samples, sequences), M modalities, K classes.
 """
@@ -25,17 +25,17 @@ TemperatureOf = Callable[[Floats, NDArray[np.int64]], float]
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperature and thresholds, and the items that they hold for.
+    """Temperature and thresholds, and the combinations of modalities that they apply to.
 
     Attributes
     ----------
     measured : tuple of tuple of bool, optional
-        Modalities measured of an item, in the order of the model's: each combination that it holds
-        for. None where that is not known or does not matter: it holds for all.
+        Combinations of measured modalities that the calibration applies to: a flag per modality,
+        in the order of the model. None if it applies to all items.
     temperature : float
-        Logits are divided by it.
+        Divisor of the logits.
     thresholds : tuple of float
-        Of the prediction sets, one per class.
+        Thresholds of the prediction sets, one per class.
     """
 
     measured: tuple[tuple[bool, ...], ...] | None
@@ -49,12 +49,13 @@ class Scores(NamedTuple):
     Attributes
     ----------
     probability : NDArray
-        float64 ``[n, K]``; NaN for an item of which nothing is known.
+        float64 ``[n, K]``; NaN for an item without any measurement.
     sets : NDArray
-        bool ``[n, K]``: conformal prediction sets; empty for such an item.
+        bool ``[n, K]``: conformal prediction sets; empty for an item without any measurement.
     calibrated : NDArray
-        bool ``[n]``: False for an item that no calibration holds for. Its probability is at the
-        temperature of most items, and its set has all classes, since nothing excludes one.
+        bool ``[n]``: False for an item that no calibration applies to. Its probability uses the
+        temperature of the largest group of items, and its set holds all classes, since nothing
+        excludes one.
     """
 
     probability: Floats
@@ -63,27 +64,27 @@ class Scores(NamedTuple):
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """True for items that could be scored ``[n]``."""
+        """True for items that could be scored, bool ``[n]``."""
         return np.isfinite(self.probability[:, 0])
 
     @property
     def abstains(self) -> NDArray[np.bool_]:
-        """True for items whose set is not a single class ``[n]``."""
+        """True for items whose set does not hold exactly one class, bool ``[n]``."""
         return np.asarray(self.sets.sum(1) != 1, bool)
 
     def predicted(self, classes: Sequence[str]) -> dict[str, int]:
-        """Return the number of scored items of each predicted class."""
+        """Return the number of scored items predicted as each class."""
         counts = np.bincount(self.probability[self.known].argmax(1), minlength=len(classes))
         return dict(zip(classes, map(int, counts), strict=True))
 
     @property
     def abstained(self) -> int:
-        """Number of scored items whose set is not a single class."""
+        """Number of scored items whose set does not hold exactly one class."""
         return int(self.abstains[self.known].sum())
 
     @property
     def uncalibrated(self) -> int:
-        """Number of scored items that no calibration holds for."""
+        """Number of scored items that no calibration applies to."""
         return int((self.known & ~self.calibrated).sum())
 
 
@@ -94,28 +95,30 @@ def calibrate(
     level: float,
     temperature_of: TemperatureOf = fit_temperature,
 ) -> tuple[Calibration, ...]:
-    """Fit a calibration to each combination of modalities that enough items have.
+    """Fit a calibration to each combination of modalities that has enough items.
 
-    That is where each class has a threshold that all items together give it: 9 items of a class at
-    90 %. The other combinations have one together if they have enough, else none.
+    A combination has enough items if it gives a threshold to each class for which all items
+    together give one; at a level of 90 % a class needs 9 items. The remaining combinations share
+    one calibration if together they have enough items; otherwise they have none.
 
     Parameters
     ----------
     log_probability : NDArray
-        float64 ``[n, K]``, by a model that has not seen these items.
+        float64 ``[n, K]``, from a model that has not seen these items.
     label : NDArray
         int64 ``[n]``.
     measured : NDArray
         bool ``[n, M]``.
     level : float
-        Share of items that the sets are to cover.
+        Share of items whose set should hold the right class.
     temperature_of : callable
-        Log-probabilities and labels to the temperature of the most items. Of fewer it is cautious.
+        Function of log-probabilities and labels that returns the temperature of the largest group
+        of items. Smaller groups use `cautious_temperature`.
 
     Returns
     -------
     tuple of Calibration
-        That of most items first.
+        The calibration of the largest group first.
     """
 
     def fitted(
@@ -149,7 +152,7 @@ def calibrate(
 def calibrated(
     log_probability: Floats, measured: NDArray[np.bool_], calibrations: Sequence[Calibration]
 ) -> Scores:
-    """Return probabilities and prediction sets, each by the calibration that holds for the item.
+    """Return probabilities and prediction sets, each from the calibration that fits the item.
 
     Parameters
     ----------
@@ -158,7 +161,7 @@ def calibrated(
     measured : NDArray
         bool ``[n, M]``.
     calibrations : sequence of Calibration
-        Of :func:`calibrate`.
+        From :func:`calibrate`.
     """
     anything = next((i for i, each in enumerate(calibrations) if each.measured is None), -1)
     of = {each: i for i, one in enumerate(calibrations) for each in one.measured or ()}

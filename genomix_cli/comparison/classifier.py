@@ -1,4 +1,4 @@
-"""The contract between classifiers, the data they learn from, and the contest that judges them.
+"""The interface between classifiers, their data, and the contest that judges them.
 
 Letters: n items (samples of a cohort, sequences), K classes.
 """
@@ -24,7 +24,7 @@ State = dict[str, NDArray[Any]]
 
 
 class Data(Protocol):
-    """Items with a class each, as the contest splits them and classifiers learn from them."""
+    """Labelled items that the contest splits and classifiers learn from."""
 
     @property
     def names(self) -> NDArray[Any]:
@@ -40,28 +40,28 @@ class Data(Protocol):
 
     @property
     def unit(self) -> NDArray[np.int64]:
-        """Patient or group of each item, int64 ``[n]``: no split divides one."""
+        """Patient or group of each item, int64 ``[n]``; every split keeps units whole."""
 
     @property
     def measured(self) -> NDArray[np.bool_]:
-        """Modalities measured of each item, bool ``[n, M]``: each combination is calibrated."""
+        """Modalities measured for each item, bool ``[n, M]``; calibrated per combination."""
 
     @property
     def layout(self) -> Any:
-        """Form of the data that a classifier has to know, such as features or a length."""
+        """Layout that a classifier must know, such as the features or the sequence length."""
 
     @property
     def inputs(self) -> Any:
-        """The data as classifiers predict from it, without labels."""
+        """The data without labels, as classifiers take it for prediction."""
 
     def __len__(self) -> int:
         """Return the number of items."""
 
     def take(self, rows: Any) -> Self:
-        """Return some items, by index or mask."""
+        """Return the items that an index array or a mask selects."""
 
     def only(self, modalities: Sequence[str]) -> Self:
-        """Return all items with some of their modalities, where there are several."""
+        """Return all items, restricted to some modalities if the data have several."""
 
     def relabelled(self, label: NDArray[np.int64]) -> Self:
         """Return the same items with other labels."""
@@ -71,7 +71,7 @@ D = TypeVar("D", bound=Data)
 
 
 class Classifier(ABC, Generic[D]):
-    """A model that learns classes from data, gives their probabilities, and can be stored.
+    """A model that learns classes, predicts their probabilities, and can be stored.
 
     Parameters
     ----------
@@ -83,20 +83,21 @@ class Classifier(ABC, Generic[D]):
     config_class : type
         A frozen dataclass of plain data.
     presets : dict
-        Preset name to fields of that class; the first is the default.
+        Fields of `config_class` by preset name; the first preset is the default.
     space : mapping
-        Field to the values that tuning draws from: a list, or a frozen distribution of
-        `scipy.stats`, as `sklearn.model_selection.ParameterSampler` takes them.
+        Values that tuning draws from, by field: a list or a frozen `scipy.stats` distribution, as
+        for `sklearn.model_selection.ParameterSampler`.
     trials : tuple of dict
-        Fields that tuning tries in order, for a model without a `space`.
+        Fields that tuning tries in this order, for a model without a `space`.
     needs : mapping
-        Packages that fitting needs beyond those of its domain, and the extra that brings each.
+        Packages that fitting needs beyond those of the domain, each with the extra that installs
+        it.
     layout : Any
-        Layout of the data it was fitted to; see `Data.layout`.
+        Layout of the data that the model was fitted to; see `Data.layout`.
     classes : tuple of str
-        Classes of the data it was fitted to.
+        Classes of the data that the model was fitted to.
     start : dict of str to NDArray
-        Trained weights to start from, for a model that can; empty: from scratch.
+        Trained weights to start from, if the model supports it; empty to train from scratch.
     """
 
     config_class: ClassVar[type]
@@ -118,52 +119,53 @@ class Classifier(ABC, Generic[D]):
         Raises
         ------
         UsageError
-            If they do not fit.
+            If the fields are not valid for `config_class`.
         """
         return cls(from_dict(cls.config_class, arch, where=where))
 
     @classmethod
     def tries(cls, arch: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-        """Return those of `trials` that make a difference to a configuration such as `arch`."""
+        """Return the `trials` that have an effect on a configuration such as `arch`."""
         return cls.trials
 
     @abstractmethod
     def fit(self, train: D, setting: FitSettings, valid: D | None = None) -> Fitted:
-        """Learn from `train`; the same seed gives the same model.
+        """Fit the model to `train`; the same seed gives the same model.
 
         Parameters
         ----------
         train : Data
-            Every item has a label.
+            Items to learn from, all labelled.
         setting : FitSettings
         valid : Data, optional
-            Data to stop by, where the contest sets some aside; nothing else is learned from it.
+            Items for early stopping, if the contest sets some aside. Nothing else may be learned
+            from them.
         """
 
     @abstractmethod
     def log_probability(self, inputs: Any) -> Floats:
-        """Return the logarithm of each class's probability ``[n, K]``, not calibrated; finite.
+        """Return uncalibrated log-probabilities of the classes, finite, float64 ``[n, K]``.
 
-        The answer for an item does not depend on the others. A class that was not in the fit gets
-        a probability near 0.
+        The result for an item must not depend on the other items. A class that was absent from the
+        fit gets a probability near 0.
 
         Parameters
         ----------
         inputs : Any
-            `Data.inputs`, of the layout of the fit.
+            `Data.inputs` with the same layout as in the fit.
         """
 
     @abstractmethod
     def state(self) -> State:
-        """Return everything learned, as arrays by name, for safetensors: C order, no objects."""
+        """Return all learned values as named arrays for safetensors: C order, no objects."""
 
     def restore(self, layout: Any, classes: tuple[str, ...], state: State) -> None:
-        """Become the model that `state` was taken from.
+        """Restore the fitted model that `state` was taken from.
 
         Raises
         ------
         KeyError, ValueError, RuntimeError
-            If it is not a state of this model and configuration.
+            If `state` does not belong to this model and configuration.
         """
         self.layout, self.classes = layout, classes
         self._restore(state)
@@ -177,14 +179,14 @@ class Classifier(ABC, Generic[D]):
         state: State,
         folder: Path,
     ) -> Self:
-        """Return the model that a run folder stores.
+        """Return the model stored in a run folder.
 
         Raises
         ------
         UsageError
-            If the configuration does not fit.
+            If the configuration is not valid.
         DataError
-            If the weights do not belong to it.
+            If the weights do not match the configuration.
         """
         model = cls.of(arch, where=folder / CONFIG)
         try:
@@ -198,26 +200,26 @@ class Classifier(ABC, Generic[D]):
 
     @abstractmethod
     def _restore(self, state: State) -> None:
-        """Set everything learned from `state`; see `restore`."""
+        """Set all learned values from `state`; see `restore`."""
 
     def to(self, device: str) -> None:
-        """Move to a device, where the model has anything to move."""
+        """Move the model to a device; models without tensors do nothing."""
 
     def attention(self, inputs: Any) -> NDArray[np.float32] | None:
-        """Return attention from each modality (row) to each ``[n, M, M]``, rows summing to 1.
+        """Return attention from each modality (row) to each (column), float32 ``[n, M, M]``.
 
-        None where the model has no such attention. NaN in the rows and columns of modalities that
-        an item lacks.
+        Rows sum to 1; rows and columns of modalities that an item lacks are NaN. Return None if the
+        model has no such attention.
         """
         return None
 
     def encoded(self, inputs: Any) -> Encoding | None:
-        """Return the vectors that the model tells classes by; None where it makes none."""
+        """Return input features and last-layer vectors; None if the model has no such vectors."""
         return None
 
     def alone(self, inputs: Any) -> dict[str, Floats]:
-        """Return the logarithm of each class's probability ``[n, K]`` by each modality alone.
+        """Return log-probabilities ``[n, K]`` predicted from each modality alone.
 
-        Empty where the model has no such parts.
+        Empty if the model has no single-modality parts.
         """
         return {}

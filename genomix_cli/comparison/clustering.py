@@ -1,4 +1,4 @@
-"""Clusters of classes: in what a model was given, and in the vectors that it makes of it.
+"""Clustering of classes in a model's input features and in its last-layer vectors.
 
 Letters: c items held out, d columns, w width of a vector, K classes.
 """
@@ -15,21 +15,21 @@ from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import NAN, Interval, interval_of
 
 DRAWS = 1000
-# Row of the table over the classes.
+# Name of the row for all classes together.
 EVERY = "all"
 
 Floats = NDArray[np.float64]
 
 
 class Encoding(NamedTuple):
-    """Items as a model was given them, and as it sees them.
+    """Input features and last-layer vectors of the same items.
 
     Attributes
     ----------
     features : NDArray
-        float32 ``[c, d]``: values as it reads them, selected and standardised, 0 where missing.
+        float32 ``[c, d]``: input features after selection and standardisation, 0 where missing.
     vectors : NDArray
-        float32 ``[c, w]``: what its last layer tells classes by.
+        float32 ``[c, w]``: input of the model's last layer, which separates the classes.
     """
 
     features: NDArray[np.float32]
@@ -45,9 +45,9 @@ class Silhouette(NamedTuple):
         The class, or `EVERY`.
     items : int
     features, vectors : Interval
-        In the space of either.
+        Mean silhouette in each of the two spaces.
     gain : Interval
-        The second less the first, paired.
+        Paired difference, `vectors` minus `features`.
     """
 
     name: str
@@ -64,12 +64,13 @@ def silhouettes(
     classes: Sequence[str],
     seed: int = 0,
 ) -> tuple[Silhouette, ...]:
-    """Return the silhouettes [1]_ of all items and of each class, by Euclidean distance.
+    """Return the mean silhouettes [1]_ of all items and of each class, by Euclidean distance.
 
-    That of an item is (b - a) / max(a, b), where a is its mean distance to the others of its class
-    and b that to the nearest other class: 1 far from all others, 0 between two classes, below 0
-    among those of another; 0 for the only item of its class. The bootstrap draws units of these
-    values; the distances stay those of all items.
+    The silhouette of an item is (b - a) / max(a, b), where a is its mean distance to the other
+    items of its class and b its mean distance to the nearest other class. It is 1 far from all
+    other classes, 0 between two classes, and negative among items of another class. The only item
+    of a class has 0. Silhouettes are computed once, on all items; the bootstrap resamples these
+    values by unit and does not recompute distances.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def silhouettes(
     Returns
     -------
     tuple of Silhouette
-        Empty where fewer than two classes have an item, or all items have classes of their own.
+        Empty if fewer than two classes have items, or if every item has its own class.
 
     References
     ----------
@@ -116,16 +117,16 @@ def silhouettes(
 
 
 class Projection(NamedTuple):
-    """Two principal components ``[c, 2]``, and the share of the variance of each ``[2]``."""
+    """Two principal components ``[c, 2]`` and the share of variance that each explains ``[2]``."""
 
     points: Floats
     shares: Floats
 
 
 def projected(x: NDArray[Any]) -> Projection:
-    """Return the first two principal components of ``[c, d]``; 0 where there are fewer.
+    """Return the first two principal components of ``[c, d]``; zeros if there are fewer than two.
 
-    Signs are determined by the data.
+    The data determine the signs, so repeated calls agree.
     """
     from sklearn.decomposition import PCA
 

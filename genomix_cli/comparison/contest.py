@@ -1,4 +1,4 @@
-"""A contest of classifiers: each entrant on each split, and the one to keep."""
+"""A contest of classifiers: judge each entrant on each split and choose the model to keep."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from genomix_cli.progress import track
 log = logging.getLogger("genomix")
 
 Judged = list[list[FoldResult]]
-# Samples held out whose vectors are clustered and drawn: a distance for each pair.
+# Most held-out samples to cluster and plot; clustering needs a distance for each pair.
 ENCODED = 1000
 
 
 @dataclass(frozen=True)
 class Contest(ABC, Generic[D]):
-    """Everything that is fixed before anything is trained; a domain says how to keep a model.
+    """A contest, with everything that is fixed before training; domains define how to save a model.
 
     Attributes
     ----------
     data : Data
     entrants : sequence of Entrant
-        The main ones first.
+        Main entrants first.
     splits : sequence of Split
     rules : Rules
     settings : FitSettings
     cache : Path
-        Existing folder for what an interrupted contest goes on from.
+        Existing folder for intermediate results, from which an interrupted contest resumes.
     """
 
     data: D
@@ -58,26 +58,26 @@ class Contest(ABC, Generic[D]):
 
     @abstractmethod
     def save(self, entrant: Entrant[D], trained: Trained[D], split: Split) -> None:
-        """Store the model that ``genomix score`` will use, and what of `split` it has seen."""
+        """Store the model for ``genomix score``, and the items of `split` that it has seen."""
 
     @abstractmethod
     def final_split(self) -> Split:
-        """Return all items to learn from, or all but a validation part."""
+        """Return a split that trains on all items, or on all but a validation part."""
 
     def importances(self, test: D, trained: Trained[D]) -> tuple[Importance, ...]:
-        """Return attributions for the report, where the domain has any."""
+        """Return attributions for the report; by default none."""
         return ()
 
     def run(self) -> Judged:
-        """Judge every entrant on every split, and keep the main one that tuned best.
+        """Judge every entrant on every split, and store the main entrant that tuned best.
 
-        Where a single split holds items out, it is the model of that split that is kept, so that
-        they stay unseen; otherwise it learns once more, from all items.
+        With a single split, the model of that split is stored, so its held-out items stay unseen.
+        With several splits, the best entrant is trained once more on all items.
 
         Returns
         -------
         list of list of FoldResult
-            Results of each entrant, by split.
+            Results by entrant, then by split.
         """
         judged = self.judge_all()
         if len(self.splits) > 1:
@@ -85,7 +85,7 @@ class Contest(ABC, Generic[D]):
         return judged
 
     def judge_all(self) -> Judged:
-        """Judge every entrant on every split; see `run`, which also keeps a model."""
+        """Judge every entrant on every split without training a final model; see `run`."""
         judged: Judged = [[] for _ in self.entrants]
         pairs = list(product(enumerate(self.splits), enumerate(self.entrants)))
         for (f, split), (e, entrant) in track(pairs, "judging models", unit="models on folds"):
@@ -101,15 +101,19 @@ class Contest(ABC, Generic[D]):
     def _judge(
         self, entrant: Entrant[D], split: Split, path: Path, rivals: Sequence[FoldResult]
     ) -> FoldResult:
-        """Judge an entrant on a split, after `rivals` before it; cache the result at `path`."""
+        """Judge an entrant on a split and cache the result at `path`.
+
+        `rivals` holds the results of earlier entrants on this split. With a single split, store the
+        model if it is a main entrant and tuned better than all of them.
+        """
         started = time.perf_counter()
-        # An interrupted fit goes on from its logs, which a baseline is not worth.
+        # An interrupted fit resumes from its logs; for a baseline that is not worth it.
         settings = replace(self.settings, logs=path.with_suffix("") if entrant.main else None)
         rules = self.rules
         if split.repeat:
             seeds = tuple(seed + split.repeat for seed in rules.seeds)
             settings = replace(settings, seed=settings.seed + split.repeat)
-            # A single draw of shuffled labels is the control of all repeats.
+            # One draw of shuffled labels serves as the control of all repeats.
             entrant, rules = replace(entrant, control=False), replace(rules, seeds=seeds)
         result, trained = protocol.judge(entrant, self.data, split, rules, settings)
         if entrant is self.entrants[0] and split is self.splits[0]:
@@ -122,7 +126,7 @@ class Contest(ABC, Generic[D]):
             mains = zip(self.entrants, rivals, strict=False)
             if all(trained.fit.tuning_nll < r.fit.tuning_nll for one, r in mains if one.main):
                 self.save(entrant, trained, split)
-        # Last, since what is cached is not trained again: the model has been stored by now.
+        # Cache last: a cached result is not trained again, so its model must be stored already.
         save_result(path, result)
         accuracy = (result.log_probability[0].argmax(1) == self.data.label[result.rows]).mean()
         log.info(
@@ -132,9 +136,9 @@ class Contest(ABC, Generic[D]):
         return result
 
     def _learn_from_all(self, judged: Judged) -> None:
-        """Train the main entrant that tuned best once more, from all items, and store it.
+        """Train the main entrant that tuned best once more, on all items, and store it.
 
-        Of equals it is the smallest.
+        Of equally good entrants the smallest is taken.
         """
 
         def rank(i: int) -> tuple[float, int]:
@@ -151,7 +155,7 @@ class Contest(ABC, Generic[D]):
         self.save(entrant, trained, split)
 
     def study(self, judged: Judged, **known: Any) -> Study:
-        """Return the comparison of all entrants; `known` holds the other fields of `Study`."""
+        """Return the comparison of all entrants; `known` holds the remaining fields of `Study`."""
         data, rules = self.data, self.rules
         repeats = sorted({split.repeat for split in self.splits})
         of_repeat = [[s for s in self.splits if s.repeat == repeat] for repeat in repeats]
@@ -183,7 +187,7 @@ class Contest(ABC, Generic[D]):
         )
 
     def _outcome(self, entrant: Entrant[D], results: Sequence[FoldResult]) -> Outcome:
-        """Join the splits of an entrant; repeats take the place of seeds."""
+        """Join the results of an entrant over its splits; repeats take the place of seeds."""
         of_repeat: dict[int, list[FoldResult]] = {}
         for split, result in zip(self.splits, results, strict=True):
             of_repeat.setdefault(split.repeat, []).append(result)
@@ -201,7 +205,7 @@ class Contest(ABC, Generic[D]):
 
 
 def _encoded(result: FoldResult) -> Encoded | None:
-    """Return what the first model made of items held out in the first split."""
+    """Return the first model's vectors of items that the first split holds out, if it has any."""
     if result.features is None or result.vectors is None:
         return None
     return Encoded(result.rows[: len(result.vectors)], Encoding(result.features, result.vectors))

@@ -1,4 +1,4 @@
-"""The classifiers of a contest, each with the configuration it starts from."""
+"""The classifiers of a contest, each with its initial configuration."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from genomix_cli.comparison.classifier import Classifier, D, State
 from genomix_cli.errors import MissingExtraError, UsageError
 from genomix_cli.registry import Registry
 
-# What the table of predictions is written with.
+# The package that writes the table of predictions, and its extra.
 TABLES = {"pyarrow": "cohorts"}
 
 
 @dataclass(frozen=True)
 class Entrant(Generic[D]):
-    """A classifier that competes.
+    """A classifier that takes part in a contest.
 
     Attributes
     ----------
@@ -29,20 +29,20 @@ class Entrant(Generic[D]):
     arch : mapping
         Fields of the configuration.
     fixed : frozenset of str
-        Fields that tuning leaves alone, since the user has set them.
+        Fields that the user has set and tuning does not change.
     modalities : tuple of str
-        Modalities that it sees.
+        Modalities that the classifier sees.
     main : bool
-        True for what was asked for, False for a baseline.
+        True for a model that the user asked for, False for a baseline.
     control : bool, optional
-        True to train it on shuffled labels too; None: only if it does not learn in epochs, for then
-        it takes seconds.
+        True to train it on shuffled labels too. None to do so only if it does not learn in epochs,
+        since it then takes seconds.
     start : dict of str to NDArray
-        Trained weights to start from; empty: from scratch.
+        Trained weights to start from; empty to train from scratch.
     augment : callable, optional
-        Training data to more of it.
+        Function that takes training data and returns augmented training data.
     equip : callable, optional
-        Gives every new model what it starts from beside its configuration.
+        Function that gives every new model whatever it needs beyond its configuration.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Entrant(Generic[D]):
         return kind
 
     def build(self, arch: Mapping[str, Any], *, where: object = None) -> Classifier[D]:
-        """Return a new model of a configuration.
+        """Return a new model with the configuration `arch`.
 
         Raises
         ------
         UsageError
-            If the model is unknown or the configuration does not fit.
+            If the model is unknown or the configuration is not valid for it.
         """
         model = self.kind.of(arch, where=where)
         model.start = self.start
@@ -79,12 +79,12 @@ class Entrant(Generic[D]):
 
 
 def preset(registry: Registry, model: str, name: str = "") -> dict[str, Any]:
-    """Return the fields of a model's preset, by default of its first.
+    """Return the fields of a model's preset, by default the first.
 
     Raises
     ------
     UsageError
-        If it has none of that name.
+        If the model has no preset of that name.
     """
     presets = registry.load(model).presets
     if name and name not in presets:
@@ -93,17 +93,17 @@ def preset(registry: Registry, model: str, name: str = "") -> dict[str, Any]:
 
 
 def require(needs: Mapping[str, str]) -> None:
-    """Fail before hours of work, not after, where a package is missing.
+    """Refuse to start where a package is missing, rather than fail after hours of work.
 
     Parameters
     ----------
     needs : mapping
-        Packages, and the extra that brings each.
+        Packages, each with the extra that installs it.
 
     Raises
     ------
     MissingExtraError
-        If one is not installed.
+        If a package is not installed.
     """
     for package, extra in needs.items():
         if find_spec(package) is None:

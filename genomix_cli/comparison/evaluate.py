@@ -1,4 +1,4 @@
-"""Predictions for samples against labels: metrics with intervals, and tables of them.
+"""Evaluate predictions of samples against labels: metrics with intervals, as TSV and JSON.
 
 Letters: n samples, K classes.
 """
@@ -31,30 +31,30 @@ log = logging.getLogger("genomix")
 
 
 class Counts(NamedTuple):
-    """Number of samples of a table that are used, and that are not, by reason."""
+    """Numbers of samples used, and of samples left out by reason."""
 
     samples: int
     unlabelled: int
     unscored: int
     not_in_other: int
     used: int
-    #: Labelled samples of the data that the table does not have.
+    #: Labelled samples of the data that are not in the table.
     not_in_table: int
-    #: Left out, since the model has seen them in training.
+    #: Samples left out because the model has seen them in training.
     seen_in_training: int = 0
 
 
 @dataclass(frozen=True)
 class CeilingCheck:
-    """Predictions against the Bayes posterior.
+    """Comparison of predictions with the Bayes posterior.
 
     Attributes
     ----------
     modalities : tuple of str
     accuracy_gap, nll_gap : Interval
-        Value of the predictions less that of the posterior.
+        Value of the predictions minus that of the posterior.
     leak : bool
-        True if they are above it by more than chance allows.
+        True if the predictions are better than the posterior by more than chance allows.
     """
 
     modalities: tuple[str, ...]
@@ -70,13 +70,13 @@ class Sets:
     Attributes
     ----------
     coverage : Interval
-        Share of sets that hold the right class (Wilson).
+        Share of sets that hold the right class, with Wilson's interval.
     size : float
         Mean number of classes.
     abstained : float
         Share of sets that do not hold exactly one class.
     answered : Interval
-        Accuracy on the others (Wilson).
+        Accuracy on the other samples, with Wilson's interval.
     """
 
     coverage: Interval
@@ -87,22 +87,22 @@ class Sets:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Predictions of a model, evaluated.
+    """Evaluation of a model's predictions.
 
     Attributes
     ----------
     model, versus : str, optional
-        Names, where a table has them.
+        Names of the model and of the one it is compared with, if the tables have them.
     counts : Counts
     units : int
-        Number of units that the bootstrap drew from.
+        Number of units that the bootstrap resampled.
     unit_name : str
         ``patients``, ``groups`` or ``samples``.
     draws : int
     classes : tuple of ClassScore
     metrics : tuple of MetricResult
     confusion : NDArray
-        int64 ``[K, K]``: samples of a class (row) by predicted class.
+        int64 ``[K, K]``: number of samples by true class (row) and predicted class (column).
     ceiling : CeilingCheck, optional
     sets : Sets, optional
     provenance : Provenance
@@ -123,19 +123,20 @@ class Evaluation:
 
 
 def evaluate_classes(request: EvaluateRequest) -> Evaluation:
-    """Read predictions and labels and evaluate them.
+    """Read predictions and labels, and evaluate the predictions.
 
     Raises
     ------
     UsageError
         If a file, model or modality does not exist.
     DataError
-        If a table cannot be read or is none of predictions, if samples come twice or are not in
-        the data, if classes differ, or nothing has both a label and a prediction.
+        If a table cannot be read or does not hold predictions, if samples are repeated or not in
+        the data, if classes differ, or if no sample has both a label and a prediction.
     CheckError
-        If the model has seen samples in training, and they are not to be left out or included.
+        If the model has seen samples in training, and the request does not say whether to leave
+        them out or include them.
     MissingExtraError
-        If Parquet is to be read and pyarrow is not installed, or a cohort and anndata is not.
+        If pyarrow is needed for Parquet, or anndata for a cohort, and is not installed.
     """
     scored = read_predictions(request.scored, request.model)
     other = None
@@ -253,7 +254,7 @@ def _sets(sets: NDArray[np.bool_], label: NDArray[np.int64], predicted: NDArray[
 
 
 def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
-    """Write a line per metric, of all classes and of each; what does not apply is empty."""
+    """Write one line per metric, overall and per class; cells that do not apply are empty."""
     lines = [(metric, "", evaluation.counts.used) for metric in evaluation.metrics]
     if evaluation.sets is not None:
         coverage = MetricResult("coverage", evaluation.sets.coverage)
@@ -272,7 +273,7 @@ def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> Non
 
 
 def write_json(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
-    """Write everything, and how it was made."""
+    """Write the whole evaluation with its provenance."""
     report = {
         **tables.plain(evaluation),
         "counts": evaluation.counts,

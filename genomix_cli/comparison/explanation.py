@@ -1,4 +1,4 @@
-"""Explanations of classifiers by Integrated Gradients: what samples and sequences share."""
+"""Integrated Gradients of classifiers: the parts that cohorts and sequences share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from genomix_cli.registry import Registry
 
 log = logging.getLogger("genomix")
 
-#: Steps of a path, at first; they are doubled up to the most while its attributions are incomplete.
+#: Initial and largest number of steps along a path; doubled while attributions are incomplete.
 STEPS, MOST_STEPS = 64, 1024
-#: Largest tolerated completeness error, as a fraction of the change.
+#: Largest accepted completeness error, as a fraction of the change of the logit.
 TOLERANCE = 0.01
-# Errors of smaller changes (logits) are relative to this: dividing by a change near 0 is void.
+# Changes below this (in logits) are replaced by it, since dividing by a change near 0 is void.
 SMALLEST_CHANGE = 0.1
 
 
@@ -37,9 +37,9 @@ class Explained(NamedTuple):
     probability : float
         Calibrated probability of the class.
     change : float
-        Its logit minus that of the baseline.
+        Logit of the class minus its logit at the baseline.
     error : float
-        Completeness error, as a fraction of the change.
+        Completeness error, as a fraction of `change`.
     """
 
     sample: str
@@ -55,7 +55,7 @@ class Explained(NamedTuple):
 
 
 def step_counts(steps: int) -> Iterator[int]:
-    """Yield the steps in which to follow a path until its attributions are complete."""
+    """Yield the numbers of steps to try until the attributions of a path are complete."""
     yield steps
     while (steps := 2 * steps) <= MOST_STEPS:
         yield steps
@@ -67,7 +67,7 @@ def completeness_error(total: Floats, change: Floats) -> Floats:
     Raises
     ------
     GenomixError
-        If one of them is not a number.
+        If a value is not finite.
     """
     missed: Floats = np.abs(finite(total, "an attribution") - finite(change, "a logit"))
     return missed / np.maximum(np.abs(change), SMALLEST_CHANGE)
@@ -76,7 +76,7 @@ def completeness_error(total: Floats, change: Floats) -> Floats:
 def explained(
     names: NDArray[Any], classes: Sequence[str], probability: Floats, attribution: Any
 ) -> tuple[Explained, ...]:
-    """Return one summary per sample; `attribution` has target, change and error of each."""
+    """Return one summary per sample; `attribution` has the fields target, change and error."""
     columns = (names, attribution.target, probability, attribution.change, attribution.error)
     return tuple(
         Explained(str(name), classes[k], float(p), float(change), float(error))
@@ -93,15 +93,16 @@ def check_complete(
     ----------
     errors : sequence of (name, completeness error)
     what : str
-        As ``samples``.
+        Plural noun for the message, such as ``samples``.
     steps : int
-        Steps asked for.
+        Number of steps that the user asked for.
     allow : bool
-        Warn instead.
+        Warn instead of raising.
 
     Raises
     ------
     CheckError
+        If a completeness error is above `TOLERANCE` and `allow` is False.
     """
     failed = [(name, error) for name, error in errors if not error <= TOLERANCE]
     if not failed:
@@ -124,7 +125,7 @@ def check_complete(
 
 
 def class_index(name: str | None, classes: tuple[str, ...], model: object) -> int | None:
-    """Return the index of the class to explain; None for the predicted one of each sample."""
+    """Return the index of the class to explain; None to explain each sample's predicted class."""
     if name is None:
         return None
     if name not in classes:
@@ -143,7 +144,7 @@ def rows_of(
 ) -> NDArray[np.intp]:
     """Return the rows of selected names, by default all, in the order of the file.
 
-    Of more than `most` they are evenly spaced: a file may be sorted by class.
+    If there are more than `most`, return evenly spaced ones, since a file may be sorted by class.
     """
     row_of = {str(name): i for i, name in enumerate(names)}
     for name in selected:

@@ -1,4 +1,4 @@
-"""Results of each entrant and split on disk, so that an interrupted contest can go on."""
+"""Results of each entrant and split on disk, from which an interrupted contest resumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genomix_cli.config import from_dict
 from genomix_cli.learning.task import Epoch
 from genomix_cli.provenance import atomic_path
 
-# Before the name of a modality whose own answers are stored.
+# Prefix of arrays that hold the predictions from one modality alone.
 ALONE = "alone:"
 
 
@@ -37,7 +37,7 @@ def save_result(path: Path, result: FoldResult) -> None:
 
 
 def load_result(path: Path) -> FoldResult:
-    """Read what :func:`save_result` wrote."""
+    """Read a result written by :func:`save_result`."""
     with np.load(path, allow_pickle=False) as file:
         plain = json.loads(file["plain"].tobytes())
         arrays = {name: file[name] for name in file.files if name != "plain"}

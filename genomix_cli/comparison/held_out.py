@@ -1,4 +1,4 @@
-"""Rows that the scored model has seen in training, which are no evidence of what it can do.
+"""Find rows that the model has seen in training: they do not show how well it generalises.
 
 Letters: n rows.
 """
@@ -14,14 +14,14 @@ from genomix_cli.comparison.rules import TRAINING, TrainingAccuracy
 from genomix_cli.errors import CheckError
 from genomix_cli.formats.seen import NAME, TRAIN, VALID
 
-#: Column of a table of scores.
+#: Column of a table of scores: part of training in which the model has seen the row.
 SEEN = "seen"
-#: What to do about them.
+#: Ways to treat rows seen in training.
 REFUSE, LEAVE_OUT, INCLUDE = "refuse", "leave-out", "include"
 
 
 class Heeded(NamedTuple):
-    """Rows to evaluate, bool ``[n]``, and what the reader of the result has to know."""
+    """Rows to evaluate, bool ``[n]``, and notes for the reader of the result."""
 
     used: NDArray[np.bool_]
     notes: tuple[str, ...]
@@ -30,24 +30,25 @@ class Heeded(NamedTuple):
 def heed(
     part: NDArray[Any] | None, used: NDArray[np.bool_], what: str, items: str, where: object
 ) -> Heeded:
-    """Refuse, leave out or announce rows that the model has seen in training.
+    """Refuse, leave out or report rows that the model has seen in training.
 
     Parameters
     ----------
     part : NDArray or None
-        str ``[n]``, see `genomix_cli.formats.seen`; None if the scores do not say.
+        str ``[n]``: part of training in which the model has seen each row, see
+        `genomix_cli.formats.seen`; None if unknown.
     used : NDArray
         bool ``[n]``: rows with a label and a score.
     what : {"refuse", "leave-out", "include"}
     items : str
-        As ``samples``.
+        Plural noun for the messages, such as ``samples``.
     where : object
         File of the scores.
 
     Raises
     ------
     CheckError
-        If the model learned from some and they are not to be included, or nothing is left.
+        If the model learned from some rows and `what` is "refuse", or no row is left.
     """
     if part is None:
         return Heeded(used, ())

@@ -1,4 +1,4 @@
-"""A value with its 95 % interval, and the ways to get one.
+"""Values with 95 % intervals, and the methods that compute them.
 
 Letters: D bootstrap draws.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Standard deviations that hold 95 % of a normal distribution.
+# Half-width of a 95 % normal interval, in standard deviations.
 Z95 = 1.959963984540054
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,7 +25,7 @@ class Interval(NamedTuple):
 
     @property
     def sign(self) -> int:
-        """1 if all of it is above 0, -1 if all is below; 0 if it holds 0, or is unknown."""
+        """1 if the whole interval is above 0, -1 if it is below; 0 if it contains 0 or is NaN."""
         return int(self.low > 0) - int(self.high < 0)
 
     def text(self, digits: int = 3, *, sign: bool = False, undefined: str = "–") -> str:
@@ -34,11 +34,11 @@ class Interval(NamedTuple):
         Parameters
         ----------
         digits : int
-            Behind the point.
+            Number of decimal places.
         sign : bool
-            Write the sign of positive numbers too, as for differences.
+            Write a plus sign before positive numbers, as for differences.
         undefined : str
-            Text of a value that is NaN.
+            Text for a value that is NaN.
         """
         if np.isnan(self.value):
             return undefined
@@ -52,16 +52,16 @@ NAN = Interval(float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True)
 class MetricResult:
-    """A metric, beside what it is compared with.
+    """A metric with the values that it is compared with.
 
     Attributes
     ----------
     name : str
     score : Interval
     ceiling : Interval, optional
-        The same metric of the true probabilities.
+        The metric of the true probabilities.
     other, difference : Interval, optional
-        Metric of the other scores, and the first less the other.
+        The metric of the other scores, and `score` minus `other`.
     """
 
     name: str
@@ -75,7 +75,7 @@ class MetricResult:
         return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
 
     def cells(self) -> dict[str, float]:
-        """Return columns of a table, as ``score_value`` and ``score_low``; NaN where none."""
+        """Return table cells such as ``score_value`` and ``score_low``; NaN for missing ones."""
         return {
             f"{name}_{end}": value
             for name, interval in self.intervals().items()
@@ -84,9 +84,9 @@ class MetricResult:
 
 
 def percentile_interval(value: float, draws: FloatArray) -> Interval:
-    """Return a value with the 2.5th and 97.5th percentile of its bootstrap draws.
+    """Return a value with the 2.5th and 97.5th percentiles of its bootstrap draws.
 
-    Draws in which the value is undefined are left out; without any other there is no interval.
+    Draws in which the value is undefined are ignored. If no draw is left, the interval is NaN.
 
     Parameters
     ----------
@@ -107,10 +107,10 @@ def interval_of(replicates: FloatArray) -> Interval:
 
 
 def normal_interval(replicates: FloatArray) -> Interval:
-    """Return a value ``[0]``, give or take 1.96 standard deviations of its draws ``[1:]``.
+    """Return the value ``[0]`` plus or minus 1.96 standard deviations of its draws ``[1:]``.
 
-    For distances between samples, where percentiles fail: a draw has fewer different items than
-    the data, so that all its distances are a little too large.
+    Use it for distances between samples, where percentiles are biased: a draw has fewer distinct
+    items than the data, so all its distances are slightly too large.
     """
     value, draws = float(replicates[0]), replicates[1:]
     if len(draws) < 2 or np.isnan(value):
@@ -120,9 +120,9 @@ def normal_interval(replicates: FloatArray) -> Interval:
 
 
 def mean_by_group(value: FloatArray, group: npt.NDArray[np.int64]) -> Interval:
-    """Return a mean with a normal interval from the spread between groups.
+    """Return a mean with a normal interval that is robust to dependence within groups.
 
-    Members of a group need not be independent: the variance is that of sums over groups.
+    The variance is computed from sums over groups, so members of a group need not be independent.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def mean_by_group(value: FloatArray, group: npt.NDArray[np.int64]) -> Interval:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share of `n`.
+    """Return Wilson's 95 % score interval of a proportion `share` of `n` items.
 
     Wilson EB. Probable inference. J Am Stat Assoc 1927. doi:10.1080/01621459.1927.10502953
     """
@@ -151,19 +151,20 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def resampled_interval(differences: FloatArray, held_out: float) -> Interval:
-    """Return the mean of differences between two models over splits, by the corrected t-test.
+    """Return the mean difference of two models over splits, with the corrected t-interval.
 
-    Splits share most of what they train on, and in repeated folds what they test on too, so that
-    their spread alone would be far too small for the mean: the variance is (1/J + test / train) of
-    that of a split. Nadeau and Bengio 2003, doi:10.1023/A:1024068626366; for repeated folds
-    Bouckaert and Frank 2004, doi:10.1007/978-3-540-24775-3_3.
+    Splits share most of their training items, and repeated folds share their test items too, so
+    the usual standard error of the mean would be far too small. The variance of the mean is
+    (1/J + test/train) times the variance over splits: Nadeau and Bengio 2003,
+    doi:10.1023/A:1024068626366; for repeated folds Bouckaert and Frank 2004,
+    doi:10.1007/978-3-540-24775-3_3.
 
     Parameters
     ----------
     differences : NDArray
-        float64 ``[J]``, of each split; NaN where undefined.
+        float64 ``[J]``: difference on each split; NaN where undefined.
     held_out : float
-        Number of items that a split holds out, of one that it trains on.
+        Number of test items divided by number of training items of a split.
     """
     from scipy.stats import t
 
@@ -177,7 +178,7 @@ def resampled_interval(differences: FloatArray, held_out: float) -> Interval:
 
 
 def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
-    """Return the share of True with Wilson's interval, which takes items as independent."""
+    """Return the share of True with Wilson's interval, which assumes independent items."""
     if not len(hits):
         return NAN
     value = float(hits.mean())
