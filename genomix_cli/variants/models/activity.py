@@ -1,7 +1,7 @@
-"""Effects of variants as differences of the activity that their haplotypes are predicted to have.
+"""Variant effects as the difference in predicted activity between two haplotypes.
 
-The network is trained on sequences alone (``genomix train --task activity``). It reads what an
-assay reads, so no window, no tracks and no contacts.
+The network is trained on sequences alone (``genomix train --task activity``). It reads the
+sequence that an assay would test: no window, no tracks and no contacts.
 
 Letters: W windows, G variants per window, P places, H haplotype bases, L bases that the network
 reads, K outputs, F features of all its networks and constructs, d width.
@@ -30,10 +30,10 @@ from genomix_cli.variants.models.sharing import Shared, take
 
 
 class Activity(VariantModel):
-    """Activity of the alternate haplotype less that of the reference.
+    """Predicted activity of the alternate haplotype minus that of the reference.
 
-    Both are L bases long with the allele in the middle; behind an insertion or deletion the bases
-    that follow are shifted, and what precedes it stays in place.
+    Both haplotypes are L bases long with the allele in the middle. An insertion or deletion shifts
+    the bases after it; those before it stay in place.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Activity(VariantModel):
         return self._differences(variants)
 
     def substitutions(self, variants: Variants) -> Tensor:
-        """Return the same, faster, where all alleles are substitutions of one base."""
+        """Return the same as `differences`, faster, for alleles that all substitute one base."""
         return self._differences(variants, self.flank)
 
     def _differences(self, variants: Variants, at: int | None = None) -> Tensor:
@@ -83,8 +83,8 @@ class Activity(VariantModel):
         return found.unflatten(0, variants.ref.shape[:2])
 
     def probabilities(self, codes: Tensor) -> Tensor:
-        """Return what the network reads of haplotypes: ``[W, G, H]`` -> ``[W, G, L, 4]``."""
-        # A base hidden in pre-training is unknown, too.
+        """Return base probabilities for the network: ``[W, G, H]`` -> ``[W, G, L, 4]``."""
+        # A base hidden by pre-training counts as unknown.
         return self.bases[codes[..., : self.config.length].clamp(max=4).long()]
 
     def activity(self, p: Tensor) -> Tensor:
@@ -92,12 +92,12 @@ class Activity(VariantModel):
         return self.network.both_strands(p.flatten(0, 1), self._rows).unflatten(0, p.shape[:2])
 
 
-#: An allele changes features by about a tenth of what tells sequences apart.
+#: Gain on feature changes: an allele moves features about a tenth as far as sequences differ.
 CHANGE_GAIN = 10.0
 
 
 class ActivityTokens(nn.Module):
-    """One token of each variant from what a network of sequence activity reads of its haplotypes.
+    """One token per variant from the features of its haplotypes in a sequence-activity network.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class ActivityTokens(nn.Module):
     d_model : int
         d.
     tuned : bool
-        True lets the network learn, too.
+        If True, train the network as well.
     """
 
     def __init__(self, network: ActivityModel, d_model: int, tuned: bool) -> None:
@@ -113,7 +113,7 @@ class ActivityTokens(nn.Module):
         self.reader = Activity(network)
         self.tuned = tuned
         config = network.config
-        # One that knows classes alone has no changes to report, and features all the same.
+        # A network that only classifies reports no differences, but its features are still used.
         self._rows = tuple(map(config.outputs.index, config.reported or config.outputs))
         encoders = len(network.constructs(self._rows)) * len(network.members)
         self._features = encoders * network.network(0).encoder.features
@@ -123,25 +123,25 @@ class ActivityTokens(nn.Module):
         )
 
     def train(self, mode: bool = True) -> ActivityTokens:
-        """Set the mode; a network that does not learn keeps its statistics."""
+        """Set the mode; keep a frozen network in evaluation mode, so its statistics stay fixed."""
         super().train(mode)
         if not self.tuned:
             self.reader.eval()
         return self
 
     def forward(self, ref: Tensor, alt: Tensor) -> Tensor:
-        """Return the tokens, ``[W, G, L, 4]`` of both haplotypes -> ``[W, G, 1, d]``."""
+        """Return the tokens: two haplotypes ``[W, G, L, 4]`` -> ``[W, G, 1, d]``."""
         return self.token(self._read(ref, alt))[:, :, None]
 
     def with_null(self, ref: Tensor, alt: Tensor, shared: Shared) -> tuple[Tensor, Tensor]:
-        """Return tokens and differences, for which the network reads each haplotype once.
+        """Return tokens and differences, reading each distinct haplotype only once.
 
         Returns
         -------
         tokens : Tensor
-            ``[W, G + P, 1, d]``: of the variants, and behind them of no change at each place.
+            ``[W, G + P, 1, d]``: tokens of the variants, then of "no change" at each place.
         differences : Tensor
-            ``[W, G, K]``: alt less ref of each reported output, in its units.
+            ``[W, G, K]``: alt minus ref for each reported output, in its units.
         """
         kinds, at = shared.kinds, self.reader.flank
         read = torch.cat(
@@ -160,9 +160,9 @@ class ActivityTokens(nn.Module):
         return self.token(torch.cat([read, same], dim=1))[:, :, None], changes
 
     def _read(self, ref: Tensor, alt: Tensor, at: int | None = None) -> Tensor:
-        """Return features of ref, their change, and the change of answers, ``[W, G, 2 F + K]``.
+        """Return features of ref, their change and the change in outputs, ``[W, G, 2 F + K]``.
 
-        `at` is the only base in which ref and alt differ, where there is but one.
+        `at` is the index of the only base in which ref and alt differ, None if there may be more.
         """
         learns = self.tuned or ref.requires_grad or alt.requires_grad
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
@@ -171,7 +171,7 @@ class ActivityTokens(nn.Module):
         return read.unflatten(0, ref.shape[:2])
 
     def _of_pairs(self, ref: Tensor, alt: Tensor, at: int | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return features of ref and their change ``[B, F]``, and the change of answers."""
+        """Return features of ref and their change, ``[B, F]`` each, and the change in outputs."""
         strands = both_strands(self.reader.network, ref, alt, self._rows, at)
         features = [torch.cat([each.ref for each in strand], -1) for strand in strands]
         changes = [torch.cat([each.alt - each.ref for each in strand], -1) for strand in strands]

@@ -1,8 +1,9 @@
-"""Tokens of an allele, from k-mers at base resolution on both haplotypes.
+"""Tokens of an allele, built from k-mers at base resolution on both haplotypes.
 
-Each haplotype is read whole, once around the start of its allele and once around its end. Left of
-the allele's start and right of its end both haplotypes are the same, so the two are compared base
-by base; between them each shows what it has there, and an indel shifts nothing.
+Each haplotype is read around the start of its allele and again around the allele's end. Outside the
+allele both haplotypes are identical. Aligned at the start, their left flanks match base by base;
+aligned at the end, their right flanks do. An indel therefore never shifts the flanks against each
+other.
 
 Letters: W windows, G variants per window, P places, U ends that differ, H haplotype bases, r radius
 in bases, w width of the embeddings, d width of the tokens, t tokens of an end, k k-mer length,
@@ -24,7 +25,7 @@ from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.sharing import Shared, take
 from genomix_cli.variants.records.inputs import BIN_SIZE
 
-#: Around the start of the allele, and around its end.
+#: The k-mers are read around the start of the allele and around its end.
 ENDS = 2
 
 
@@ -38,8 +39,7 @@ class Alleles(NamedTuple):
     log_length : Tensor
         ``[W, G, 2]``: log(1 + bases) of ref and alt.
     ref_bases, alt_bases : Tensor or None
-        ``[W, G, L, 4]``: the haplotypes as a network of sequence activity reads them, if there is
-        one.
+        ``[W, G, L, 4]``: the haplotypes as read by a sequence-activity network; None without one.
     """
 
     ref: Tensor
@@ -49,7 +49,7 @@ class Alleles(NamedTuple):
     alt_bases: Tensor | None = None
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Alleles:
-        """Return the same with a change of each tensor that is there."""
+        """Return a copy with `change` applied to each tensor that is not None."""
         found = self._asdict().items()
         return self._replace(**{name: change(t) for name, t in found if t is not None})
 
@@ -71,7 +71,7 @@ class KmerEmbedding(nn.Module):
     def ids(self, codes: Tensor) -> Tensor:
         """Return k-mer ids at stride 1: ``[..., n]`` -> int64 ``[..., n - k + 1]``.
 
-        One that touches a hidden base is MASK, else one that touches an unknown base UNKNOWN.
+        A k-mer that contains a hidden base is MASK; otherwise, one with an unknown base is UNKNOWN.
         """
         n = codes.shape[-1] - self.k + 1
         codes = codes.to(torch.int32)
@@ -87,27 +87,27 @@ class KmerEmbedding(nn.Module):
         return ids.masked_fill(highest >= alphabet.HIDDEN_BASE, alphabet.mask_id(self.k)).long()
 
     def forward(self, ids: Tensor) -> Tensor:
-        """``[...]`` -> ``[..., width]``."""
+        """Return the embeddings of k-mer ids: ``[...]`` -> ``[..., width]``."""
         return F.embedding(ids, self.weight) * self.gain
 
     def bin_means(self, ids: Tensor) -> Tensor:
         """Return the mean embedding of each bin: ``[W, N * 50]`` -> ``[W, N, width]``."""
         bags = ids.view(-1, BIN_SIZE)
-        # One lookup per bin instead of one per base: no [W, N * 50, width] in memory.
+        # One lookup per bin avoids a [W, N * 50, width] tensor in memory.
         means = F.embedding_bag(bags, self.weight, mode="mean") * self.gain
         return means.view(ids.shape[0], -1, means.shape[-1])
 
     def logits(self, query: Tensor, bases: Tensor) -> Tensor:
-        """Compare queries with every k-mer: its embedding, and the bases that spell it.
+        """Compare queries with the embedding and the bases of every k-mer.
 
-        Most of what can be learned of real DNA is in single bases.
+        The bases are compared too because most of the signal in real DNA is in single bases.
 
         Parameters
         ----------
         query : Tensor
             ``[..., width + 4 k]``.
         bases : Tensor
-            ``[4^k, 4 k]``, of `spelled_kmers`.
+            ``[4^k, 4 k]``, from `spelled_kmers`.
 
         Returns
         -------
@@ -119,7 +119,7 @@ class KmerEmbedding(nn.Module):
 
 
 def spelled_kmers(k: int) -> Tensor:
-    """Return the bases of every k-mer as 0 and 1, ``[4^k, 4 k]``."""
+    """Return the one-hot bases of every k-mer, ``[4^k, 4 k]``."""
     ids = torch.arange(4**k)[:, None]
     bases = ids // 4 ** torch.arange(k - 1, -1, -1) % 4
     return F.one_hot(bases, 4).flatten(1).float()
@@ -134,7 +134,7 @@ class AlleleEmbedding(KmerEmbedding):
     radius : int
         k-mers on either side of an end.
     flank : int
-        Bases of the haplotypes before the allele, at least those of the k-mers.
+        Bases of each haplotype before the allele, at least as many as the k-mers span.
     """
 
     def __init__(self, k: int, width: int, radius: int, flank: int) -> None:
@@ -156,8 +156,8 @@ class AlleleEmbedding(KmerEmbedding):
     def kmer_starts(self, length: Tensor) -> Tensor:
         """Return the starts of the k-mers on a haplotype: ``[...]`` bases -> ``[..., 2, 2 r]``.
 
-        A k-mer belongs to its middle base. Around the end they start one base earlier, so that the
-        two ends of a substitution are one and the same.
+        A k-mer belongs to its middle base. Those around the end start one base earlier, which makes
+        the start and the end of a substitution identical.
         """
         first = self.flank - self.k // 2 - self.radius
         around = torch.arange(first, first + 2 * self.radius, device=length.device)
@@ -175,7 +175,7 @@ class AlleleTokens(nn.Module):
     group : int
         k-mers of a token.
     activity : ActivityTokens, optional
-        Gives one more token.
+        Adds one token.
     """
 
     def __init__(
@@ -201,14 +201,14 @@ class AlleleTokens(nn.Module):
         return torch.cat([tokens, self.activity(alleles.ref_bases, alleles.alt_bases)], dim=2)
 
     def with_null(self, alleles: Alleles, shared: Shared) -> tuple[Tensor, Tensor]:
-        """Return tokens and differences; what ends and places share is computed once.
+        """Return tokens and differences, computing each distinct end and place only once.
 
         Returns
         -------
         tokens : Tensor
-            ``[W, G + P, T - 1, d]``: of the variants, and behind them of no change at each place.
+            ``[W, G + P, T - 1, d]``: tokens of the variants, then of "no change" at each place.
         differences : Tensor
-            ``[W, G, K]``: of the activity that its network predicts, if there is one.
+            ``[W, G, K]``: differences in predicted activity; K is 0 without an activity network.
         """
         ref_ends, alt_ends, places = shared.ref_ends, shared.alt_ends, shared.places
         ref = self.features(ref_ends.pick(alleles.ref.flatten(1, 2)))  # [W, U, 2 r, w]
@@ -228,7 +228,7 @@ class AlleleTokens(nn.Module):
         return torch.cat([tokens, read], dim=2), differences
 
     def features(self, x: Tensor) -> Tensor:
-        """Convolve along a haplotype: ``[..., 2 r, w]`` -> the same."""
+        """Convolve along a haplotype; the shape ``[..., 2 r, w]`` is kept."""
         y = x.flatten(0, -3).transpose(1, 2)
         y = F.gelu(self.conv1(y))
         y = y + F.gelu(self.conv2(y))

@@ -65,10 +65,10 @@ class Answers(NamedTuple):
     Attributes
     ----------
     logits, null : Tensor
-        float ``[W, G]``: of the variants, and of no change at their places.
+        float ``[W, G]``: logits of the variants, and of "no change" at their places.
     differences : Tensor
-        float ``[W, G, K]``: the activity of alt less that of ref, of each of the model's `outputs`.
-        Exactly 0 where alt is ref; swapped alleles swap the sign. Both strands count alike.
+        float ``[W, G, K]``: activity of alt minus that of ref, for each of the model's `outputs`.
+        Exactly 0 if alt equals ref; swapping the alleles flips the sign. Averaged over strands.
     """
 
     logits: Tensor
@@ -78,7 +78,7 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True)
 class VariantConfig:
-    """Fields that the architecture of every variant model has.
+    """Architecture fields common to all variant models.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class VariantConfig:
 
     @property
     def core_bins(self) -> int:
-        """Bins in the middle of a shared window whose variants it serves."""
+        """Number of central bins whose variants a shared window serves."""
         return self.n_bins // 2
 
 
@@ -105,7 +105,7 @@ class VariantModel(nn.Module):
     """A model that scores the variants of a window: ``forward`` is `window`, then `variants`.
 
     `window` is called once per window and `variants` any number of times on its result. The logit
-    of a variant must not depend on the others, or its score would change with its company.
+    of a variant must not depend on the other variants in its batch.
 
     Parameters
     ----------
@@ -119,21 +119,21 @@ class VariantModel(nn.Module):
     presets : dict
         Preset name to fields of that class; the first is the default.
     head_parameters : tuple of str
-        Names of the submodules and parameters that ``--tune head`` and ``lora`` train in full;
-        without any, only the whole model can be fine-tuned.
+        Names of the submodules and parameters that ``--tune head`` and ``lora`` train in full. If
+        empty, only the whole model can be fine-tuned.
     shard_layers : tuple of type
-        Classes of layers that ``--strategy fsdp`` shards; a layer called by other methods than
-        ``forward`` names them in its own attribute ``forward_methods``.
+        Layer classes that ``--strategy fsdp`` shards. A layer that is called through methods other
+        than ``forward`` lists them in its attribute ``forward_methods``.
     has_attributions : bool
         True for a model that ``genomix explain`` can explain.
     reads_window : bool
-        False for a model that reads the haplotypes alone: it has `differences`, and no logits.
+        False for a model that reads only the haplotypes; it has `differences` but no logits.
     flank : int
         Bases of each haplotype on either side of the allele; set in ``__init__``.
     n_bins, core_bins : int
-        Bins of 50 bp in the window, and in the middle of a shared one; 0 without a window.
+        Bins of 50 bp in the window, and in the core of a shared one; 0 without a window.
     outputs : tuple of Output
-        Activities whose `differences` between the alleles it gives; none by default.
+        Activities for which the model returns `differences`; none by default.
     """
 
     config_class: ClassVar[type] = VariantConfig
@@ -153,28 +153,29 @@ class VariantModel(nn.Module):
 
     @property
     def uses_all_parameters(self) -> bool:
-        """True if each parameter that learns takes part in every step, whatever the batch.
+        """True if every trainable parameter takes part in each step, whatever the batch.
 
-        DDP then need not look for others, which it does by default.
+        DDP can then skip its search for unused parameters.
         """
         return False
 
     @staticmethod
     def activity_of(arch: Mapping[str, Any]) -> Predicted | None:
-        """Return the architecture of what gives the `differences`, from that of the model."""
+        """Return the architecture of the network behind `differences`; None if there is none."""
         return None
 
     def centred(self) -> VariantModel:
-        """Return the model for windows whose variants lie in the middle, with the same weights.
+        """Return a model with the same weights for windows centred on their variants.
 
-        Such a window may need less than one whose variants lie anywhere in its core.
+        A centred window may need less computation than one whose variants lie anywhere in its core.
         """
         return self
 
     def window(self, window: Window) -> Any:
-        """Return everything about the windows that their variants share.
+        """Return the encoding of the windows that all their variants share.
 
-        A tensor whose rows are windows, tuples and lists of such, or None if they share nothing.
+        The result is a tensor whose rows are windows, tuples or lists of such tensors, or None if
+        nothing is shared.
         """
         raise NotImplementedError
 
@@ -183,7 +184,7 @@ class VariantModel(nn.Module):
         raise NotImplementedError
 
     def answers(self, context: Any, variants: Variants, shared: Shared) -> Answers:
-        """Return everything that scoring tells of `variants`; only a model with a window has it."""
+        """Return logits and differences of `variants`; only for a model that reads a window."""
         null = map(
             shared.places.pick, variants._replace(alt=variants.ref, alt_len=variants.ref_len)
         )
@@ -191,35 +192,35 @@ class VariantModel(nn.Module):
         logits, null_logits = self.variants(context, both).tensor_split(
             [variants.offset.shape[1]], dim=1
         )
-        # A small difference of large numbers: never in half precision.
+        # A small difference of large numbers needs full precision.
         with torch.autocast(logits.device.type, enabled=False):
             none = logits.new_zeros(*logits.shape, 0)
             differences = self.differences(variants) if self.outputs else none
         return Answers(logits, shared.places.spread(null_logits), differences)
 
     def differences(self, variants: Variants) -> Tensor:
-        """Return the activity of alt less that of ref, of each of K outputs, ``[W, G, K]``.
+        """Return the activity of alt minus that of ref for each of K outputs, ``[W, G, K]``.
 
-        Exactly 0 where alt is ref; swapped alleles swap the sign. Both strands count alike.
+        Exactly 0 if alt equals ref; swapping the alleles flips the sign. Averaged over strands.
         """
         raise NotImplementedError
 
     def substitutions(self, variants: Variants) -> Tensor:
-        """Return the `differences` of alleles that are substitutions of one base each.
+        """Return the `differences` of alleles that each substitute one base.
 
-        Most variants are; a model may have a faster way for these.
+        Most variants are of this kind, and a model may have a faster method for them.
         """
         return self.differences(variants)
 
     def prior_scales(self) -> tuple[tuple[int, int, float, float], ...]:
-        """Return layer, head (both from 1), and the learned scales of distance and contacts there.
+        """Return tuples of layer, head (both from 1) and learned scales of distance and contacts.
 
         Empty for a model without a prior from contacts.
         """
         return ()
 
     def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> Mapping[str, Tensor]:
-        """Rearrange the weights of a model of this architecture that was trained on other tracks.
+        """Return the weights of a model trained on other tracks, rearranged for this one.
 
         Raises
         ------
@@ -234,7 +235,7 @@ class VariantModel(nn.Module):
 
 
 def check(kind: str, problems: Mapping[str, bool]) -> None:
-    """Report everything that is wrong with a configuration together.
+    """Report all problems of a configuration in one error.
 
     Raises
     ------
@@ -247,5 +248,5 @@ def check(kind: str, problems: Mapping[str, bool]) -> None:
 
 
 def uneven_heads(width: int, n_heads: int, name: str = "width ") -> dict[str, bool]:
-    """Problem for :func:`check`: heads need an even share of the width, half of it for sines."""
+    """Return the problem for :func:`check` if the width per head is not an even whole number."""
     return {f"{name}{width} is no multiple of 2 x n_heads={n_heads}": bool(width % (2 * n_heads))}

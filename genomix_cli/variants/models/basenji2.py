@@ -38,7 +38,7 @@ MOST_DILATED = 24
 
 @dataclass(frozen=True)
 class Basenji2Config(TowerConfig):
-    """Architecture of a Basenji2, beside that of its tower.
+    """Architecture of Basenji2 in addition to its tower.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Basenji2Config(TowerConfig):
     pointwise : int
         Width of the last layer.
     dropout, last_dropout : float
-        Of each dilated block, and of the last layer.
+        Dropout of each dilated block, and of the last layer.
     """
 
     bottleneck: Count = 64
@@ -121,7 +121,7 @@ class Basenji2(SiameseModel):
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, 4, B]`` -> ``[2 V, pointwise]``: the token that the variant lies in."""
+        """Return the token that contains the variant: ``[2 V, 4, B]`` -> ``[2 V, pointwise]``."""
         around = self.tracks(token_tracks(tracks, offset, self.config.bases, self.config.token))
         x = self.tower(haplotypes) + torch.cat([around, around]).transpose(1, 2)  # [2 V, d, T]
         own = self.dilated(x).narrow(-1, self.flank // self.config.token, 1)

@@ -26,7 +26,7 @@ POOLS = (3, 4, 4)
 
 @dataclass(frozen=True)
 class BassetConfig(SiameseConfig):
-    """Architecture of a Basset.
+    """Architecture of Basset.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class BassetConfig(SiameseConfig):
     hidden : int
         Width of each dense layer.
     dropout : float
-        After each dense layer.
+        Dropout after each dense layer.
     """
 
     bases: Extent = 600
@@ -45,7 +45,7 @@ class BassetConfig(SiameseConfig):
 
     @property
     def places(self) -> int:
-        """P: no convolution is padded."""
+        """P, given that no convolution is padded."""
         places = self.bases
         for kernel, pool in zip(KERNELS, POOLS, strict=True):
             places = (places - kernel + 1) // pool
@@ -91,7 +91,7 @@ class Basset(SiameseModel):
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, 4, B]`` -> ``[2 V, hidden]``; tracks are left to the head."""
+        """Return features ``[2 V, 4, B]`` -> ``[2 V, hidden]``; only the head reads tracks."""
         return self.dense(self.convolutions(haplotypes).flatten(1))
 
 

@@ -32,14 +32,14 @@ from genomix_cli.variants.models.siamese import (
 
 @dataclass(frozen=True)
 class BPNetConfig(SiameseConfig):
-    """Architecture of a BPNet.
+    """Architecture of BPNet.
 
     Attributes
     ----------
     width : int
-        C.
+        C, the channels of every convolution.
     n_dilated : int
-        Dilated convolutions; the dilation of the last is 2 to this power.
+        Number of dilated convolutions; the dilation of the last is 2 to this power.
     """
 
     bases: Extent = 400
@@ -73,7 +73,7 @@ class BPNet(SiameseModel):
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, 4, B]`` -> ``[2 V, 2 C]``; tracks are left to the head."""
+        """Return features ``[2 V, 4, B]`` -> ``[2 V, 2 C]``; only the head reads tracks."""
         x = self.body(haplotypes)  # [2 V, C, B]
         around = x.narrow(-1, self.flank - WIDE // 2, WIDE)
         return torch.cat([x.mean(-1), self.profile(around).squeeze(-1)], dim=-1)

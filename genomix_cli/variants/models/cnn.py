@@ -33,7 +33,7 @@ class CNNConfig(VariantConfig):
     Attributes
     ----------
     bases : int
-        Bases around the variant, a multiple of 100 from 200 on.
+        Bases around the variant, a multiple of 100 and at least 200.
     widths : tuple of int
         Channels of the three convolutions.
     hidden : int
@@ -50,7 +50,7 @@ class CNNConfig(VariantConfig):
         check(
             "CNN",
             {
-                # Of 100 a single place would be left, of which batch statistics say nothing.
+                # 100 bases would leave one position: too few for batch normalisation.
                 f"bases={self.bases} is no multiple of 100 from 200 on": self.bases < 200
                 or bool(self.bases % 100),
                 f"{len(self.widths)} widths, not 3": len(self.widths) != 3,
@@ -84,7 +84,7 @@ class CNN(VariantModel):
         self.head = nn.Sequential(nn.Linear(2 * config.hidden, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def window(self, window: Window) -> Tensor:
-        """Return the tracks and where they were observed, ``[W, 2 M, N]``."""
+        """Return the tracks and their observed masks, ``[W, 2 M, N]``."""
         return measured_tracks(window, self.config.use_tracks)
 
     def variants(self, context: Tensor, variants: Variants) -> Tensor:
@@ -96,7 +96,7 @@ class CNN(VariantModel):
         return self.head(torch.cat([alt - ref, ref], dim=-1)).squeeze(-1)
 
     def _encode(self, codes: Tensor, tracks: Tensor) -> Tensor:
-        """``[W, G, H]`` and ``[W, G, 2 M, B]`` -> ``[W, G, hidden]``."""
+        """Return features: ``[W, G, H]`` and ``[W, G, 2 M, B]`` -> ``[W, G, hidden]``."""
         sequence = onehot(codes, self.config.bases, self.config.use_sequence)
         x = torch.cat([sequence.to(tracks.dtype), tracks], dim=2)
         y = self.dense(self.convolutions(x.flatten(0, 1)).flatten(1))

@@ -26,7 +26,7 @@ POOL = 4
 
 @dataclass(frozen=True)
 class DeepSEAConfig(SiameseConfig):
-    """Architecture of a DeepSEA.
+    """Architecture of DeepSEA.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class DeepSEAConfig(SiameseConfig):
     hidden : int
         Width of the dense layer.
     dropouts : tuple of float
-        After each convolution.
+        Dropout after each convolution.
     """
 
     widths: tuple[Count, ...] = (64, 64, 96)
@@ -44,7 +44,7 @@ class DeepSEAConfig(SiameseConfig):
 
     @property
     def places(self) -> int:
-        """P: no convolution is padded."""
+        """P, given that no convolution is padded."""
         first = (self.bases - KERNEL + 1) // POOL
         return (first - KERNEL + 1) // POOL - KERNEL + 1
 
@@ -94,7 +94,7 @@ class DeepSEA(SiameseModel):
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, 4, B]`` -> ``[2 V, hidden]``; tracks are left to the head."""
+        """Return features ``[2 V, 4, B]`` -> ``[2 V, hidden]``; only the head reads tracks."""
         return self.dense(self.convolutions(haplotypes).flatten(1))
 
 

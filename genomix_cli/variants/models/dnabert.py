@@ -3,15 +3,15 @@
 After Ji et al. 2021 (doi:10.1093/bioinformatics/btab083): overlapping k-mers (k = 6, of 3 to 6) as
 tokens of a BERT base (12 layers, 12 heads, 768 wide, 3,072 inside; learned positions, 512 at most),
 read at [CLS]. With 6-mers it has 89 million parameters (as counted by Zhou et al. 2024,
-arXiv:2306.15006). ``--task pretrain`` hides spans of k k-mers, 15 % in all, as in the paper: those
-that hold one base. Deviations: these spans keep k bases apart and away from the ends; each hidden
-k-mer is MASK, none another or itself; logits of k-mers are compared with their embeddings and the
-bases that spell them; all sequences have one length. Without ``--init`` it learns from labels
-alone. The head also sees the k-mer with the variant in its middle; no [SEP]; layers normalise what
-they read, not what they give, and k-mers are embedded as in GMT; an unknown base makes its k-mers
-unknown; the same network reads ref and alt, and a head of its own sees alt - ref and ref; tracks
-near the variant join at that head; dropout is the same for ref and alt. `mini` reads the 3-mers of
-128 bp in two layers.
+arXiv:2306.15006). As in the paper, ``--task pretrain`` hides spans of k k-mers (all that contain
+one base), 15 % of the k-mers in total. Without ``--init`` it learns from labels alone. Deviations:
+hidden spans keep k bases apart and away from the ends; every hidden k-mer becomes MASK, never
+another k-mer or itself; a k-mer's logit comes from its embedding and its bases; all sequences have
+one length. The head also sees the k-mer centred on the variant; there is no [SEP]; layers are
+pre-norm, and k-mers are embedded as in GMT; an unknown base makes its k-mers unknown; the same
+network reads ref and alt, and a separate head sees alt - ref and ref; tracks near the variant
+join at that head; dropout is the same for ref and alt. `mini` reads the 3-mers of 128 bp in two
+layers.
 
 Letters: V variants, T k-mers, d width.
 """
@@ -34,7 +34,7 @@ EXPANSION = 4
 
 @dataclass(frozen=True)
 class DNABERTConfig(KmerTransformerConfig):
-    """Architecture of a DNABERT."""
+    """Architecture of DNABERT."""
 
     bases: Extent = 128
     k: Count = 3
@@ -72,12 +72,13 @@ class DNABERT(KmerTransformer):
         self.positions = nn.Parameter(0.02 * torch.randn(n_tokens, config.width))
 
     def start_pretraining(self) -> None:
-        """Give positions the scale of the k-mers', as BERT has it.
+        """Scale position embeddings to the size of the k-mer embeddings, as in BERT.
 
-        Small ones do for a haplotype, but a hidden k-mer is told by neighbours at known distances.
+        Small positions suffice to encode a haplotype, but predicting a hidden k-mer depends on the
+        distances to its neighbours.
         """
         self.positions.data.copy_(2**0.5 * sinusoidal(*self.positions.shape))
 
     def place(self, tokens: Tensor) -> Tensor:
-        """``[2 V, 1 + T, d]`` -> the same."""
+        """Add the positions to tokens ``[2 V, 1 + T, d]``."""
         return tokens + self.positions

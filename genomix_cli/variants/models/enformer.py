@@ -36,14 +36,14 @@ STEM_KERNEL, TOWER_KERNEL = 15, 5
 
 @dataclass(frozen=True)
 class EnformerConfig(TowerConfig):
-    """Architecture of an Enformer, beside that of its tower.
+    """Architecture of Enformer in addition to its tower.
 
     Attributes
     ----------
     n_layers, n_heads : int
-        The transformer.
+        Layers and attention heads of the transformer.
     dropout : float
-        In the transformer.
+        Dropout in the transformer.
     """
 
     n_layers: Depth = 2
@@ -62,9 +62,9 @@ class EnformerConfig(TowerConfig):
 
 
 class AttentionPooling(nn.Module):
-    """Neighbours weighted by a softmax of learned scores, channel by channel.
+    """Pooling of two neighbours, weighted per channel by a softmax of learned scores.
 
-    At first it weighs by twice the value, so it is close to their maximum.
+    Scores start at twice the values, so the result starts close to their maximum.
     """
 
     def __init__(self, channels: int) -> None:
@@ -75,7 +75,7 @@ class AttentionPooling(nn.Module):
             self.score.weight.mul_(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[2 V, C, 2 n]`` -> ``[2 V, C, n]``."""
+        """Pool neighbours: ``[2 V, C, 2 n]`` -> ``[2 V, C, n]``."""
         even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
         score_even, score_odd = self.score(x).unflatten(-1, (-1, 2)).unbind(-1)
         # A softmax over two is a sigmoid of their difference.
@@ -129,7 +129,7 @@ class Enformer(SiameseModel):
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, 4, B]`` -> ``[2 V, 2 d]``: the token that the variant lies in."""
+        """Return the token that contains the variant: ``[2 V, 4, B]`` -> ``[2 V, 2 d]``."""
         around = self.tracks(token_tracks(tracks, offset, self.config.bases, self.config.token))
         x = self.tower(haplotypes).transpose(1, 2)
         x = x + self.positions + torch.cat([around, around])  # [2 V, T, d]

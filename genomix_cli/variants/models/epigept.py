@@ -35,21 +35,22 @@ from genomix_cli.variants.models.siamese import (
 
 @dataclass(frozen=True)
 class EpiGePTConfig(SiameseConfig):
-    """Architecture of an EpiGePT.
+    """Architecture of EpiGePT.
 
     Attributes
     ----------
     bases : int
-        Bases around the variant, a multiple of the product of `pools`; of an odd multiple, the
+        Bases around the variant, a multiple of the product of `pools`. With an odd multiple, the
         variant lies in the middle of a bin.
     kernels, widths, pools : tuple of int
         Width, channels and pooling of each convolution.
     d_tracks : int
         Width that a bin's tracks are projected to.
     n_layers, n_heads : int
-        The transformer; its width is that of the last convolution and of the tracks together.
+        Layers and attention heads of the transformer. Its width is that of the last convolution
+        plus `d_tracks`.
     dropout : float
-        After the third and the last convolution, and in the transformer.
+        Dropout after the third and the last convolution, and in the transformer.
     """
 
     bases: Extent = 3100
@@ -127,7 +128,7 @@ class EpiGePT(SiameseModel):
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, 4, B]`` -> ``[2 V, d]``: the bin that the variant lies in."""
+        """Return the bin that contains the variant: ``[2 V, 4, B]`` -> ``[2 V, d]``."""
         state = self.tracks(token_tracks(tracks, offset, self.config.bases, self.config.bin))
         sequence = self.convolutions(haplotypes).transpose(1, 2)
         x = torch.cat([sequence, torch.cat([state, state])], dim=-1) + self.positions

@@ -1,9 +1,9 @@
-"""A head on the features of a network that somebody else trained, and that stays as it is.
+"""A trainable head on the features of an external, frozen encoder.
 
-Both haplotypes go through the encoder of a folder (`genomix_cli.learning.encoders`). Its features
-at the variant and their mean over the window, of ref and of alt - ref, go to the head of every
-siamese model (and so those of alt, their sum), beside the tracks nearby. The run folder holds the
-head alone, with the path and the digest of the encoder, which is read again from there.
+Both haplotypes go through the encoder in a folder (`genomix_cli.learning.encoders`). The head is
+that of every siamese model: it sees ref and alt - ref of the features at the variant and of their
+mean over the window, beside the tracks nearby. The run folder stores only the head, with the path
+and the digest of the encoder; the encoder is loaded from its own folder again.
 
 Letters: V variants, B bases around the variant, F features of the encoder.
 """
@@ -30,11 +30,12 @@ class FrozenConfig(SiameseConfig):
     encoder : str
         Folder of the encoder.
     bases : int
-        Bases around the variant; 0: as the encoder has it, 1,000 at most where it may read any.
+        Bases around the variant. 0 takes the encoder's own length, at most 1,000 if
+        it reads any length.
     digest : str
-        Digest of the encoder; found out when it is first read, and checked from then on.
+        Digest of the encoder; computed at the first load and checked at each later one.
     width : int
-        F; found out likewise.
+        F; determined at the first load.
     """
 
     encoder: str = ""
@@ -49,7 +50,7 @@ class Frozen(SiameseModel):
     Parameters
     ----------
     config : FrozenConfig
-        Completed here by what the encoder says of itself.
+        Fields left empty are filled in from the encoder.
     """
 
     config_class = FrozenConfig
@@ -63,7 +64,7 @@ class Frozen(SiameseModel):
                 hint="put that one back there, with all its files",
             )
         bases = encoder.window(config.bases)
-        # A trained model knows it, and reads the weights when it needs them.
+        # A trained model stores the width, so the encoder's weights can load lazily.
         width = config.width or encoder.width(bases)
         path = str(encoder.folder.resolve())
         config = replace(config, encoder=path, bases=bases, digest=encoder.digest, width=width)
@@ -71,11 +72,11 @@ class Frozen(SiameseModel):
         self.encoder = encoder
 
     def read(self, codes: Tensor) -> Tensor:
-        """``[..., H]`` -> uint8 ``[..., B]``."""
+        """Return the bases that the encoder reads: ``[..., H]`` -> uint8 ``[..., B]``."""
         return spelled(codes, self.config.bases, self.config.use_sequence)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, B]`` -> ``[2 V, 2 F]``; tracks are left to the head."""
+        """Return features ``[2 V, B]`` -> ``[2 V, 2 F]``; only the head reads tracks."""
         features = self.encoder(haplotypes)
         if features.shape[1] != 2 * self.config.width:
             raise UsageError(
