@@ -6,7 +6,7 @@ tokens, which read the window but are never read by it. Deviations from the pape
 it learned better or costs less: k-mers are averaged into the tracks' 50-bp bins instead of one
 token per base, and far from the variant into bins of 500 bp; modalities are fused before the trunk;
 alternate alleles enter as tokens of their own instead of a second pass over 100 kb; Hi-C is a soft
-additive prior and nothing is cut off (the paper's 200 kb exceeds the window).
+additive prior rather than a cut-off (the paper's 200 kb exceeds the window).
 
 Letters: W windows, N bins, S tokens of the window, M tracks, G variants per window, T tokens per
 variant, d width, H heads, C contact bins of 5 kb, k k-mer length, r radius in bases.
@@ -64,12 +64,12 @@ class GMTConfig(VariantConfig):
     Attributes
     ----------
     centre_bins : int
-        Bins in the middle of the window that are tokens of their own; beyond them `POOLED` bins are
-        one. 0: all of the window. A shared window serves the variants in half of them.
+        Bins in the middle of the window that become one token each; further out, `POOLED` bins
+        share a token. 0 means the whole window. A shared window serves variants in half of them.
     k : int
         k-mer length, 3..8.
     d_model, n_layers, n_heads : int
-        The trunk.
+        Width, layers and attention heads of the trunk.
     d_sequence, d_local : int
         Widths of the k-mer embeddings of the window and of the alleles.
     radius : int
@@ -82,16 +82,16 @@ class GMTConfig(VariantConfig):
     feed_forward : int
         Width of the MLPs, as a multiple of `d_model`.
     dropout : float
-        On the residual branches, in training.
+        Dropout on the residual branches, in training.
     modality_dropout : float
         Probability that a track, or the contact map, is hidden from a window in training.
     use_contacts : bool
         Ablation, as `use_tracks`.
     activity : dict, optional
-        `ActivityConfig` as plain data: a network of sequence activity reads the haplotypes, too, as
-        ``--init`` of a run of ``--task activity`` has it.
+        `ActivityConfig` as plain data, for a sequence-activity network that also reads the
+        haplotypes. Set by ``--init`` of a run of ``--task activity``.
     tune_activity : bool
-        True lets that network learn; else it stays as it is.
+        If True, train that network as well; otherwise its weights stay fixed.
     """
 
     centre_bins: Depth = 0
@@ -116,7 +116,7 @@ class GMTConfig(VariantConfig):
             "GMT",
             {
                 f"k={self.k} is not in 3..8": not 3 <= self.k <= 8,
-                # So that windows lie on the grid of the contacts.
+                # Windows must lie on the grid of contact bins.
                 f"n_bins={self.n_bins} is no multiple of 400": self.n_bins <= 0
                 or bool(self.n_bins % 400),
                 f"centre_bins={self.centre_bins} is no multiple of 400 up to n_bins": (
@@ -177,7 +177,7 @@ class Context(NamedTuple):
 class Layer(nn.Module):
     """A pre-norm transformer layer that both streams run through."""
 
-    # Each gathers the layer's parameters where devices share it, as ``forward`` would.
+    # With FSDP, each of these methods gathers the layer's parameters, as ``forward`` would.
     forward_methods = ("context", "key_value", "read")
 
     def __init__(self, config: GMTConfig) -> None:
@@ -192,7 +192,7 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def context(self, x: Tensor, bias: Tensor, blocks: Tensor) -> tuple[Tensor, KeyValue]:
-        """Window stream: ``[W, S, d]`` -> the same, and its keys and values."""
+        """Run the window stream: return the new tokens ``[W, S, d]`` and their keys and values."""
         q, k, v = self.attention.project(self.norm_attention(x))
         kept = _compact(k, v)
         x = x + self.dropout(self.attention.merge(biased_attention(q, *kept, bias, blocks)))
@@ -211,7 +211,10 @@ class Layer(nn.Module):
         blocks: Tensor,
         n_tokens: int | None = None,
     ) -> Tensor:
-        """Variant stream: ``[W, G, T, d]`` -> the same, or its first `n_tokens` only."""
+        """Run the variant stream: return the new tokens ``[W, G, T, d]``, or the first few.
+
+        `n_tokens` limits the output to the first tokens of each variant.
+        """
         q, k, v = self.attention.project(self.norm_attention(y))
         queries = q[..., :n_tokens, :]
         mixed = read_only_attention(queries, KeyValue(k, v), window, bias, blocks)
@@ -220,12 +223,12 @@ class Layer(nn.Module):
 
 
 def _compact(key: Tensor, value: Tensor) -> KeyValue:
-    """Copy keys and values out of the projection, since every variant reads all of them."""
+    """Make keys and values contiguous, since every variant reads all of them."""
     return KeyValue(key.contiguous(), value.contiguous())
 
 
 class TrackStem(nn.Module):
-    """Each track projected from a bin and its two neighbours: value and observed."""
+    """Projection of each track from the values and observed masks of a bin and its neighbours."""
 
     def __init__(self, n_tracks: int, d_model: int) -> None:
         super().__init__()
@@ -238,9 +241,9 @@ class TrackStem(nn.Module):
         Parameters
         ----------
         signal, observed : Tensor
-            ``[W, M, S]``: mean of what was measured in a token, and the fraction of it that was.
+            ``[W, M, S]``: mean of the measured bins of each token, and the fraction measured.
         present : Tensor
-            bool ``[W, M]``: false where the whole track is missing from the window.
+            bool ``[W, M]``: False if the whole track is missing from the window.
 
         Returns
         -------
@@ -249,7 +252,7 @@ class TrackStem(nn.Module):
         """
         if not len(self.project):
             return self.absent.new_zeros(signal.shape[0], signal.shape[2], *self.absent.shape)
-        # A bin sees its neighbours, so that an edge of a peak is visible to a linear projection.
+        # With its neighbours in view, a linear projection can detect the edge of a peak.
         pairs = torch.stack([signal, observed], dim=2)  # [W, M, 2, S]
         padded = F.pad(pairs.flatten(0, 1), (1, 1), mode="replicate").unflatten(0, pairs.shape[:2])
         around = padded.unfold(-1, 3, 1).permute(0, 1, 3, 2, 4).flatten(3)  # [W, M, S, 6]
@@ -261,7 +264,7 @@ class TrackStem(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Modalities attend to each other inside a bin and become one token."""
+    """Attention between the modalities of a bin, merged into one token."""
 
     def __init__(self, config: GMTConfig) -> None:
         super().__init__()
@@ -274,12 +277,12 @@ class Fusion(nn.Module):
         self.mix = nn.Linear(modalities * d, d)
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """``[W, S, 1 + M, d]`` and ``[S, d]`` -> ``[W, S, d]``."""
+        """Fuse modalities: ``[W, S, 1 + M, d]`` and positions ``[S, d]`` -> ``[W, S, d]``."""
         x = (tokens + self.embedding + positions[:, None]).flatten(0, 1)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = x + layer(norm(x))
         x = x.unflatten(0, tokens.shape[:2])
-        # The sum is a path that learns from the first step; the mix tells modalities apart.
+        # The sum gives a gradient path from the first step; the mix tells modalities apart.
         return self.mix(x.flatten(2)) + x.sum(2)
 
 
@@ -292,13 +295,13 @@ class ContactPrior(nn.Module):
 
     def __init__(self, n_layers: int, n_heads: int) -> None:
         super().__init__()
-        # The scales learn slowly, so heads start with different reach: the first within what is in
-        # contact, at any distance, the last near the variant, whatever the contacts.
+        # The scales learn slowly, so heads start with different reach: the first follows contacts
+        # at any distance, the last stays near the variant whatever the contacts.
         self.distance_scale = nn.Parameter(torch.linspace(-2.0, 0.5, n_heads).repeat(n_layers, 1))
         self.contact_scale = nn.Parameter(torch.linspace(4.0, -2.0, n_heads).repeat(n_layers, 1))
 
     def forward(self, contacts: Tensor) -> list[Tensor]:
-        """``[W, C, C]`` -> for each layer ``[W, H, C, C]``."""
+        """Return the bias of each layer: ``[W, C, C]`` -> ``[W, H, C, C]`` each."""
         index = torch.arange(contacts.shape[-1], device=contacts.device, dtype=contacts.dtype)
         decay = -torch.log1p((index[:, None] - index).abs())
         return [
@@ -308,7 +311,7 @@ class ContactPrior(nn.Module):
 
 
 class GMT(VariantModel):
-    """Scores variants from sequence, tracks and contacts; see the module's docstring.
+    """Model that scores variants from sequence, tracks and contacts; see the module docstring.
 
     Parameters
     ----------
@@ -319,7 +322,7 @@ class GMT(VariantModel):
     presets = PRESETS
     has_attributions = True
     shard_layers = (Layer,)
-    # Everything that pre-training of the window stream alone leaves untrained.
+    # Everything that pre-training only the window stream leaves untrained.
     head_parameters = ("head", "norm", "cls", "offsets", "alleles", "local")
     hidden_span = 12
     layers: Any  # ModuleList of Layer
@@ -357,34 +360,34 @@ class GMT(VariantModel):
 
     @property
     def activity(self) -> ActivityTokens | None:
-        """The network of sequence activity, and what makes a token of it."""
+        """Module that turns a sequence-activity network into a token; None without one."""
         return self.alleles.activity
 
     @property
     def uses_all_parameters(self) -> bool:
-        """False where inputs are switched off, or a network inside learns."""
+        """False if an input is switched off or the activity network is trained."""
         inputs = self.config.use_sequence and bool(self.config.tracks)
         return inputs and not self.config.tune_activity
 
     @property
     def frozen_parts(self) -> tuple[str, ...]:
-        """Names of the parts that never learn."""
+        """Names of the submodules that are never trained."""
         frozen = self.activity is not None and not self.config.tune_activity
         return ("alleles.activity.reader",) if frozen else ()
 
     def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> dict[str, Tensor]:
-        """Weights of a GMT with other tracks, arranged for this one's.
+        """Return the weights of a GMT with other tracks, rearranged for the tracks of this one.
 
         Parameters
         ----------
         state : mapping of str to Tensor
-            Its state.
+            State of the other model.
         tracks : sequence of str
-            Its modalities. One that it lacks keeps the weights it has here.
+            Modalities of the other model. A track it lacks keeps its current weights.
         """
         d = self.config.d_model
-        # Only three places know the tracks: their projections, and the two parts of the fusion that
-        # have a slot per modality (the first of which is the sequence).
+        # Three parameters depend on the tracks: their projections, and the two parts of the fusion
+        # that have a slot per modality (the first slot is the sequence).
         own = ("tracks.", "fusion.embedding", "fusion.mix.weight")
         new = {
             name: value.clone() if name.startswith(own) else state[name]
@@ -406,7 +409,7 @@ class GMT(VariantModel):
         return new
 
     def prior_scales(self) -> tuple[tuple[int, int, float, float], ...]:
-        """See the base class; a scale is the softplus of its parameter."""
+        """Return the scales as in the base class; each is the softplus of its parameter."""
         distance, contacts = (
             F.softplus(scale.detach().float().cpu()).tolist()
             for scale in (self.prior.distance_scale, self.prior.contact_scale)
@@ -418,10 +421,10 @@ class GMT(VariantModel):
         )
 
     def centred(self) -> GMT:
-        """See the base class: as many bins are tokens of their own as a core has.
+        """Return the model for centred windows, with `core_bins` bins as single-bin tokens.
 
-        In the middle of these a variant is as far from pooled tokens as one at the edge of a core
-        is in a shared window.
+        A centred variant is then as far from pooled tokens as a variant at the edge of the core of
+        a shared window.
         """
         config = self.config
         if config.centre_bins in (0, config.n_bins):
@@ -435,28 +438,28 @@ class GMT(VariantModel):
         return self.encode(self.embed_window(window.codes), window)
 
     def variants(self, context: Context, variants: Variants) -> Tensor:
-        """Run the variant stream: logits, float ``[W, G]``."""
+        """Run the variant stream and return the logits, float ``[W, G]``."""
         return self.decode(context, self.embed_alleles(variants), variants.offset // BIN_SIZE)
 
     def embed_window(self, codes: Tensor) -> Tensor:
-        """Mean k-mer embedding of each bin: uint8 ``[W, N * 50 + 2 * MARGIN]`` -> ``[W, N, w]``."""
+        """Return mean k-mer embeddings: uint8 ``[W, N * 50 + 2 * MARGIN]`` -> ``[W, N, w]``."""
         return self.sequence.bin_means(self.window_kmers(codes))
 
     def window_kmers(self, codes: Tensor) -> Tensor:
-        """The k-mer id of each base, int64 ``[W, N * 50]``; it starts k // 2 bases before it."""
+        """Return the id of the k-mer that starts k // 2 bases before each base, ``[W, N * 50]``."""
         first = MARGIN - self.config.k // 2
         length = self.n_bins * BIN_SIZE
         return self.sequence.ids(codes[:, first : first + length + self.config.k - 1])
 
     def encode(self, sequence: Tensor, window: Window) -> Context:
-        """Window stream from the bins' sequence embeddings ``[W, N, d_sequence]``."""
+        """Run the window stream from the bins' sequence embeddings, ``[W, N, d_sequence]``."""
         context, x = self._all_but_last(sequence, window)
-        # Nothing reads the tokens that the last layer would give.
+        # Nothing reads the output tokens of the last layer.
         context.layers.append(self.layers[-1].key_value(x))
         return context
 
     def tokens(self, window: Window) -> tuple[Context, Tensor]:
-        """Window stream with the token of each bin after its last layer, ``[W, N, d]``."""
+        """Return the context and the token of each bin after the last layer, ``[W, N, d]``."""
         context, x = self._all_but_last(self.embed_window(window.codes), window)
         x, key_value = self._run(
             self.layers[-1].context, x, context.priors[-1], self.layout.contact_bin
@@ -465,9 +468,9 @@ class GMT(VariantModel):
         return context, self.layout.spread(x, 1)
 
     def _all_but_last(self, sequence: Tensor, window: Window) -> tuple[Context, Tensor]:
-        """Return the context without the last layer, and the tokens that this layer reads."""
+        """Return the context without the last layer, and the input tokens of that layer."""
         config = self.config
-        # A mean over 50 k-mers has a seventh of their spread; the factor makes up for some of it.
+        # Averaging 50 k-mers divides their spread by seven; the factor partly compensates.
         tokens = self.sequence_in(4.0 * self.layout.pool(sequence, 1))[:, :, None]
         if not config.use_sequence:
             tokens = torch.zeros_like(tokens)
@@ -483,19 +486,19 @@ class GMT(VariantModel):
         return Context(cache, priors, fused), x
 
     def _run(self, part: Callable[..., Any], *inputs: Any) -> Any:
-        """Run a part of a layer, whose inner values may be computed again in the backward pass."""
+        """Run part of a layer, with activation checkpointing if it is on."""
         if self.gradient_checkpointing and self.training:
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
 
     def _pooled_tracks(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Return the mean of what was measured in each token, and the fraction that was."""
+        """Return the mean of the measured bins of each token, and the fraction measured."""
         observed = self.layout.pool(window.observed, 2)
         signal = self.layout.pool(window.signal * window.observed, 2)
         return signal / observed.clamp(min=1 / POOLED), observed
 
     def _drop_modalities(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Return the tracks that are there (bool ``[W, M]``) and the contacts, after dropout."""
+        """Return which tracks are present (bool ``[W, M]``) and the contacts, after dropout."""
         config = self.config
         present = window.observed.any(-1)
         contacts = window.contacts
@@ -512,7 +515,7 @@ class GMT(VariantModel):
         return present, contacts
 
     def embed_alleles(self, variants: Variants) -> Alleles:
-        """Return what the allele tokens are made of."""
+        """Return the inputs of the allele tokens."""
         alleles = self.local.alleles(variants)
         if self.activity is None:
             return alleles
@@ -524,7 +527,7 @@ class GMT(VariantModel):
         return alleles._replace(ref_bases=ref, alt_bases=alt)
 
     def answers(self, context: Context, variants: Variants, shared: Shared) -> Answers:
-        """Return logits of `variants` and of no change, and differences of activity."""
+        """Return logits of `variants` and of "no change", and differences in activity."""
         bins, places = variants.offset // BIN_SIZE, shared.places
         with torch.autocast(bins.device.type, enabled=False):
             tokens, differences = self.alleles.with_null(self.embed_alleles(variants), shared)
@@ -533,13 +536,13 @@ class GMT(VariantModel):
         return Answers(logits, places.spread(null), differences)
 
     def represent(self, context: Context, variants: Variants) -> Tensor:
-        """Return the final [CLS] of each variant, which the head reads: ``[W, G, d]``."""
+        """Return the final [CLS] of each variant, the input of the head: ``[W, G, d]``."""
         with torch.autocast(variants.offset.device.type, enabled=False):
             tokens = self.alleles(self.embed_alleles(variants))
         return self._read(context, tokens, variants.offset // BIN_SIZE)
 
     def decode(self, context: Context, alleles: Alleles, bins: Tensor) -> Tensor:
-        """Variant stream from allele embeddings; `bins` int64 ``[W, G]``; logits ``[W, G]``."""
+        """Return logits ``[W, G]`` from allele embeddings and the variants' `bins`, ``[W, G]``."""
         # alt - ref is a small difference of large numbers: keep it in full precision.
         with torch.autocast(bins.device.type, enabled=False):
             dtype = self.alleles.pool.weight.dtype
@@ -547,15 +550,15 @@ class GMT(VariantModel):
         return self._score(context, tokens, bins)
 
     def _score(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
-        """Allele tokens ``[W, G, T - 1, d]``: logits ``[W, G]``."""
+        """Return logits: allele tokens ``[W, G, T - 1, d]`` -> ``[W, G]``."""
         return self.head(self.norm(self._read(context, tokens, bins))).squeeze(-1)
 
     def _read(self, context: Context, tokens: Tensor, bins: Tensor) -> Tensor:
-        """Allele tokens ``[W, G, T - 1, d]`` through the layers: the [CLS], ``[W, G, d]``."""
+        """Run allele tokens ``[W, G, T - 1, d]`` through the layers; return [CLS] ``[W, G, d]``."""
         if not self.config.use_sequence:
             tokens = torch.zeros_like(tokens)
         rows = torch.arange(bins.shape[0], device=bins.device)[:, None]
-        # [CLS] starts from the window's token at the variant: the tracks there need no attention.
+        # [CLS] starts from the window token at the variant, so the tracks there need no attention.
         cls = (self.cls + context.fused[rows, self.layout.token[bins]])[:, :, None]
         positions = (self.positions * self.position_scale)[bins][:, :, None]
         y = torch.cat([cls, tokens.to(cls.dtype)], dim=2) + self.offsets + positions
@@ -564,14 +567,14 @@ class GMT(VariantModel):
             zip(self.layers, context.layers, context.priors, strict=True)
         ):
             own = prior.transpose(1, 2)[rows, contact_bin].transpose(1, 2)  # [W, H, G, C]
-            # Of the last layer only the [CLS] is read.
+            # Only the [CLS] of the last layer is used.
             n_tokens = 1 if i == len(self.layers) - 1 else None
             y = self._run(layer.read, y, key_value, own, self.layout.contact_bin, n_tokens)
         return y[:, :, 0]
 
 
 def activity_tokens(config: GMTConfig) -> ActivityTokens | None:
-    """Return what reads the haplotypes with a network of sequence activity, if there is one."""
+    """Return the module that reads haplotypes with the activity network; None without one."""
     if config.activity is None:
         return None
     network = ActivityModel(activity_config(config.activity, "activity"))
@@ -579,12 +582,12 @@ def activity_tokens(config: GMTConfig) -> ActivityTokens | None:
 
 
 class Reconstruction(nn.Module):
-    """Heads of pre-training: they predict hidden k-mers and hidden bins of tracks.
+    """Pre-training heads, which predict hidden k-mers and hidden bins of tracks.
 
-    A hidden span is read as if it were an allele: its [CLS], through the same variant stream that
-    scores variants, must tell each k-mer wholly inside it. So must the [CLS] of a base of a hidden
-    bin tell the tracks there. The tokens of the window tell all hidden bins. k-mers are compared
-    with their embeddings among the alleles', and with the bases that spell them.
+    A hidden span is read like an allele, through the same variant stream that scores variants. Its
+    [CLS] must predict each k-mer that lies wholly inside the span. The [CLS] of a base in a hidden
+    bin must predict the tracks of that bin, and the window's tokens must predict all hidden bins.
+    A k-mer's logit compares the prediction with its allele embedding and its bases.
 
     Parameters
     ----------
@@ -611,15 +614,15 @@ class Reconstruction(nn.Module):
         self.register_buffer("spelled", spelled_kmers(k), persistent=False)
 
     def kmers(self, spans: Tensor, embedding: KmerEmbedding) -> Tensor:
-        """Return logits of each k-mer in each span: [CLS] ``[n, d]`` -> ``[n, n_kmers, 4^k]``."""
+        """Return logits of the k-mers of each span: [CLS] ``[n, d]`` -> ``[n, n_kmers, 4^k]``."""
         hidden = self.norm_span(spans)[:, None] + self.place
         return embedding.logits(self.query(hidden), self.spelled)
 
     def tracks(self, tokens: Tensor, bases: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
-        """Tracks of every bin from the window's tokens, and of some from the [CLS] of a base.
+        """Predict the tracks of every bin from window tokens, and of some from the [CLS] of a base.
 
-        A bin is told as a line between its known neighbours, as far as the token trusts it, and
-        what the token adds: smoothness, which any track has, need not be learned first.
+        A prediction is a linear interpolation between known neighbours, weighted by the token, plus
+        a correction from the token. Smoothness, common to all tracks, need not be learned first.
 
         Parameters
         ----------
@@ -628,7 +631,7 @@ class Reconstruction(nn.Module):
         bases : Tensor
             ``[W, P, d]``.
         line : Tensor
-            ``[W, M, N]``; 0 where a modality has no known bin.
+            ``[W, M, N]``: interpolated tracks; 0 where a modality has no known bin.
 
         Returns
         -------

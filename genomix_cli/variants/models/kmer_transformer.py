@@ -29,16 +29,16 @@ from genomix_cli.variants.models.siamese import (
 
 @dataclass(frozen=True)
 class KmerTransformerConfig(SiameseConfig):
-    """Fields that the architecture of every transformer over k-mers has.
+    """Architecture fields common to all transformers over k-mers.
 
     Attributes
     ----------
     k : int
         k-mer length, 3 to 8.
     width, n_layers, n_heads : int
-        The transformer; `width` is d.
+        Width d, layers and attention heads of the transformer.
     dropout : float
-        In the transformer.
+        Dropout in the transformer.
     """
 
     k: Count = 6
@@ -48,7 +48,7 @@ class KmerTransformerConfig(SiameseConfig):
     dropout: Share = 0.0
 
     def problems(self) -> dict[str, bool]:
-        """Return what may be wrong with them, as `genomix_cli.variants.models.base.check` asks."""
+        """Return possible problems of these fields for `genomix_cli.variants.models.base.check`."""
         return {
             f"k={self.k} is not in {MIN_K}..{MAX_K}": not MIN_K <= self.k <= MAX_K,
             **uneven_heads(self.width, self.n_heads),
@@ -56,7 +56,7 @@ class KmerTransformerConfig(SiameseConfig):
 
 
 class KmerTransformer(SiameseModel):
-    """[CLS] and a token for every `stride`-th k-mer; gives [CLS] and the variant's token.
+    """Transformer over [CLS] and every `stride`-th k-mer; returns [CLS] and the variant's token.
 
     Parameters
     ----------
@@ -64,14 +64,14 @@ class KmerTransformer(SiameseModel):
     stride : int
         Bases from one k-mer to the next.
     own : int
-        Number of the token that the variant lies in, without [CLS].
+        Index of the token that contains the variant, not counting [CLS].
     block : dict
-        Further arguments of the layers.
+        Further arguments for the layers.
 
     Attributes
     ----------
     hidden_span : int
-        Bases in a row that pre-training hides from it by default, with each k-mer that has one.
+        Consecutive bases that pre-training hides by default, with each k-mer that contains one.
     """
 
     hidden_span = 1
@@ -92,35 +92,35 @@ class KmerTransformer(SiameseModel):
         pair_dropout(self)
 
     def read(self, codes: Tensor) -> Tensor:
-        """``[..., H]`` -> uint8 ``[..., B]``."""
+        """Return the bases to read: ``[..., H]`` -> uint8 ``[..., B]``."""
         return spelled(codes, self.config.bases, self.config.use_sequence)
 
     def place(self, tokens: Tensor) -> Tensor:
-        """Tokens ``[2 V, 1 + T, d]`` with their positions, if these are added to them."""
+        """Add position embeddings to tokens ``[2 V, 1 + T, d]``, if the model has any."""
         return tokens
 
     def start_pretraining(self) -> None:
-        """Change what a start from nothing needs before pre-training, in place."""
+        """Adjust freshly initialised weights for pre-training, in place."""
 
     def tokens(self, rows: Tensor) -> Tensor:
-        """Return [CLS] and the k-mers after the last layer, ``[R, B]`` -> ``[R, 1 + T, d]``."""
+        """Return [CLS] and k-mer tokens of the last layer: ``[R, B]`` -> ``[R, 1 + T, d]``."""
         kmers = self.embedding(self.embedding.ids(rows)[:, :: self.stride])  # [R, T, d]
         cls = self.cls.expand(len(kmers), 1, -1)
         out: Tensor = self.layers(self.place(torch.cat([cls, kmers], dim=1)))
         return out
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, B]`` -> ``[2 V, 2 d]``; tracks are left to the head."""
+        """Return features ``[2 V, B]`` -> ``[2 V, 2 d]``; only the head reads tracks."""
         x = self.tokens(haplotypes)
         return torch.cat([x[:, 0], x[:, 1 + self.own]], dim=-1)
 
     def adopt(self, state: Mapping[str, Tensor], tracks: Sequence[str]) -> dict[str, Tensor]:
-        """Weights of one with other `tracks`: of a new one the head keeps what it has here."""
+        """Return weights of a model with other `tracks`; a new track keeps its current weights."""
         name, near = "head.0.weight", 2 * NEAR_BINS + 1
         new, old = self.state_dict()[name].clone(), state[name]
         features = 4 * self.config.width
         new[:, :features] = old[:, :features]
-        # [head, 2, M, near]: the tracks' values, then where they were observed.
+        # [head, 2, M, near]: the tracks' values, then their observed masks.
         own = self.config.tracks
         here = new[:, features:].unflatten(1, (2, len(own), near))
         there = old[:, features:].unflatten(1, (2, len(tracks), near))
@@ -131,7 +131,7 @@ class KmerTransformer(SiameseModel):
 
 
 class KmerHead(nn.Module):
-    """Head of pre-training: it tells hidden k-mers from their tokens, and is not kept for scores.
+    """Pre-training head that predicts hidden k-mers from their tokens; not used for scoring.
 
     Parameters
     ----------
@@ -148,5 +148,5 @@ class KmerHead(nn.Module):
         self.register_buffer("bases", spelled_kmers(k), persistent=False)
 
     def forward(self, tokens: Tensor, embedding: KmerEmbedding) -> Tensor:
-        """``[n, d]`` -> logits ``[n, 4^k]``."""
+        """Return logits of every k-mer: ``[n, d]`` -> ``[n, 4^k]``."""
         return embedding.logits(self.query(self.norm(tokens)), self.bases)

@@ -1,4 +1,4 @@
-"""Tokens of a window: each bin of the centre alone, the others in tens.
+"""Tokens of a window: one for each bin of the centre, one for ten bins elsewhere.
 
 Letters: N bins, S tokens, C contact bins of 5 kb.
 """
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from genomix_cli.variants.records.inputs import BIN_SIZE, CONTACT_BIN
 
 BINS_PER_CONTACT = CONTACT_BIN // BIN_SIZE
-#: Bins of a token outside of the centre.
+#: Bins per token outside the centre.
 POOLED = 10
 
 
 class Layout(nn.Module):
-    """Bins that become a token.
+    """Assignment of bins to tokens.
 
-    What lies far from a variant says where it is and what is near, which needs no 50 bp.
+    Sequence far from a variant gives only coarse context, which does not need a 50-bp resolution.
 
     Parameters
     ----------
@@ -33,8 +33,9 @@ class Layout(nn.Module):
     contact_bin : Tensor
         int64 ``[S]``: the contact bin of each token.
     log_bins : Tensor
-        float32 ``[C]``: log of the bins of each token there. Added to attention towards a token, it
-        makes that draw as much as its bins would one by one (Bolya et al. 2023, arXiv:2210.09461).
+        float32 ``[C]``: log of the number of bins per token in each contact bin. Added to the
+        attention logit of a token, it gives the token the weight that its bins would have together
+        (Bolya et al. 2023, arXiv:2210.09461).
     """
 
     token: Tensor
@@ -58,7 +59,7 @@ class Layout(nn.Module):
             self.register_buffer(name, torch.from_numpy(array), persistent=False)
 
     def pool(self, x: Tensor, dim: int) -> Tensor:
-        """Return the means of the bins of each token: N along `dim` become S."""
+        """Average the bins of each token: size N along `dim` becomes S."""
         if not self.beside:
             return x
         left, centre, right = x.split([self.beside, self.centre_bins, self.beside], dim)
@@ -66,5 +67,5 @@ class Layout(nn.Module):
         return torch.cat([left, centre, right], dim)
 
     def spread(self, x: Tensor, dim: int) -> Tensor:
-        """Give each bin what its token has: S along `dim` become N."""
+        """Copy the value of each token to its bins: size S along `dim` becomes N."""
         return x.index_select(dim, self.token)

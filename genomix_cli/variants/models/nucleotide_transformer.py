@@ -1,15 +1,15 @@
 """Nucleotide Transformer, second version, with tracks, on both haplotypes.
 
 After Dalla-Torre et al. 2025 (doi:10.1038/s41592-024-02523-z): 6-mers without overlap as tokens,
-12,282 bp at most; pre-norm layers with rotary positions and SwiGLU, no biases in the latter. The
-largest of the second version, "500M", has 29 layers, 16 heads, 1,024 wide, 4,096 inside. ``--task
-pretrain`` hides 15 % of the tokens, as in the paper. Deviations: no two neighbours are hidden; each
-hidden token is MASK, none another or itself; logits of k-mers are compared with their embeddings
-and the bases that spell them. Without ``--init`` it learns from labels alone. Features are [CLS]
-and the token with the variant, of the last layer; a 6-mer with an unknown base is one unknown
-token, not six of single bases; k-mers are embedded as in GMT; the same network reads ref and alt,
-and a head of its own sees alt - ref and ref; tracks near the variant join at that head; dropout
-(none in the paper) is the same for ref and alt. `mini` reads the 3-mers of 189 bp in two layers.
+12,282 bp at most; pre-norm layers with rotary positions and SwiGLU without biases. The largest of
+the second version, "500M", has 29 layers, 16 heads, width 1,024 and inner width 4,096. As in the
+paper, ``--task pretrain`` hides 15 % of the tokens. Without ``--init`` it learns from labels alone.
+Deviations: no two neighbours are hidden; every hidden token becomes MASK, never another token or
+itself; a k-mer's logit comes from its embedding and its bases. Features are [CLS] and the token
+with the variant, of the last layer; a 6-mer with an unknown base is one unknown token, not six
+single-base tokens; k-mers are embedded as in GMT; the same network reads ref and alt, and a
+separate head sees alt - ref and ref; tracks near the variant join at that head; dropout (none in
+the paper) is the same for ref and alt. `mini` reads the 3-mers of 189 bp in two layers.
 
 Letters: V variants, T tokens, d width.
 """
@@ -28,12 +28,12 @@ EXPANSION = 4
 
 @dataclass(frozen=True)
 class NucleotideTransformerConfig(KmerTransformerConfig):
-    """Architecture of a Nucleotide Transformer.
+    """Architecture of the Nucleotide Transformer.
 
     Attributes
     ----------
     bases : int
-        Bases around the variant, a multiple of `k`; of an odd multiple, the variant lies in the
+        Bases around the variant, a multiple of `k`. With an odd multiple, the variant lies in the
         middle of a token.
     """
 

@@ -1,7 +1,7 @@
-"""Effects of variants as differences of the counts that their haplotypes are predicted to have.
+"""Variant effects as the difference in predicted counts between two haplotypes.
 
-The network is trained on windows of a genome with the signal of each base (``genomix train --task
-profile``). Like one of activity it reads no window, no tracks and no contacts.
+The network is trained on genomic windows with a signal at each base (``genomix train --task
+profile``). Like an activity network, it reads no window, no tracks and no contacts.
 
 Letters: W windows, G variants per window, H haplotype bases, L bases that the network reads,
 K outputs.
@@ -28,7 +28,7 @@ from genomix_cli.variants.models.base import Variants
 
 
 class Profile(Activity):
-    """Log counts of the alternate haplotype less those of the reference.
+    """Predicted log counts of the alternate haplotype minus those of the reference.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Profile(Activity):
         return cls(stored_profiles(arch, state, where))
 
     def _differences(self, variants: Variants, at: int | None = None) -> Tensor:
-        # Equal batches, in which both alleles have the same row: rounding cannot tell them apart.
+        # Each allele has the same row in batches of equal size, so rounding affects both alike.
         ref, alt = (
             self.activity(self.probabilities(codes)) for codes in (variants.ref, variants.alt)
         )

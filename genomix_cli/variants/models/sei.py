@@ -3,12 +3,12 @@
 After Chen et al. 2022 (doi:10.1038/s41588-022-01102-2): 4,096 bp; three stages (480, 640 and 960
 channels) of two convolutions of 9 without and two with a nonlinearity, the latter added to the
 former, with poolings of 4 between them; five residual dilated convolutions of 5 (dilations 2, 4, 8,
-16 and 25); the places weighted by 16 cubic B-splines; a classifier of 21,907 chromatin profiles.
-The authors' code makes 890 million parameters of that, all but 73.5 million of them in the
-classifier. Deviations: a dense layer of `hidden` features instead of the classifier; the first
-dilated convolution is added to all that it reads, where the authors' code leaves the linear branch
-of the third stage out; convolutions start with a variance that suits what follows them; the same
-network reads ref and alt, and a head of its own sees alt - ref and ref of the dense layer; tracks
+16 and 25); positions weighted by 16 cubic B-splines; a classifier of 21,907 chromatin profiles.
+The authors' code has 890 million parameters, all but 73.5 million of them in the classifier.
+Deviations: a dense layer of `hidden` features replaces the classifier; the first dilated
+convolution is added to its whole input, where the authors' code leaves out the linear branch of
+the third stage; convolutions are initialised for the nonlinearity that follows them; the same
+network reads ref and alt, and a separate head sees alt - ref and ref of the dense layer; tracks
 near the variant join at that head; dropout is the same for ref and alt. `mini` reads 512 bp and is
 narrower.
 
@@ -43,20 +43,20 @@ DEGREE = 3
 
 @dataclass(frozen=True)
 class SeiConfig(SiameseConfig):
-    """Architecture of a Sei.
+    """Architecture of Sei.
 
     Attributes
     ----------
     widths : tuple of int
         Channels of the three stages.
     dilations : tuple of int
-        Of the dilated convolutions.
+        Dilations of the dilated convolutions.
     splines : int
-        S.
+        S, the number of splines.
     hidden : int
         Width of the dense layer.
     dropouts : tuple of float
-        In the stages, in the dilated convolutions, and before the splines.
+        Dropout in the stages, in the dilated convolutions, and before the splines.
     """
 
     bases: Extent = 512
@@ -68,7 +68,7 @@ class SeiConfig(SiameseConfig):
 
     @property
     def places(self) -> int:
-        """P."""
+        """P, the positions after the last stage."""
         return self.bases // POOL // POOL
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class SeiConfig(SiameseConfig):
 
 
 class Stage(nn.Module):
-    """Two convolutions without a nonlinearity, and two with one, added to them."""
+    """Two linear convolutions, to which two convolutions with a nonlinearity are added."""
 
     def __init__(self, n_in: int, n_out: int, dropout: float) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Stage(nn.Module):
         keep_variance(self.nonlinear)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[2 V, n_in, n]`` -> ``[2 V, n_out, n]``."""
+        """Run the stage: ``[2 V, n_in, n]`` -> ``[2 V, n_out, n]``."""
         return self.nonlinear(self.linear(x))
 
 
@@ -153,14 +153,16 @@ class Sei(SiameseModel):
         pair_dropout(self)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """``[2 V, 4, B]`` -> ``[2 V, hidden]``; tracks are left to the head."""
+        """Return features ``[2 V, 4, B]`` -> ``[2 V, hidden]``; only the head reads tracks."""
         x = self.dilated(self.stages(haplotypes))  # [2 V, C, P]
         weighted = self.dropout(x) @ self.basis  # [2 V, C, S]
         return self.dense(weighted.flatten(1))
 
 
 def spline_basis(places: int, splines: int) -> NDArray[np.float64]:
-    """Return the cubic B-splines of evenly spaced knots at each place, ``[places, splines]``.
+    """Return cubic B-splines with evenly spaced knots, evaluated at each place.
+
+    The result has shape ``[places, splines]``.
 
     The outermost knots are repeated, so that the splines sum to 1 everywhere (de Boor 1972,
     doi:10.1016/0021-9045(72)90080-9).
@@ -176,7 +178,7 @@ def spline_basis(places: int, splines: int) -> NDArray[np.float64]:
     inner = np.linspace(0, last, splines - DEGREE + 1)
     knots = np.concatenate([np.zeros(DEGREE), inner, np.full(DEGREE, last)])
     x = np.arange(places)[:, None]
-    # Degree 0: the interval that a place lies in; the last place lies in the last one.
+    # Degree 0: indicator of the interval that contains a place; the last interval is closed.
     basis = (knots[:-1] <= x) & (x < knots[1:])
     basis[last, splines - 1] = True
     values = basis.astype(np.float64)
@@ -189,7 +191,7 @@ def spline_basis(places: int, splines: int) -> NDArray[np.float64]:
 
 
 def _over(distance: NDArray[np.float64], length: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the quotient, 0 where the length is: knots that coincide."""
+    """Return distance / length, or 0 where the length is 0 because knots coincide."""
     return np.where(length > 0, distance / np.where(length > 0, length, 1), 0.0)
 
 

@@ -1,8 +1,8 @@
-"""Rows that the alleles of a batch share, so that a model computes them once.
+"""Find rows that alleles of a batch share, so that a model computes them only once.
 
-Alternates of one place share the reference haplotype, and what no change would do there; the start
-and the end of a substitution are one and the same. It is found from the input on the CPU: a GPU
-that told us would have to be waited for.
+Alternate alleles at one place share the reference haplotype and the "no change" result; the start
+and the end of a substitution are identical. Sharing is determined on the CPU from the input, since
+asking the GPU would force a synchronisation.
 
 Letters: W windows, G variants per window, R rows, U rows that differ, P places, S
 substitutions, O other variants.
@@ -21,19 +21,19 @@ from torch import Tensor
 
 from genomix_cli.variants.records.inputs import Haplotypes
 
-#: On a GPU, numbers of rows come in this many steps up to a chunk's size, so that few differ.
+#: On a GPU, row counts are rounded up to one of this many steps, to keep distinct shapes few.
 STEPS = 8
 
 
 class Once(NamedTuple):
-    """Rows that differ, and which of them each row is.
+    """Distinct rows, and the index of the distinct row that equals each row.
 
     Attributes
     ----------
     rows : Tensor
         int64 ``[W, U]``: the rows to compute.
     of : Tensor
-        int64 ``[W, R]``: for each row the one of these that is the same.
+        int64 ``[W, R]``: for each row, the index in `rows` of its equal.
     """
 
     rows: Tensor
@@ -44,19 +44,21 @@ class Once(NamedTuple):
         return take(x, self.rows)
 
     def spread(self, y: Tensor) -> Tensor:
-        """Give each row what was computed for it, ``[W, U, ...]`` -> ``[W, R, ...]``."""
+        """Copy the computed results to all rows, ``[W, U, ...]`` -> ``[W, R, ...]``."""
         return take(y, self.of)
 
 
 class Kinds(NamedTuple):
-    """Substitutions of one base and other variants, which some networks read in other ways.
+    """Row indices of single-base substitutions and of other variants.
+
+    Some networks have a faster method for the former.
 
     Attributes
     ----------
     substitutions, others : Tensor
         int64 ``[W, S]`` and ``[W, O]``: rows of the variants.
     of : Tensor
-        int64 ``[W, G]``: each variant's row among the substitutions and, behind them, the others.
+        int64 ``[W, G]``: each variant's row in the substitutions followed by the others.
     """
 
     substitutions: Tensor
@@ -65,14 +67,15 @@ class Kinds(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """Places, ends and kinds of variants: what they have in common.
+    """Places, allele ends and kinds that the variants of a batch share.
 
     Attributes
     ----------
     places : Once
-        Of the G variants: those with the same position and reference allele are of one place.
+        Distinct places of the G variants; variants with the same position and reference allele
+        share a place.
     ref_ends, alt_ends : Once
-        Of the 2 G ends of their alleles, start and end in turn, on either haplotype.
+        Distinct rows of the 2 G allele ends, start and end in turn, on either haplotype.
     """
 
     places: Once
@@ -89,16 +92,16 @@ def take(x: Tensor, rows: Tensor) -> Tensor:
 def shared_rows(
     offset: NDArray[np.int64], haplotypes: Haplotypes, *, stepped: bool = False
 ) -> list[NDArray[np.int64]]:
-    """Return the fields of `Shared`, one after another, int64 ``[W, ...]`` each.
+    """Return the fields of `Shared` as a flat list, int64 ``[W, ...]`` each.
 
     Parameters
     ----------
     offset : NDArray
         int64 ``[W, G]``.
     haplotypes : Haplotypes
-        ``[W, G, ...]``. Variants of one place are looked for among neighbours.
+        ``[W, G, ...]``. Only neighbouring variants are compared to find shared places.
     stepped : bool
-        Compute some rows twice, so that their number is one of `STEPS`.
+        Repeat some rows to round their number up to one of `STEPS`.
     """
     ref, _, ref_len, alt_len = haplotypes
     new, single = np.ones(offset.shape, bool), ref_len == 1
@@ -110,9 +113,9 @@ def shared_rows(
     return _rows(new, single, substitution, max(1, offset.shape[1] // STEPS) if stepped else 1)
 
 
-@cache  # of few sizes; most batches are like this
+@cache  # few sizes occur, and most batches are of this kind
 def _nothing_but_ends(n_windows: int, n_variants: int) -> list[NDArray[np.int64]]:
-    """Return the fields for substitutions of as many places."""
+    """Return the fields for a batch of substitutions, each at a place of its own."""
     every = np.ones((n_windows, n_variants), bool)
     return _rows(every, every, every, 1)
 
@@ -123,20 +126,20 @@ def _rows(
     substitution: NDArray[np.bool_],
     step: int,
 ) -> list[NDArray[np.int64]]:
-    """Return the fields from what each variant is, bool ``[W, G]`` each.
+    """Return the fields from properties of the variants, bool ``[W, G]`` each.
 
     Parameters
     ----------
     new : NDArray
-        The first of its place.
+        True for the first variant of its place.
     single : NDArray
-        The reference allele has one base.
+        True if the reference allele has one base.
     substitution : NDArray
-        So has the other.
+        True if the alternate allele has one base as well.
     step : int
-        Rows to compute are a multiple of it.
+        Round the number of rows to compute up to a multiple of this.
     """
-    # An end that is no row of its own is the one before it: the start.
+    # An end without a row of its own equals the row before it, the start.
     places, place = _numbered(new, step)
     ref_ends, of_ref = _numbered(_ends(new, new & ~single), step)
     alt_ends, of_alt = _numbered(_ends(np.ones_like(new), ~substitution), step)
@@ -149,7 +152,7 @@ def _rows(
 
 
 def shared(fields: Sequence[Tensor]) -> Shared:
-    """Return the fields that :func:`shared_rows` gives, by their names."""
+    """Return the list from :func:`shared_rows` as a `Shared`."""
     return Shared(Once(*fields[:2]), Once(*fields[2:4]), Once(*fields[4:6]), Kinds(*fields[6:]))
 
 
@@ -159,9 +162,9 @@ def _ends(start: NDArray[np.bool_], end: NDArray[np.bool_]) -> NDArray[np.bool_]
 
 
 def _numbered(is_new: NDArray[np.bool_], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the new rows of each window, and the number of each row's last new one.
+    """Return the new rows of each window, and for each row the index of its latest new row.
 
-    Of new rows there are as many as a multiple of `step`; 0 fills them up.
+    The number of new rows is padded with 0 to a multiple of `step`.
     """
     number = is_new.cumsum(1) - 1
     most = int(number[:, -1].max()) + 1

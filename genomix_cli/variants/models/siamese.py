@@ -1,4 +1,4 @@
-"""Base of siamese models: one network reads both haplotypes, the head their difference.
+"""Base of siamese models: one network encodes both haplotypes, the head reads their difference.
 
 Letters: W windows, G variants per window, V = W G, M tracks, N bins, B bases around the variant,
 H haplotype bases, L places, T tokens, F features.
@@ -22,7 +22,7 @@ from genomix_cli.variants.records.inputs import BIN_SIZE
 
 # Share of the running mean that a batch replaces, as in batch normalisation.
 MOMENTUM = 0.1
-# Of positions, as they are added to tokens: at 1 they would outweigh one SNV by far.
+# Scale of positions added to tokens; at 1 they would far outweigh the effect of an SNV.
 POSITION_SCALE = 0.2
 # Bins of tracks on each side of the variant's own that the head reads.
 NEAR_BINS = 6
@@ -31,15 +31,15 @@ SAMPLES = 4
 
 
 def measured_tracks(window: Window, use: bool) -> Tensor:
-    """Return the tracks and where they were observed, float ``[W, 2 M, N]``; zeros unless `use`."""
+    """Return the tracks and their observed masks, float ``[W, 2 M, N]``; zeros unless `use`."""
     tracks = torch.cat([window.signal * window.observed, window.observed], dim=1)
     return tracks if use else torch.zeros_like(tracks)
 
 
 def tracks_at(tracks: Tensor, places: Tensor) -> Tensor:
-    """Tracks ``[W, 2 M, N]`` at places in bases, int64 ``[W, G, L]``: ``[W, G, 2 M, L]``.
+    """Return tracks ``[W, 2 M, N]`` at base offsets, int64 ``[W, G, L]`` -> ``[W, G, 2 M, L]``.
 
-    Beyond the window its first and last bin repeat.
+    Offsets outside the window take the value of its first or last bin.
     """
     bins = (places // BIN_SIZE).clamp(0, tracks.shape[-1] - 1)
     rows = torch.arange(len(tracks), device=places.device)[:, None, None]
@@ -54,7 +54,7 @@ def token_tracks(tracks: Tensor, offset: Tensor, bases: int, size: int) -> Tenso
     tracks : Tensor
         ``[W, 2 M, N]``.
     offset : Tensor
-        int64 ``[W, G]``: of the variant, which is base number `bases` // 2 of its own.
+        int64 ``[W, G]``: offset of the variant, which is base `bases` // 2 (0-based) of its B.
     bases, size : int
         B, and B / T.
 
@@ -70,22 +70,22 @@ def token_tracks(tracks: Tensor, offset: Tensor, bases: int, size: int) -> Tenso
 
 
 def onehot(codes: Tensor, bases: int, use: bool) -> Tensor:
-    """The first `bases` of haplotypes ``[..., H]``, float32 ``[..., 4, B]``; zeros unless `use`."""
+    """Return the first `bases` of ``[..., H]`` one-hot, float32 ``[..., 4, B]``; 0 unless `use`."""
     hot = F.one_hot(codes[..., :bases].long(), 5)[..., :4].float().transpose(-1, -2)
     return hot if use else torch.zeros_like(hot)
 
 
 def spelled(codes: Tensor, bases: int, use: bool) -> Tensor:
-    """The first `bases` of haplotypes ``[..., H]``, uint8 ``[..., B]``; unknown unless `use`."""
+    """Return the first `bases` of ``[..., H]``, uint8 ``[..., B]``; all unknown unless `use`."""
     codes = codes[..., :bases]
     return codes if use else torch.full_like(codes, UNKNOWN_BASE)
 
 
 class PairedDropout(nn.Module):
-    """Dropout whose mask is the same for ref and alt, the halves of a batch.
+    """Dropout with the same mask for ref and alt, the two halves of a batch.
 
-    Masks of their own would differ by far more than the two haplotypes do. Pre-training has rows
-    that are no pairs, of any number.
+    Separate masks would change the features far more than the variant does. In pre-training, rows
+    are not paired and may be odd in number.
     """
 
     def __init__(self, rate: float) -> None:
@@ -93,7 +93,7 @@ class PairedDropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[2 V, ...]`` -> the same."""
+        """Apply dropout to ``[2 V, ...]``."""
         if not self.training or not self.rate:
             return x
         mask = F.dropout(torch.ones_like(x[: -(-len(x) // 2)]), self.rate)
@@ -101,7 +101,7 @@ class PairedDropout(nn.Module):
 
 
 def pair_dropout(module: nn.Module) -> nn.Module:
-    """`module` with every dropout in it a `PairedDropout`."""
+    """Replace every dropout in `module` by a `PairedDropout`."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Dropout):
@@ -110,10 +110,11 @@ def pair_dropout(module: nn.Module) -> nn.Module:
 
 
 def keep_variance(module: nn.Module, then: Literal["relu", "linear"] = "relu") -> None:
-    """Convolutions that keep the variance of what they read (He et al. 2015, arXiv:1502.01852).
+    """Initialise convolutions to preserve variance (He et al. 2015, arXiv:1502.01852).
 
-    torch's own start shrinks it stage by stage until one SNV is lost in rounding. Those without a
-    bias are scores of attention, and left alone. `then`: what follows each.
+    The default initialisation of torch shrinks the variance stage by stage until the effect of an
+    SNV is lost in rounding. Convolutions without a bias are attention scores and stay unchanged.
+    `then` names the nonlinearity after each convolution.
     """
     for part in module.modules():
         if isinstance(part, nn.Conv1d) and part.bias is not None:
@@ -122,21 +123,21 @@ def keep_variance(module: nn.Module, then: Literal["relu", "linear"] = "relu") -
 
 
 class RunningScale(nn.Module):
-    """Features over their root mean square of the batches so far; 0 stays 0.
+    """Features divided by the running root mean square of earlier batches; 0 stays 0.
 
-    One SNV moves what a network says of a haplotype by a tenth or less of what haplotypes differ
-    by: at its own scale the difference would be learned last.
+    An SNV changes the features of a haplotype by a tenth or less of the spread between haplotypes.
+    Unscaled, that difference would be learned last.
     """
 
     mean_square: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        # A first guess; batches of training replace it soon.
+        # An initial guess, soon replaced during training.
         self.register_buffer("mean_square", torch.tensor(0.01))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[V, F]`` -> the same."""
+        """Scale features ``[V, F]``."""
         if self.training and len(x):
             self.mean_square.lerp_(x.detach().square().mean(), MOMENTUM)
         return x * (self.mean_square + 1e-8).rsqrt()
@@ -144,7 +145,7 @@ class RunningScale(nn.Module):
 
 @dataclass(frozen=True)
 class SiameseConfig(VariantConfig):
-    """Fields that the architecture of every siamese model has, beside those of `VariantConfig`.
+    """Architecture fields common to all siamese models, in addition to `VariantConfig`.
 
     Attributes
     ----------
@@ -160,16 +161,16 @@ class SiameseConfig(VariantConfig):
 
 @dataclass(frozen=True)
 class TowerConfig(SiameseConfig):
-    """Fields of a design whose convolutions and poolings make tokens of bases.
+    """Fields of an architecture whose convolutions and poolings turn bases into tokens.
 
     Attributes
     ----------
     bases : int
-        Bases around the variant, a multiple of a token; of an odd multiple, the variant lies in
-        the middle of one.
+        Bases around the variant, a multiple of the token size. With an odd multiple, the variant
+        lies in the middle of a token.
     widths : tuple of int
-        Channels of the first convolution and of each stage of the tower; each halves the places,
-        so that 7 make tokens of 128 bp. The last is the width of the tokens.
+        Channels of the first convolution and of each stage of the tower. Each of them halves the
+        length, so 7 give tokens of 128 bp. The last is the width of the tokens.
     """
 
     bases: Extent = 2944
@@ -181,7 +182,7 @@ class TowerConfig(SiameseConfig):
         return 2 ** len(self.widths)
 
     def faults(self) -> dict[str, bool]:
-        """Return what may be wrong with the tower, for `check`."""
+        """Return possible problems of the tower, for `check`."""
         return {
             "no widths": not self.widths,
             f"bases={self.bases} is no multiple of {self.token}": bool(self.bases % self.token),
@@ -189,13 +190,13 @@ class TowerConfig(SiameseConfig):
 
 
 class SiameseModel(VariantModel):
-    """Both haplotypes through `encode`; then the head on alt - ref, ref and the tracks nearby.
+    """Model that encodes both haplotypes with `encode`; the head reads alt - ref, ref and tracks.
 
     Parameters
     ----------
     config : SiameseConfig
     features : int
-        F, the width of what `encode` returns.
+        F, the width of the features from `encode`.
     """
 
     head_parameters = ("head",)
@@ -215,7 +216,7 @@ class SiameseModel(VariantModel):
         )
 
     def add_transformer(self, tokens: int, width: int) -> None:
-        """Make positions and layers of a transformer over tokens, as the config states."""
+        """Add the positions and layers of a transformer over tokens, as configured."""
         config: Any = self.config
         positions = POSITION_SCALE * sinusoidal(tokens, width)
         self.register_buffer("positions", positions, persistent=False)
@@ -227,18 +228,18 @@ class SiameseModel(VariantModel):
         )
 
     def read(self, codes: Tensor) -> Tensor:
-        """Return what `encode` reads of haplotypes ``[..., H]``: one-hot, ``[..., 4, B]``."""
+        """Return the input of `encode`: haplotypes ``[..., H]`` -> one-hot ``[..., 4, B]``."""
         return onehot(codes, self.config.bases, self.config.use_sequence)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """Features of each haplotype.
+        """Return the features of each haplotype.
 
         Parameters
         ----------
         haplotypes : Tensor
-            ``[2 V, 4, B]``, or what else `read` returns: ref of all variants, then alt of all.
+            Output of `read`, ``[2 V, 4, B]`` by default: ref of all variants, then alt of all.
         tracks, offset : Tensor
-            ``[W, 2 M, N]``, and the variants' places in it ``[W, G]``.
+            ``[W, 2 M, N]``, and the offset of each variant in its window, ``[W, G]``.
 
         Returns
         -------
@@ -248,7 +249,7 @@ class SiameseModel(VariantModel):
         raise NotImplementedError
 
     def window(self, window: Window) -> Tensor:
-        """Return the tracks and where they were observed, ``[W, 2 M, N]``."""
+        """Return the tracks and their observed masks, ``[W, 2 M, N]``."""
         return measured_tracks(window, self.config.use_tracks)
 
     def variants(self, context: Tensor, variants: Variants) -> Tensor:
@@ -256,14 +257,14 @@ class SiameseModel(VariantModel):
         both = torch.stack([variants.ref, variants.alt])
         # alt - ref is a small difference of large numbers: keep it in full precision.
         with torch.autocast(context.device.type, enabled=False):
-            # One pass, so that batch statistics are those of ref and alt alike.
+            # A single pass gives ref and alt the same batch statistics.
             haplotypes = self.read(both).flatten(0, 2)
             features = self.encode(haplotypes, context, variants.offset)
             logits = self.head(self._head_input(features, context, variants.offset))
         return logits.view(variants.offset.shape)
 
     def _head_input(self, features: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
-        """Input of the head, from features ``[2 V, F]``: ``[V, 2 F + near]``."""
+        """Return the input of the head: features ``[2 V, F]`` -> ``[V, 2 F + near]``."""
         ref, alt = self.norm(features).chunk(2)
         step = BIN_SIZE * torch.arange(-NEAR_BINS, NEAR_BINS + 1, device=offset.device)
         near = tracks_at(tracks, offset[..., None] + step).flatten(0, 1).flatten(1)

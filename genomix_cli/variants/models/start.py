@@ -1,4 +1,4 @@
-"""Start a model from the weights of another one: pre-trained, for shorter windows, or a part."""
+"""Initialise a model from another: pre-trained, for shorter windows, or part of this one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genomix_cli.variants.trained import (
     read_config,
 )
 
-# Fields in which a model may differ from the one whose weights it starts from.
+# Fields in which a model may differ from the model whose weights it starts from.
 _CHANGEABLE = (
     "n_bins",
     "centre_bins",
@@ -35,7 +35,7 @@ _ABLATIONS = ("use_sequence", "use_tracks", "use_contacts")
 def new_model(name: str, request: TrainRequest | PretrainRequest, shard: Shard) -> Any:
     """Return a model of a preset with the request's changes, for the tracks of a shard.
 
-    If the model to start from has a network of sequence activity, or is one, so has this.
+    If the model to start from is or contains a sequence-activity network, the new model gets one.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def _fields(name: str) -> set[str]:
 
 
 def _activity_of(initial: str) -> Mapping[str, Any] | None:
-    """Return the architecture of the network of sequence activity of a model, if it has one."""
+    """Return the architecture of a model's sequence-activity network; None if it has none."""
     config = read_config(model_folder(initial))
     if not config.reads_window and config.model != TASK:
         raise UsageError(
@@ -68,7 +68,7 @@ def _activity_of(initial: str) -> Mapping[str, Any] | None:
 
 
 def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
-    """Load the weights of `name`, matching tracks by modality; a new track starts afresh.
+    """Load the weights of `name`, matching tracks by modality; new tracks keep fresh weights.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
     Raises
     ------
     UsageError
-        If it is another kind of model, preset or architecture; names the difference.
+        If `name` has a different kind, preset or architecture; the message names the difference.
     DataError
-        If the shard has one of its tracks on another scale.
+        If the shard stores one of the model's tracks on another scale.
     """
     loaded = load_model(name)
     tokens: Any = getattr(module, "activity", None)
