@@ -36,13 +36,13 @@ log = logging.getLogger("genomix")
 
 PREDICTIONS = "predictions.parquet"
 PROBABILITY, SAMPLE, LABEL, SETS = "p:", "sample", "label", "set"
-# Probabilities come with six digits.
+# Probabilities are written with six digits.
 SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's predictions as a table holds them.
+    """Predictions of one model, read from a table.
 
     Attributes
     ----------
@@ -58,9 +58,9 @@ class Predictions:
     label : NDArray, optional
         str ``[n]``, empty where unknown.
     seen : NDArray, optional
-        str ``[n]``: part of training in which the model has seen it, empty for none.
+        str ``[n]``: part of training in which the model has seen the sample; empty if it has not.
     made : mapping of str to list of str
-        What the table says of how it was made, by key.
+        Provenance lines of the table, by key.
     """
 
     path: Path
@@ -80,11 +80,11 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
     Parameters
     ----------
     path : Path
-        TSV, TSV.gz, Parquet, or a run folder with ``predictions.parquet``. Of several seeds the
-        first is taken, and said to be.
+        TSV, TSV.gz, Parquet, or a run folder with ``predictions.parquet``. If the table has several
+        seeds, the first is used and logged.
     model : str, optional
-        Name of one, in a table of several; by default the first, which in a run folder is what was
-        asked for.
+        Name of the model to read from a table of several. The default is the first, which in a run
+        folder is the model that the user asked for.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    """The columns, all of them text unless it is Parquet; indexed by line or number of the row."""
+    """Return the table, as text unless it is Parquet, indexed by line or row number."""
     if not first_bytes(path).startswith(MAGIC):
         with open_table(path, comment="##") as text:
             table = text.frame()
@@ -133,7 +133,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 def _one_model(
     table: pd.DataFrame, model: str | None, path: Path
 ) -> tuple[pd.DataFrame, str | None]:
-    """The rows of one model and of its first seed."""
+    """Return the rows of one model and its first seed, and the name of the model."""
     if "model" in table:
         there = list(dict.fromkeys(table["model"].astype(str)))
         if model is None and len(there) > 1:
@@ -152,7 +152,7 @@ def _one_model(
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names for a message, at most so many."""
+    """Return at most `most` names for a message."""
     return " or ".join(names[:most]) + (f" ... ({len(names)})" if len(names) > most else "")
 
 
@@ -170,7 +170,7 @@ def _refuse_twice(names: NDArray[Any], path: Path) -> None:
 
 
 def _labels(column: pd.Series, classes: Sequence[str]) -> NDArray[Any]:
-    """Labels as text, empty where unknown."""
+    """Return labels as text, str ``[n]``, empty where unknown."""
     text = column.fillna("").astype(str)
     return text.where(text.isin(classes) | ~text.map(is_missing), "").to_numpy()
 
@@ -187,7 +187,7 @@ def _probability(columns: pd.DataFrame, path: Path) -> Floats:
     try:
         parts = [numbers(each, 1, np.float64) for each in cells.T.tolist()] if text else [cells]
         values = np.hstack(parts)
-    except ValueError:  # cell by cell, to locate the wrong one
+    except ValueError:  # parse cell by cell to locate the error
         parsed = [number(cell, partial(where, *at)) for at, cell in np.ndenumerate(cells)]
         values = np.reshape(parsed, cells.shape)
     missing = np.isnan(values)
@@ -209,7 +209,7 @@ def _probability(columns: pd.DataFrame, path: Path) -> Floats:
 
 
 def _parse_sets(texts: Iterable[str], classes: Sequence[str], path: Path) -> NDArray[np.bool_]:
-    """Sets written as ``A,B``, bool ``[n, K]``; a class may have commas in its name."""
+    """Parse sets written as ``A,B`` to bool ``[n, K]``; names of classes may contain commas."""
     members_of = cache(partial(_members, classes=classes))
     rows = []
     for text in texts:
@@ -222,7 +222,7 @@ def _parse_sets(texts: Iterable[str], classes: Sequence[str], path: Path) -> NDA
 
 
 def _members(text: str, classes: Sequence[str]) -> list[str] | None:
-    """The classes of a text, in the one way that uses all of it; None if there is none."""
+    """Split a set into classes such that all of the text is used; None if that is impossible."""
     if not text:
         return []
     for name in classes:
@@ -236,7 +236,15 @@ def _members(text: str, classes: Sequence[str]) -> list[str] | None:
 
 
 def matched(other: Predictions, scored: Predictions) -> Predictions:
-    """Return predictions of another table, in the order of samples and classes of the first."""
+    """Return `other` with the samples and classes of `scored`, in the order of `scored`.
+
+    Samples that `other` lacks get NaN.
+
+    Raises
+    ------
+    DataError
+        If the two tables have different classes.
+    """
     if set(other.classes) != set(scored.classes):
         raise DataError(
             "its classes differ from those of the other table",

@@ -1,4 +1,4 @@
-"""The steps of a contest: tune, fit and calibrate on some items, judge on others.
+"""The steps of a contest: tune, fit and calibrate on training items, predict held-out items.
 
 Letters: n items, t of them held out, S seeds, M modalities, K classes.
 """
@@ -33,9 +33,9 @@ from genomix_cli.learning.calibration import at_temperature, cautious_temperatur
 from genomix_cli.learning.finite import finite
 from genomix_cli.learning.fit_settings import FitSettings
 
-# One of so many folds of the training items is set aside where `SPLIT` calibrates.
+# With `SPLIT`, one of this many folds of the training items is set aside to calibrate.
 CALIBRATION_FOLDS = 5
-# Draws of the bootstrap of mean attention.
+# Number of bootstrap draws for mean attention.
 DRAWS = 500
 
 
@@ -66,9 +66,9 @@ class FoldResult:
     ----------
     fit : FoldFit
     rows : NDArray
-        int64 ``[t]``: items held out.
+        int64 ``[t]``: held-out items.
     log_probability : NDArray
-        float64 ``[S, t, K]``, before the temperature.
+        float64 ``[S, t, K]``, before temperature scaling.
     calibrations : tuple of Calibration
     parameters, trials : int
     attention : NDArray, optional
@@ -77,9 +77,9 @@ class FoldResult:
         float64 ``[t, K]``: probabilities after training on shuffled labels.
     importances : tuple of Importance
     features, vectors : NDArray, optional
-        Fields of `Encoding`, of the first items held out.
+        Fields of `Encoding` for the first held-out items.
     alone : dict of str to NDArray
-        float64 ``[t, K]``: probabilities by single modalities, where the model has such parts.
+        float64 ``[t, K]``: probabilities from single modalities, if the model has such parts.
     """
 
     fit: FoldFit
@@ -99,7 +99,7 @@ class FoldResult:
 def judge(
     entrant: Entrant[D], data: D, split: Split, rules: Rules, settings: FitSettings
 ) -> tuple[FoldResult, Trained[D]]:
-    """Train one entrant on one split and predict what it holds out."""
+    """Train one entrant on one split and predict the held-out items."""
     trained = train_entrant(entrant, *sides(data, split), rules, settings, split.name)
     test = data.take(split.test).only(entrant.modalities)
     shuffled = None
@@ -123,7 +123,7 @@ def judge(
 
 
 def sides(data: D, split: Split) -> tuple[D, D | None]:
-    """Return the items to learn from, and those to stop by where the split has any."""
+    """Return the training items and the validation items; None if the split has none."""
     return data.take(split.train), data.take(split.valid) if len(split.valid) else None
 
 
@@ -135,12 +135,12 @@ def train_entrant(
     settings: FitSettings,
     fold: str = "",
 ) -> Trained[D]:
-    """Tune, fit and calibrate an entrant; of items held out nothing is used.
+    """Tune, fit and calibrate an entrant without using any held-out item.
 
-    With a validation part `valid` the best trial is the model, and is calibrated there. Without,
-    trials are compared on inner folds of `train`, the best is fitted anew for each seed, and
-    calibrated by the predictions out of the folds or by items set aside (`Rules.calibration`). A
-    single trial that items set aside calibrate needs no inner folds.
+    With a validation part `valid`, the best trial is the model and is calibrated on `valid`.
+    Without one, trials are compared on inner folds of `train`. The best configuration is then
+    fitted again for each seed, and calibrated on the out-of-fold predictions or on items set aside
+    (`Rules.calibration`). A single trial with items set aside needs no inner folds.
     """
     train = train.only(entrant.modalities)
     if valid is not None:
@@ -151,7 +151,7 @@ def train_entrant(
         temperature_of = cautious_temperature
     else:
         train, aside = _set_aside(train, rules)
-        settings = replace(settings, logs=None)  # one folder is not for many fits
+        settings = replace(settings, logs=None)  # several fits must not share a folder
         alone = aside is not None and rules.trials == 1
         tuned = (
             tuning.untuned(entrant)
@@ -177,7 +177,7 @@ def train_entrant(
 
 
 def _set_aside(data: D, rules: Rules) -> tuple[D, D | None]:
-    """Items to learn from, and those that only calibrate, if the rules want some."""
+    """Return the items to learn from, and the items set aside to calibrate, or None."""
     if rules.calibration != SPLIT:
         return data, None
     fold = folds_of(data, CALIBRATION_FOLDS, rules.seeds[0])
@@ -185,10 +185,11 @@ def _set_aside(data: D, rules: Rules) -> tuple[D, D | None]:
 
 
 def shuffled_labels(label: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return labels ``[n]`` dealt anew among all items, those held out too.
+    """Return labels, int64 ``[n]``, permuted among all items including held-out ones.
 
-    A model trained on some of them can say nothing of the others, whichever direction it happens to
-    take; judged by the true labels it could seem to, since classes lie along few directions.
+    A model trained on shuffled labels cannot predict the shuffled labels of other items. Judged by
+    the true labels it could seem to predict them, since classes differ along few directions and the
+    model may learn one of these by chance.
     """
     return np.random.default_rng([seed, 1]).permutation(label)
 
@@ -201,7 +202,7 @@ def _shuffled(
     test: D,
     settings: FitSettings,
 ) -> Floats:
-    """Probabilities ``[t, K]`` after training on labels that say nothing."""
+    """Return probabilities of `test`, float64 ``[t, K]``, after training on shuffled labels."""
     arch = {**entrant.arch, **trained.fit.chosen}
     train, settings = train.only(entrant.modalities), replace(settings, logs=None)
     fit = tuning.fit_once(entrant, arch, train, valid, settings)
@@ -211,12 +212,12 @@ def _shuffled(
 def outcome(
     entrant: Entrant[Any], data: Data, n_seeds: int, results: Sequence[FoldResult]
 ) -> Outcome:
-    """Join the splits of an entrant, in the order of the items."""
+    """Join the results of an entrant over its splits, in the order of the items."""
     n, k = len(data), len(data.classes)
     probability = np.full((n_seeds, n, k), np.nan)
     raw, shuffled = probability.copy(), np.full((n, k), np.nan)
     sets, measured = np.zeros((n, k), bool), data.only(entrant.modalities).measured
-    # A fold whose training part lacks a modality has no answer from it: such a one is left out.
+    # A fold whose training part lacks a modality has no prediction from it alone; leave it out.
     shared = set.intersection(*(set(result.alone) for result in results))
     alone = {m: np.full((n, k), np.nan) for m in entrant.modalities if m in shared}
     for result in results:
@@ -247,29 +248,29 @@ def outcome(
 
 
 def majority(data: Data, tested: NDArray[np.bool_], n_seeds: int) -> Outcome:
-    """Return the row of the most frequent class, which a model has to beat to have learned at all.
+    """Return the baseline that ignores the sample and predicts the class frequencies.
 
-    It is the best that can be said without a look at a sample: the frequencies of the classes among
-    those held out. Those of the training items would be easier to beat where a fold is another
-    batch with other shares of the classes.
+    A model must beat it to have learned anything. The frequencies are those of the held-out items,
+    the best that can be predicted without looking at a sample. Frequencies of the training items
+    would be easier to beat where a fold is a batch with other class frequencies.
 
     Parameters
     ----------
     data : Data
     tested : NDArray
-        bool ``[n]``.
+        bool ``[n]``: True for items that were held out.
     n_seeds : int
     """
     k = len(data.classes)
     share = np.bincount(data.label[tested], minlength=k) / max(int(tested.sum()), 1)
     p = np.where(tested[:, None], share, np.nan)[None].repeat(n_seeds, 0)
-    # Without a look at a sample no class can be left out of its set.
+    # A baseline that ignores the sample cannot exclude any class.
     sets = np.ones((len(data), k), bool)
     return Outcome(MAJORITY, MAJORITY, (), False, 0, k, p, p, sets, ())
 
 
 def _attention(data: Data, results: Sequence[FoldResult]) -> MeanAttention | None:
-    """Return the mean over the held-out items of all splits, and of each class."""
+    """Return mean attention over the held-out items of all splits, overall and per class."""
     of_folds = [result.attention for result in results if result.attention is not None]
     if not of_folds:
         return None

@@ -11,9 +11,9 @@ from genomix_cli.options import Option, Seed, WhatIsSeen, option, parse_words
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """Predictions of classes to compare with labels.
+    """Options of ``genomix evaluate`` for predictions of classes.
 
-    Without `data` they are those of the table's own column ``label``, each sample by itself.
+    Without `data`, labels come from the table's column ``label`` and each sample is its own unit.
     """
 
     scored: Annotated[

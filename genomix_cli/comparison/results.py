@@ -1,9 +1,9 @@
-"""From a comparison of models to numbers: metrics, differences, ceilings, controls.
+"""Numbers of a comparison of models: metrics, differences, ceilings and controls.
 
-Every interval is 95 %, of a bootstrap over patients (or what else is one unit), of the first seed;
-how much the seed changes is said beside it and never mixed into it. All models share the draws, so
-differences are paired. Where folds are repeated, a metric is its mean over the repeats, and a draw
-has the same patients in all of them: a patient is one, however often predicted.
+Every interval is a 95 % bootstrap interval over patients (or another unit) for the first seed.
+Variation between seeds is reported separately, never mixed into the interval. All models share the
+draws, so differences are paired. With repeated folds, a metric is the mean over the repeats, and a
+draw has the same patients in every repeat: a patient counts once however often predicted.
 
 Letters: n samples tested, S seeds, K classes.
 """
@@ -38,25 +38,25 @@ from genomix_cli.comparison.words import (
 
 MAIN, BALANCED = "accuracy", "balanced_accuracy"
 DRAWS = 1_000
-# Fewer draws where samples x models x classes are so many that intervals are narrow anyway.
+# Fewer draws for many samples x models x classes, where intervals are narrow anyway.
 LEAST_DRAWS, WORK = 200, 1e9
-# What is above a ceiling by less is above it by the digits of a table.
+# An excess over a ceiling below this is due to rounding in a table.
 ROUNDING = 1e-4
 
 
 class _Tested:
-    """Samples of a study that were held out, and every model on the same draws of them."""
+    """Held-out samples of a study, and the metrics of every model on the same bootstrap draws."""
 
     def __init__(self, study: Study, metric: str, draws: int | None, seed: int) -> None:
         self.study, self.metric = study, metric
         rows = self.rows = study.tested
         self.label, self.unit = study.label[rows], study.unit[rows]
         self.first = [outcome.probability[0][rows] for outcome in study.outcomes]
-        # The first seed is judged; of repeats all are, and their metrics averaged.
+        # Judge the first seed; with repeats, judge all of them and average their metrics.
         repeats = 1 if study.repeats is None else len(study.repeats)
         models = [p[rows] for each in study.outcomes for p in each.probability[:repeats]]
         counts = [repeats] * len(study.outcomes)
-        # Modalities to the index of their ceiling; the ceilings come after the models.
+        # Index of the ceiling of a set of modalities; ceilings come after the models.
         self.index: dict[frozenset[str], int] = {}
         for modalities, posterior in study.ceilings.items():
             self.index[frozenset(modalities)] = len(counts)
@@ -71,7 +71,7 @@ class _Tested:
         wrong = {
             i: o.shuffled[rows] for i, o in enumerate(study.outcomes) if o.shuffled is not None
         }
-        # Outcome to its index among those that learned from shuffled labels.
+        # Index of an outcome among those that learned from shuffled labels.
         self.shuffled = {i: index for index, i in enumerate(wrong)}
         if wrong:
             label, names = study.shuffled_label[rows], (MAIN, BALANCED)
@@ -80,7 +80,7 @@ class _Tested:
             self.control = multiclass.replicate(label, models, others, names)
 
     def over_splits(self, i: int, other: int, metric: str) -> Interval | None:
-        """Return a difference of models over the splits of repeated folds; None without repeats."""
+        """Return a difference of two models over repeated folds; None without repeats."""
         study = self.study
         if study.repeats is None:
             return None
@@ -96,25 +96,24 @@ class _Tested:
         return resampled_interval(np.array(differences), held_out)
 
     def ceiling(self, outcome: Outcome) -> int | None:
-        """Return the index of the ceiling of what a model saw."""
+        """Return the index of the ceiling for the modalities that a model saw; None if unknown."""
         return self.index.get(frozenset(outcome.modalities))
 
 
 def results(
     study: Study, metric: str = MAIN, *, draws: int | None = None, seed: int = 0
 ) -> Results:
-    """Return every model of a study in numbers.
+    """Return the metrics, differences, ceilings and controls of every model of a study.
 
     Parameters
     ----------
     study : Study
-        `probability` finite for every sample tested.
+        Its probabilities must be finite for every tested sample.
     metric : str
-        One of `genomix_cli.comparison.metrics.multiclass.METRICS`, to rank the baselines, and the
-        first of those that are weighed for a verdict. Accuracy is the one that the Bayes rule is a
-        ceiling of.
+        One of `genomix_cli.comparison.metrics.multiclass.METRICS`. It ranks the baselines and is
+        the first metric of a verdict. The Bayes rule is a ceiling of accuracy.
     draws : int, optional
-        Number of draws of the bootstrap; by default 1,000, or fewer for very large studies.
+        Number of bootstrap draws; by default 1,000, or fewer for very large studies.
     seed : int
         Seed of the bootstrap.
     """
@@ -148,7 +147,7 @@ def results(
 
 
 def _silhouettes(study: Study, seed: int) -> tuple[Silhouette, ...]:
-    """Return how well classes cluster before and after the first model, where it makes vectors."""
+    """Return silhouettes of the classes in the first model's inputs and vectors, if it has any."""
     if study.encoded is None:
         return ()
     rows, encoding = study.encoded
@@ -158,9 +157,10 @@ def _silhouettes(study: Study, seed: int) -> tuple[Silhouette, ...]:
 def _alone(
     tested: _Tested, outcomes: Sequence[summaries.OutcomeResult], seed: int
 ) -> tuple[summaries.Alone, ...]:
-    """Return each modality alone against the first main model, if that is of use and saw several.
+    """Return the comparison of the first main model with each modality alone.
 
-    The parts are those of the first model that has some, as `best-single` has.
+    Empty if that model is not above the majority or saw a single modality. Predictions from single
+    modalities come from the first model that has such parts, such as `best-single`.
     """
     main = next((i for i, outcome in enumerate(tested.study.outcomes) if outcome.main), None)
     whole = next((outcome for outcome in tested.study.outcomes if outcome.alone), None)
@@ -168,7 +168,7 @@ def _alone(
         return ()
     if len(outcomes[main].modalities) < 2:
         return ()
-    # The draws of all models, so that differences are paired.
+    # Use the same draws as for all models, so that differences are paired.
     bootstrap = Bootstrap(tested.unit, tested.draws, seed)
     weigh = weighed_metrics(tested.metric)
     parts = [values[tested.rows] for values in whole.alone.values()]
@@ -193,9 +193,9 @@ def _alone(
 
 
 def _best(tested: _Tested) -> int | None:
-    """Index of the baseline that is best by the main metric, the smallest of equals.
+    """Return the index of the best baseline by the main metric; of equals, the smallest.
 
-    The most frequent class is one only where there is no other.
+    The most frequent class is returned only if there is no other baseline.
     """
     outcomes = tested.study.outcomes
     sign = 1 if METRICS[tested.metric].larger_is_better else -1
@@ -215,7 +215,7 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.
     majority = next((j for j, o in enumerate(tested.study.outcomes) if o.model == MAJORITY), i)
     against_majority = None if majority == i else _compared(tested, i, majority)
     compared = None if best is None or best == i else _compared(tested, i, best)
-    # No verb of victory below what can be said without a look at a sample.
+    # A model that is not above the most frequent class is never said to beat another one.
     if compared and against_majority and against_majority.verdict != BEATS:
         compared = replace(compared, verdict=NOT_ABOVE)
     if compared and majority == i and outcome.model == MAJORITY and compared.verdict == BEATS:
@@ -260,7 +260,7 @@ def class_scores(
     label: NDArray[np.int64],
     sets: NDArray[np.bool_] | None,
 ) -> tuple[summaries.ClassScore, ...]:
-    """Return the metrics of each class under a model, and how often its sets hold the class."""
+    """Return the metrics of each class under a model, and the coverage of its prediction sets."""
     scores = []
     for k, name in enumerate(names):
         own = label == k
@@ -274,7 +274,7 @@ def class_scores(
 
 
 def confusion(label: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the number of samples of a class (row) by predicted class, int64 ``[K, K]``."""
+    """Return sample counts by true class (row) and predicted class (column), int64 ``[K, K]``."""
     k = probability.shape[1]
     return np.bincount(label * k + probability.argmax(1), minlength=k * k).reshape(k, k)
 
@@ -323,9 +323,9 @@ def leaks(replicates: Replicates, model: int, ceiling: int, held: int) -> bool:
     ----------
     replicates : Replicates
     model, ceiling : int
-        Their indices.
+        Index of each in `replicates`.
     held : int
-        Number of models that are held against a ceiling.
+        Number of models that are compared with a ceiling, for the Bonferroni correction.
     """
     from statistics import NormalDist
 

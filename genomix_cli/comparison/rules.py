@@ -10,37 +10,38 @@ from genomix_cli.options import option
 # Panels of the help.
 COMPARISON, HELD_OUT = "Comparison", "Held out"
 
-# Temperature and thresholds from predictions out of the inner folds: all items train.
+# Calibrate on out-of-fold predictions of the inner folds, so that all items train.
 CROSS = "cross"
-# From a fifth of the training items that nothing else is learned from, which makes the coverage of
-# the sets exact (Vovk 2012, arXiv:1209.2673).
+# Calibrate on a fifth of the training items that is used for nothing else, which makes the coverage
+# of the sets exact (Vovk 2012, arXiv:1209.2673).
 SPLIT = "split"
-# From the validation part of the split, which tunes and stops networks too: a little too sure.
+# Calibrate on the validation part of the split. It also tunes and stops networks, so probabilities
+# are slightly overconfident.
 VALIDATION = "validation part"
 
 # Metrics that may rank baselines and come first in a verdict.
 VERDICTS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc", "nll", "brier")
 
-#: Heading of an evaluation of what the model learned from.
+#: Heading of an evaluation on items that the model learned from.
 TRAINING = "training accuracy"
 
 
 class TrainingAccuracy(str):
-    """A note that the model learned from what it is judged by, which stands above all results."""
+    """A note that the model is judged on items it learned from; shown above all results."""
 
     __slots__ = ()
 
     def __new__(cls, model: str, count: str) -> Self:
-        """Return the note; `count` says how many of what."""
+        """Return the note; `count` is the number of items with their noun."""
         return super().__new__(cls, f"{TRAINING}: {model} learned from {count}")
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The way every classifier is tuned, calibrated and judged.
+    """Rules by which every classifier is tuned, calibrated and judged.
 
-    `calibration` is `CROSS`, `SPLIT` or `VALIDATION`; of `seeds`, those of the last fit, tuning
-    uses the first.
+    `calibration` is `CROSS`, `SPLIT` or `VALIDATION`. `seeds` are the seeds of the final fits;
+    tuning uses the first.
     """
 
     trials: int = option(

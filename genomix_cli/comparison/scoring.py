@@ -1,4 +1,4 @@
-"""Classes of items by a trained classifier: a row per item, in the order of the file.
+"""Score items with a trained classifier: one row per item, in the order of the file.
 
 Letters: n items (samples, sequences), K classes.
 """
@@ -29,13 +29,13 @@ log = logging.getLogger("genomix")
 
 SAMPLE = Column("sample", "str")
 
-# Between the classes of a prediction set.
+# Separator between the classes of a prediction set.
 AND = ","
 MAX_NAMED = 3
 
 
 class Table(NamedTuple):
-    """Columns, and rows of cells."""
+    """Columns and rows of text cells."""
 
     columns: list[Column]
     rows: Iterable[tuple[str, ...]]
@@ -43,24 +43,30 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A trained classifier with what was learned on items that it had not seen.
+    """A trained classifier with its calibrations.
 
     Attributes
     ----------
     model : Classifier
     calibrations : tuple of Calibration
-        That of most items first.
+        The calibration of the largest group of items first.
     """
 
     model: Classifier[Any]
     calibrations: tuple[Calibration, ...]
 
     def measured(self, inputs: Any) -> NDArray[np.bool_]:
-        """Return what calibrations depend on, bool ``[n, M]``; by default nothing."""
+        """Return the measured modalities that select a calibration, bool ``[n, M]``."""
         return np.ones((len(inputs), 1), bool)
 
     def predict(self, inputs: Any) -> Scores:
-        """Return probabilities and prediction sets; raise GenomixError if one is no number."""
+        """Return probabilities and prediction sets.
+
+        Raises
+        ------
+        GenomixError
+            If a probability is not finite.
+        """
         log_p = self.model.log_probability(inputs)
         scores = calibrated(log_p, self.measured(inputs), self.calibrations)
         finite(scores.probability, "a probability")
@@ -80,11 +86,11 @@ class Calibrated:
         known : NDArray
             bool ``[n]``: items to score.
         take : callable
-            Rows to the inputs of the model.
+            Function that takes rows and returns inputs of the model.
         size : int
-            Number of items of a batch.
+            Number of items in a batch.
         items : str
-            Name of the items, for the progress.
+            Plural noun for the items, shown with the progress.
         """
         shape = len(known), len(self.calibrations[0].thresholds)
         p, sets, holds = np.full(shape, np.nan), np.zeros(shape, bool), np.zeros(shape[0], bool)
@@ -94,7 +100,7 @@ class Calibrated:
 
 
 def batches(known: NDArray[np.bool_], size: int, items: str) -> Iterator[NDArray[np.intp]]:
-    """Yield rows that are known, `size` at a time, and show progress."""
+    """Yield the rows where `known` is True, `size` at a time, and show progress."""
     rows = np.flatnonzero(known)
     with Progress("scoring", len(rows), items) as progress:
         for start in range(0, len(rows), size):
@@ -104,7 +110,7 @@ def batches(known: NDArray[np.bool_], size: int, items: str) -> Iterator[NDArray
 
 
 def class_table(names: NDArray[Any], classes: Sequence[str], scores: Scores) -> Table:
-    """Return a row per item: predicted class, probabilities, prediction set, and abstention."""
+    """Return one row per item: predicted class, probabilities, prediction set, abstention."""
     columns = [
         SAMPLE,
         Column("predicted", "str"),
@@ -133,14 +139,15 @@ def seen_parts(
 ) -> NDArray[np.str_] | None:
     """Return the part of training in which a run's model has seen each item, str ``[n]``.
 
-    It is empty for items that are not `known`, so not scored. None if the model does not say.
+    It is empty for items that are not `known`, which are not scored. Return None if the run does
+    not record it.
     """
     seen = read_seen(folder)
     return None if seen is None else np.where(known, seen.parts(items()), "")
 
 
 def with_seen(table: Table, part: NDArray[np.str_] | None) -> Table:
-    """Add the part of training in which the model has seen each item, if it says so."""
+    """Return the table with a column for the part of training that saw each item, if known."""
     if part is None:
         return table
     rows = ((*row, str(seen)) for row, seen in zip(table.rows, part, strict=True))
@@ -148,12 +155,12 @@ def with_seen(table: Table, part: NDArray[np.str_] | None) -> Table:
 
 
 def listed(names: Sequence[str], chosen: NDArray[np.bool_]) -> str:
-    """Return the chosen names as a cell."""
+    """Return the chosen names joined in one cell."""
     return AND.join(name for name, here in zip(names, chosen, strict=True) if here)
 
 
 def write_table(table: Table, path: Path, form: Format, made: Provenance) -> None:
-    """Write a table and how it was made as TSV or Parquet."""
+    """Write a table with its provenance as TSV or Parquet."""
     with open_output(path, form, columns=table.columns) as out:
         out.lines(made.lines())
         out.lines(["\t".join(column.name for column in table.columns)])
@@ -161,7 +168,7 @@ def write_table(table: Table, path: Path, form: Format, made: Provenance) -> Non
 
 
 def warn_unscored(names: NDArray[Any], where: object, reason: str, item: str) -> None:
-    """Warn of items that were not scored, if there are any; `reason` ends in "of"."""
+    """Warn about items that were not scored, if any; `reason` ends in "of"."""
     if len(names):
         some = ", ".join(map(str, names[:MAX_NAMED])) + (", ..." if len(names) > MAX_NAMED else "")
         count = f"{len(names):,} {item}{'s' if len(names) > 1 else ''}"
@@ -169,5 +176,5 @@ def warn_unscored(names: NDArray[Any], where: object, reason: str, item: str) ->
 
 
 def write_stats(path: Path, summary: Any, made: Provenance) -> None:
-    """Write a summary as JSON, NaN as null, with provenance."""
+    """Write a summary with its provenance as JSON, NaN as null."""
     write_json({**asdict(summary), "provenance": made.to_dict()}, path, force=True)

@@ -1,4 +1,4 @@
-"""Splits into items to learn from and items to judge by: classes in like shares, units whole.
+"""Splits into training, validation and test items, stratified by class and keeping units whole.
 
 Letters: n items.
 """
@@ -25,16 +25,17 @@ class Split(NamedTuple):
     Attributes
     ----------
     name : str
-        Name of what is held out.
+        Name of the held-out items.
     train : NDArray
-        int64: to learn from.
+        int64: items to learn from.
     valid : NDArray
-        int64: to stop, tune and calibrate by; empty where folds of `train` serve for that.
+        int64: items for early stopping, tuning and calibration; empty if folds of `train` are used
+        instead.
     test : NDArray
-        int64: held out, to judge by.
+        int64: held-out items to judge by.
     repeat : int
-        Number of the partition that it belongs to, from 0, where items are divided several times;
-        what is random in a repeat has the seed that many above that of the contest.
+        0-based number of the partition, if items are divided several times. It is added to the
+        seeds of the contest.
     """
 
     name: str
@@ -45,16 +46,16 @@ class Split(NamedTuple):
 
     @property
     def parts(self) -> tuple[Rows, Rows, Rows]:
-        """Items to learn from, to stop by, and to judge by."""
+        """Training, validation and test items."""
         return self.train, self.valid, self.test
 
 
 def divide(
     group: NDArray[np.int64], label: NDArray[np.int64], rows: Rows, share: float, seed: int
 ) -> tuple[Rows, Rows]:
-    """Return two parts of `rows`, ascending; the second has about `share` of each class.
+    """Divide `rows` into two parts, each ascending; the second has about `share` of each class.
 
-    Groups stay whole; a group goes by the class that most of its items have.
+    Groups stay whole; a group counts as the class of most of its items.
     """
     if share >= 1:
         return rows[:0], rows
@@ -70,21 +71,21 @@ def divide(
         reached = np.cumsum(size[members])
         want = round(share * reached[-1])
         take = np.flatnonzero(reached - size[members] / 2 <= want)
-        # Where a class has several groups, each part has one of them.
+        # If a class has several groups, each part gets at least one.
         n_taken = min(max(len(take), 1), max(len(members) - 1, 0))
         chosen[members[:n_taken]] = True
     return rows[~chosen[index]], rows[chosen[index]]
 
 
 def unit_folds(unit: NDArray[np.int64], n_folds: int, seed: int) -> Rows:
-    """Return the fold of each item ``[n]``, from 0, at random: units whole, folds of like size."""
+    """Return a random 0-based fold of each item ``[n]``: whole units, folds of similar size."""
     _, index = np.unique(unit, return_inverse=True)
     order = np.random.default_rng(seed).permutation(int(index.max(initial=-1)) + 1)
     return order[index] % n_folds
 
 
 def parse_share(text: str) -> float | None:
-    """Return the share of the items to hold out that a text names, as 0.25; None for other text."""
+    """Return the share of items to hold out from text such as ``0.25``; None for other text."""
     try:
         share = float(text)
     except ValueError:
@@ -93,7 +94,7 @@ def parse_share(text: str) -> float | None:
 
 
 def held_out_in(splits: Sequence[Split], n: int) -> NDArray[Any]:
-    """Return the name of the split that holds out each item, str ``[n]``; empty where none does."""
+    """Return the name of the split that holds out each item, str ``[n]``; empty if none does."""
     names = np.full(n, "", dtype=object)
     for split in splits:
         names[split.test] = split.name
@@ -103,11 +104,12 @@ def held_out_in(splits: Sequence[Split], n: int) -> NDArray[Any]:
 def check_classes(
     data: Data, where: object, units: str, least: int, uses: str, label: str = ""
 ) -> None:
-    """Refuse fewer than two classes of `label`, or one of too few units.
+    """Refuse data with fewer than two classes of `label`, or with a class of too few units.
 
     Raises
     ------
     DataError
+        If there are fewer than two classes, or a class has fewer than `least` units.
     """
     if len(data.classes) < 2:
         what = f"needs at least two classes of {label}" if label else "needs at least two classes"
@@ -130,13 +132,13 @@ def _units_of_classes(data: Data) -> list[int]:
 
 
 def folds_of(data: Data, n_folds: int, seed: int) -> Rows:
-    """Return the fold of each item ``[n]``, from 0: classes in like shares, units whole.
+    """Return the 0-based fold of each item ``[n]``, stratified by class and keeping units whole.
 
     Parameters
     ----------
     data : Data
     n_folds : int
-        2 or more; there are fewer where no class has as many units.
+        2 or more; reduced if no class has that many units.
     seed : int
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -149,7 +151,7 @@ def folds_of(data: Data, n_folds: int, seed: int) -> Rows:
     groups = data.unit if grouped else None
     fold = np.empty(len(data), np.int64)
     with warnings.catch_warnings():
-        # A class with fewer members than folds is missing from some; the caller has said so.
+        # A class with fewer members than folds is missing from some; the caller has warned.
         warnings.filterwarnings("ignore", message="The least populated class")
         pairs = list(splitter.split(data.label, data.label, groups))
     for i, (_, held_out) in enumerate(pairs):

@@ -1,4 +1,4 @@
-"""Outcome of a contest of models: everything that the report and the tables need.
+"""Outcome of a contest of models, with everything that the report and the tables need.
 
 Letters: n samples, S seeds, M modalities, K classes, F outer folds.
 """
@@ -16,22 +16,22 @@ from genomix_cli.learning.task import Epoch
 
 Floats = NDArray[np.float64]
 
-#: Name of the row that every comparison has: what can be said without a look at the samples.
+#: Name of the baseline row in every comparison: prediction without looking at the samples.
 MAJORITY = "majority"
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Report of a fit on itself.
+    """Summary that a classifier returns from a fit.
 
     Attributes
     ----------
     parameters : int
-        Numbers that were learned.
+        Number of learned parameters.
     curve : tuple of Epoch
-        Empty for what does not learn in epochs.
+        Training curve; empty for models that do not learn in epochs.
     converged : bool
-        False where it stopped at its limit while still improving.
+        False if the fit stopped at its limit while still improving.
     """
 
     parameters: int
@@ -41,18 +41,18 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Wording:
-    """Words of a domain in the report.
+    """Texts of a domain for the report.
 
     Attributes
     ----------
     units : str
-        Name of what a bootstrap draws, and folds keep together.
+        Plural noun for the units that a bootstrap draws and folds keep together.
     about : str
-        Sentences on the model, for its card.
+        Sentences about the model for its card.
     data : str
         Argument of ``genomix score``.
     answer : str
-        Sentence on what ``genomix score`` writes.
+        Sentence about the output of ``genomix score``.
     """
 
     units: str
@@ -63,23 +63,25 @@ class Wording:
 
 @dataclass(frozen=True)
 class FoldFit:
-    """Report of the fit for one outer fold.
+    """Summary of the fit for one outer fold.
 
     Attributes
     ----------
     fold : str
-        Name of the samples held out.
+        Name of the held-out samples.
     chosen : dict
-        Fields of the configuration that tuning chose, of the first seed.
+        Configuration fields that tuning changed.
     tuning_nll : float
-        Negative log-likelihood of the chosen ones where they were tuned; NaN if nothing was.
+        Negative log-likelihood of the chosen configuration on the items it was tuned on; NaN
+        without tuning.
     temperature : float
-        Divisor of the logits, of the calibration that most items have.
+        Divisor of the logits in the calibration of the largest group of items.
     seconds : float
-        Time of the last fit alone, without tuning.
+        Time of the first seed's final fit, without tuning.
     curve : tuple of Epoch
-        Training curve of the last fit, for networks.
+        Training curve of that fit; empty for models that do not learn in epochs.
     converged : bool
+        False if that fit stopped at its limit while still improving.
     """
 
     fold: str
@@ -92,15 +94,16 @@ class FoldFit:
 
 
 class MeanAttention(NamedTuple):
-    """Attention of modality (row) to modality, mean over the samples held out that have both.
+    """Mean attention of each modality (row) to each (column) over held-out samples with both.
 
-    float32 ``[1 + K, M, M]`` each: of all classes, then of each; NaN where no sample has both.
+    Arrays are float32 ``[1 + K, M, M]``: all classes first, then each class. NaN where no sample
+    has both modalities.
 
     Attributes
     ----------
     mean : NDArray
     low, high : NDArray
-        Ends of its 95 % interval over units.
+        Ends of the 95 % interval over units.
     """
 
     mean: NDArray[np.float32]
@@ -110,36 +113,36 @@ class MeanAttention(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A row of the table: one model on one set of modalities, judged on samples held out.
+    """Outcome of one model on one set of modalities, judged on held-out samples.
 
     Attributes
     ----------
     name : str
-        As the table calls it: the model, and what sets it apart from others of that model.
+        Name in the table: the model, and what distinguishes it from other rows of that model.
     model : str
         Name in the registry.
     modalities : tuple of str
-        Modalities that it saw.
+        Modalities that the model saw.
     main : bool
-        The model that was asked for; the others are what it is compared with.
+        True for a model that the user asked for, False for a baseline.
     trials : int
-        Number of configurations that were tried in each outer fold.
+        Number of configurations tried in each outer fold.
     parameters : int
-        Number of parameters that were learned, in the last fold.
+        Number of learned parameters in the last fold.
     probability : NDArray
-        float64 ``[S, n, K]``: calibrated; NaN for samples that were never held out.
+        float64 ``[S, n, K]``: calibrated probabilities; NaN for samples that were never held out.
     uncalibrated : NDArray
-        The same before the temperature.
+        float64 ``[S, n, K]``: probabilities before temperature scaling.
     sets : NDArray
         bool ``[n, K]``: conformal prediction sets of the first seed.
     folds : tuple of FoldFit
     attention : MeanAttention, optional
-        Its rows and columns are in the order of `modalities`.
+        Rows and columns are in the order of `modalities`.
     shuffled : NDArray, optional
-        float64 ``[n, K]``: probability after training on shuffled labels, to be judged by
+        float64 ``[n, K]``: probabilities after training on shuffled labels, to compare with
         `Study.shuffled_label`.
     alone : dict of str to NDArray
-        float64 ``[n, K]`` for each modality that it has an answer from alone, of the first seed.
+        float64 ``[n, K]``: first-seed probabilities from one modality alone, by modality.
     """
 
     name: str
@@ -158,9 +161,9 @@ class Outcome:
 
 
 class Encoded(NamedTuple):
-    """Items held out in the first fold, as the first main model sees them.
+    """Features and vectors of the first model for items that the first fold holds out.
 
-    Folds have networks of their own, whose vectors cannot be compared.
+    Only one fold is kept: each fold has its own network, whose vectors are not comparable.
 
     Attributes
     ----------
@@ -175,7 +178,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Importance:
-    """Mean absolute attribution of a feature, over held-out samples of the first fold.
+    """Mean absolute attribution of a feature over held-out samples of the first fold.
 
     Attributes
     ----------
@@ -183,7 +186,8 @@ class Importance:
     importance : float
         Mean absolute attribution, in logits of the predicted class.
     driver : bool, optional
-        True if the class or an interaction drives it; None where nothing was simulated.
+        True if the class or an interaction drives the feature; None for data that are not
+        simulated.
     """
 
     modality: str
@@ -194,12 +198,12 @@ class Importance:
 
 @dataclass(frozen=True)
 class Study:
-    """A comparison of models on the same samples, folds and trials.
+    """A comparison of models on the same samples, folds and number of trials.
 
     Attributes
     ----------
     data : str
-        Name of the file.
+        Name of the data file.
     wording : Wording
     names : NDArray
         str ``[n]``: samples with a label.
@@ -207,36 +211,37 @@ class Study:
     label : NDArray
         int64 ``[n]``.
     shuffled_label : NDArray
-        int64 ``[n]``: labels dealt anew among the samples, for the control.
+        int64 ``[n]``: labels permuted among the samples, for the control.
     unit : NDArray
-        int64 ``[n]``: unit that a bootstrap draws, such as a patient.
+        int64 ``[n]``: resampling unit of each sample, such as a patient.
     fold : NDArray
-        str ``[n]``: in which the sample was held out; empty if it never was. Of several repeats
-        the first.
+        str ``[n]``: fold that holds out the sample, in the first repeat; empty if it is never held
+        out.
     tested : NDArray
-        bool ``[n]``.
+        bool ``[n]``: True for samples that are held out in a fold.
     held_out_by : str
-        Name of what a fold is: ``stratified folds``, ``batches``, or the name of a file.
+        Kind of fold: ``stratified folds``, ``batches``, or the name of a file.
     level : float
-        Share of samples that the prediction sets are to cover.
+        Share of samples whose prediction set should hold the right class.
     calibration : str
         See `genomix_cli.comparison.rules.Rules`.
     seeds : tuple of int
-        Where folds are repeated, one of each repeat.
+        Seeds of the final fits; with repeated folds, one per repeat.
     outcomes : tuple of Outcome
-        The main ones first.
+        Main models first.
     ceilings : dict
-        Bayes posterior float ``[n, K]`` for sets of modalities, where the truth is known.
+        Bayes posterior, float ``[n, K]``, by tuple of modalities; empty if unknown.
     importances : tuple of Importance
-        Attributions of the first main model, largest first; empty where it has no gradient.
+        Attributions of the first main model, largest first; empty if it has no gradient.
     encoded : Encoded, optional
-        None where the first model makes no vectors of items.
+        None if the first model has no vectors of items.
     driver_auprc : dict
-        Modality to (AUPRC of attributions against planted drivers, share of drivers), simulated.
+        For simulated data, (AUPRC of attributions against planted drivers, share of drivers) by
+        modality.
     settings : dict
-        Plain data of the request.
+        Options of the request as plain data.
     repeats : NDArray, optional
-        str ``[S, n]``: `fold` with each seed, where samples were divided anew for each.
+        str ``[S, n]``: `fold` of each repeat; None if samples were divided only once.
     """
 
     data: str

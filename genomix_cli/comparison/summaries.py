@@ -1,4 +1,4 @@
-"""A comparison of models in numbers, as the tables, the report and JSON have them.
+"""Numbers of a comparison of models, as shown in the tables, the report and JSON.
 
 Letters: K classes.
 """
@@ -19,14 +19,15 @@ from genomix_cli.comparison.tables import plain
 
 @dataclass(frozen=True)
 class Score:
-    """Value of a metric of a model.
+    """A metric of one model.
 
     Attributes
     ----------
     interval : Interval
-        Value with the first seed, or the mean over repeats of folds, drawn over units.
+        Value for the first seed, or mean over repeated folds, with its bootstrap interval over
+        units.
     seed_mean, seed_sd : float
-        Mean and SD over seeds; the SD is NaN for a single one.
+        Mean and SD over seeds; the SD is NaN for a single seed.
     """
 
     interval: Interval
@@ -42,11 +43,11 @@ class ClassScore:
     ----------
     name : str
     support : int
-        Number of samples tested.
+        Number of tested samples of the class.
     metrics : dict of str to Interval
-        ``precision``, ``recall``, ``f1``, ``auroc``, ``auprc`` against the rest.
+        ``precision``, ``recall``, ``f1``, ``auroc``, ``auprc`` of the class against the rest.
     coverage : Interval
-        Share of its samples whose prediction set holds it (Wilson).
+        Share of the class's samples whose prediction set holds it, with Wilson's interval.
     """
 
     name: str
@@ -57,28 +58,28 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model against another: the best baseline, or the most frequent class.
+    """Comparison of a model with the best baseline or with the most frequent class.
 
-    The best baseline is chosen on the samples that it is judged on, which flatters it: a model that
-    beats it would beat one chosen beforehand too. The interval does not know of that choice, nor of
-    how many models were compared.
+    The best baseline is chosen on the samples that it is judged on, which favours the baseline: a
+    model that beats it would also beat one chosen beforehand. The interval accounts neither for
+    this choice nor for the number of models compared.
 
     Attributes
     ----------
     other : str
     metric : str
-        Metric that gives the verdict.
+        Metric that the user asked for.
     differences : dict of str to Interval
-        This model less the other, for each metric.
+        This model minus the other, by metric.
     verdicts : dict of str to str
-        For each metric that is weighed, the one asked for first: ``beats`` or ``below`` only where
-        its interval excludes 0, else ``not told apart``.
+        Verdict by metric of the verdict, with `metric` first: ``beats`` or ``below`` only if the
+        interval excludes 0, else ``not told apart``.
     verdict : str
-        All of them weighed; see `genomix_cli.comparison.words.weighed`.
+        Verdict over these metrics; see `genomix_cli.comparison.words.weighed`.
     over_splits : dict of str to Interval
-        Where folds are repeated, the differences of the metrics that are weighed once more, which
-        the verdicts then go by: means over splits, with intervals that allow for other training
-        sets too; see `genomix_cli.comparison.intervals.resampled_interval`.
+        With repeated folds, mean differences over splits by metric of the verdict. The verdicts
+        then use these, since their intervals also allow for variation of the training set; see
+        `genomix_cli.comparison.intervals.resampled_interval`.
     """
 
     other: str
@@ -91,7 +92,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CeilingGap:
-    """A model against the Bayes posterior of the modalities it saw.
+    """Comparison of a model with the Bayes posterior given the modalities that it saw.
 
     Attributes
     ----------
@@ -99,10 +100,11 @@ class CeilingGap:
     accuracy, nll : Interval
         Values of the Bayes rule on these samples.
     accuracy_gap, nll_gap : Interval
-        Value of the model less that of the rule: at best 0 but for chance.
+        Value of the model minus that of the Bayes rule; at best 0, apart from chance.
     leak : bool
-        True if accuracy or log-likelihood is above the ceiling by more than chance allows: by the
-        SD of the bootstrap, at 2.5 % over all models that are held against a ceiling (Bonferroni).
+        True if accuracy or log-likelihood is above the ceiling by more than chance allows: a normal
+        test with the bootstrap SD at 2.5 %, Bonferroni-corrected for the number of models that are
+        compared with a ceiling.
     """
 
     modalities: tuple[str, ...]
@@ -115,17 +117,17 @@ class CeilingGap:
 
 @dataclass(frozen=True)
 class Control:
-    """A model that learned from shuffled labels, judged by those of the samples held out.
+    """Negative control: a model trained on shuffled labels, judged by shuffled held-out labels.
 
     Attributes
     ----------
     accuracy, balanced_accuracy : Interval
     majority : float
-        Share of the largest class: what accuracy chance can reach.
+        Share of the largest class: the accuracy that chance can reach.
     chance : float
-        ``1 / K``: what balanced accuracy chance can reach.
+        ``1 / K``: the balanced accuracy that chance can reach.
     above : bool
-        True if the interval of one of them is above that.
+        True if the interval of either metric is above chance.
     """
 
     accuracy: Interval
@@ -142,9 +144,9 @@ class SetSummary:
     Attributes
     ----------
     level : float
-        Promised share of samples whose set holds the right class.
+        Nominal share of samples whose set holds the right class.
     coverage : Interval
-        Share that it does hold (Wilson).
+        Observed share, with Wilson's interval.
     size : float
         Mean number of classes in a set.
     singletons : float
@@ -159,7 +161,7 @@ class SetSummary:
 
 @dataclass(frozen=True)
 class OutcomeResult:
-    """Everything that the tables say of a model.
+    """All numbers of one model.
 
     Attributes
     ----------
@@ -172,20 +174,20 @@ class OutcomeResult:
     temperatures : tuple of float
         Temperature of each fold.
     converged : bool
-        True if every fold did.
+        True if the fit of every fold converged.
     metrics : dict of str to Score
     uncalibrated : dict of str to float
-        ``nll`` and ``calibration_error`` before the temperature.
+        ``nll`` and ``calibration_error`` before temperature scaling.
     floor : float
-        Calibration error that chance alone would show, were the model perfectly calibrated.
+        Calibration error that a perfectly calibrated model would have by chance.
     classes : tuple of ClassScore
     confusion : NDArray
-        int64 ``[K, K]``: samples of a class (row) by predicted class.
+        int64 ``[K, K]``: number of samples by true class (row) and predicted class (column).
     sets : SetSummary
     against_best : Comparison, optional
-        None for the best baseline, and where there is none.
+        None for the best baseline itself, and if there is no baseline.
     against_majority : Comparison, optional
-        None for the majority itself, and where it does not stand in the table.
+        None for the majority itself, and if the table does not include it.
     ceiling : CeilingGap, optional
     shuffled : Control, optional
     """
@@ -212,24 +214,25 @@ class OutcomeResult:
 
     @property
     def above_majority(self) -> bool:
-        """True if it is told apart from the most frequent class, or that is not in the table."""
+        """True if the model beats the most frequent class, or that is not in the table."""
         return self.against_majority is None or self.against_majority.verdict == "beats"
 
 
 @dataclass(frozen=True)
 class Alone:
-    """One modality alone, beside the first model that was asked for, which saw several.
+    """Comparison of the first main model, which saw several modalities, with one modality alone.
 
     Attributes
     ----------
-    modality, by : str
-        Its name, and that of the row of the table whose part it is.
+    modality : str
+    by : str
+        Name of the table row whose single-modality part makes the predictions.
     compared : Comparison
-        The model of several modalities less this one.
+        The main model minus the single modality.
     metrics : dict of str to Interval
-        Of the metrics that are weighed.
+        Metrics of the verdict for the single modality.
     reaches : bool
-        True if the model of several is not above it.
+        True if the main model does not beat the single modality.
     """
 
     modality: str
@@ -241,15 +244,16 @@ class Alone:
 
 @dataclass(frozen=True)
 class BatchCheck:
-    """The same models judged on whole batches that were held out, where classes follow batches.
+    """Results of the same models with whole batches held out, for classes that follow batches.
 
     Attributes
     ----------
     v : float
-        Cramer's V of batches and classes, without its bias in small tables: 0 to 1.
+        Bias-corrected Cramer's V of batches and classes, 0 to 1.
     results : Results, optional
-        None where a class would be left without a sample to learn from, or it was not `wanted`.
+        None if a class would have no sample left to learn from, or if `wanted` is False.
     wanted : bool
+        False if the user declined the check.
     """
 
     v: float
@@ -259,12 +263,12 @@ class BatchCheck:
 
 @dataclass(frozen=True)
 class Results:
-    """A study in numbers.
+    """All numbers of a study.
 
     Attributes
     ----------
     headline : str
-        Sentence on the first model that was asked for, against the best baseline.
+        Sentences that compare the first main model with the best baseline.
     warnings : tuple of str
         Sentences to read before the numbers.
     metric : str
@@ -273,28 +277,30 @@ class Results:
         Name of the best baseline.
     data : str
     held_out_by : str
-        Name of what a fold is.
+        Kind of fold.
     samples : int
-        Number of samples tested.
+        Number of tested samples.
     units : int
-        Number of units of them that a bootstrap draws: patients, or what `unit_name` says.
+        Number of resampling units of the tested samples.
     unit_name : str
+        Plural noun for the units, such as ``patients``.
     classes : tuple of str
     counts : tuple of int
-        Number of samples tested of each class.
+        Number of tested samples of each class.
     seeds : tuple of int
     draws : int
-        Number of draws of the bootstrap.
+        Number of bootstrap draws.
     outcomes : tuple of OutcomeResult
     alone : tuple of Alone
-        Single modalities, the best first, where some model answers from each alone.
+        Comparisons with single modalities, the best modality first; empty if no model predicts from
+        single modalities.
     silhouettes : tuple of Silhouette
-        Of samples held out in the first fold, where the first model that was asked for makes
+        Silhouettes of samples that the first fold holds out; empty if the first main model has no
         vectors of them.
     batches : BatchCheck, optional
-        Where random folds may have measured the batch.
+        Results with whole batches held out, if random folds may have measured the batch.
     repeats : int
-        Number of times that samples were divided into folds.
+        Number of times that the samples were divided into folds.
     """
 
     headline: str
@@ -321,7 +327,7 @@ class Results:
         return plain(self)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a flat row per model, for a table; what does not apply is None."""
+        """Return one flat row per model for a table; None for cells that do not apply."""
         rows = [_row(outcome) for outcome in self.outcomes]
         if self.batches is not None and self.batches.results is not None:
             for row, other in zip(rows, self.batches.results.outcomes, strict=True):
@@ -332,7 +338,7 @@ class Results:
 
 
 def _row(outcome: OutcomeResult) -> dict[str, Any]:
-    """Flat row of a model."""
+    """Return the flat row of a model."""
     row: dict[str, Any] = {
         "name": outcome.name,
         "model": outcome.model,

@@ -1,4 +1,4 @@
-"""Data as JSON, and rows as TSV."""
+"""Write data as JSON and rows as TSV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOTHING: Mapping[str, Sequence[str]] = {}
 
 
 def plain(value: Any) -> Any:
-    """Return data that JSON can hold, in the order of the fields; NaN as None."""
+    """Return JSON-compatible data, with fields in order; NaN and infinity become None."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {name: plain(item) for name, item in value._asdict().items()}
     if is_dataclass(value):
@@ -36,16 +36,16 @@ def plain(value: Any) -> Any:
 def request_provenance(
     request: Any, files: Sequence[str], scored: Mapping[str, Sequence[str]] = _NOTHING
 ) -> Provenance:
-    """Return how a result was made.
+    """Return the provenance of a result.
 
     Parameters
     ----------
     request : dataclass
-        With a field ``seed``.
+        Request with a field ``seed``.
     files : sequence of str
-        Fields of the request that are inputs, or None.
+        Names of the request's fields that are input files; a field may be None.
     scored : mapping of str to sequence of str, optional
-        What the file of scores says of itself: its model and its warnings hold for the result.
+        Provenance lines of the file of scores; its model and warnings are passed on to the result.
     """
     settings = asdict(request)
     paths = {name: settings.pop(name) for name in files}
@@ -67,7 +67,7 @@ def write_rows(
     *,
     force: bool = True,
 ) -> None:
-    """Write rows as TSV: numbers with six digits, nothing for what is missing."""
+    """Write rows as TSV: floats with six significant digits, empty cells for missing values."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     with atomic_path(path, force=force) as draft, draft.open("w", newline="") as handle:
         handle.writelines(f"{line}\n" for line in (made.lines() if made else ()))

@@ -1,4 +1,4 @@
-"""True labels of predictions, with patients or groups, and the Bayes posterior where it is known.
+"""True labels of predicted samples, with their units, and the Bayes posterior where known.
 
 Letters: n samples, K classes.
 """
@@ -25,22 +25,22 @@ log = logging.getLogger("genomix")
 
 
 class Truth(NamedTuple):
-    """Label of each sample of a table, and what belongs to it.
+    """Label, unit and Bayes posterior of each sample of a table.
 
     Attributes
     ----------
     label : NDArray
         int64 ``[n]``: index of the class in the table, -1 where unknown.
     unit : NDArray
-        int64 ``[n]``: what a bootstrap draws.
+        int64 ``[n]``: resampling unit.
     unit_name : str
         ``patients``, ``groups`` or ``samples``.
     posterior : NDArray, optional
-        float64 ``[n, K]``: Bayes posterior, where the cohort was simulated.
+        float64 ``[n, K]``: Bayes posterior of a simulated cohort.
     modalities : tuple of str
-        Modalities that the posterior is given.
+        Modalities that the posterior is conditioned on.
     not_in_table : int
-        Number of labelled samples that the table does not have.
+        Number of labelled samples that are not in the table.
     """
 
     label: NDArray[np.int64]
@@ -52,7 +52,7 @@ class Truth(NamedTuple):
 
 
 def true_labels(request: EvaluateRequest, scored: Predictions) -> Truth:
-    """Return the labels of predictions: from a cohort, a file of sequences, or the table itself.
+    """Return the true labels, from a cohort, a file of sequences, or the table itself.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def true_labels(request: EvaluateRequest, scored: Predictions) -> Truth:
 
 
 def _codes(names: NDArray[Any], scored: Predictions, where: Path) -> NDArray[np.int64]:
-    """Labels as indices of the table's classes, -1 where empty."""
+    """Return labels as indices of the table's classes, int64 ``[n]``, -1 where empty."""
     code = {name: k for k, name in enumerate(scored.classes)} | {"": -1}
     strange = sorted(set(names) - set(code))
     if strange:
@@ -86,7 +86,7 @@ def _codes(names: NDArray[Any], scored: Predictions, where: Path) -> NDArray[np.
 
 
 def _rows(known: Any, scored: Predictions, path: Path) -> NDArray[np.intp]:
-    """Row of the data for each sample of the table."""
+    """Return the row of the data for each sample of the table, int ``[n]``."""
     import pandas as pd
 
     rows = pd.Index(known).astype(str).get_indexer(pd.Index(scored.names))
@@ -129,7 +129,7 @@ def _of_sequences(sequences: Sequences, request: EvaluateRequest, scored: Predic
 
 
 def _seen(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> tuple[str, ...]:
-    """Modalities that the model saw: as asked for, as its run says, or all."""
+    """Return the modalities that the model saw: from the request, from its run, or else all."""
     unknown = [name for name in request.modalities if name not in cohort.modalities]
     if unknown:
         expected = listed(cohort.modalities)
@@ -139,7 +139,7 @@ def _seen(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> tupl
 
 
 def _of_run(scored: Predictions) -> tuple[str, ...]:
-    """Modalities that the model saw by the ``metrics.json`` beside the predictions of a run."""
+    """Return the modalities recorded in ``metrics.json`` beside a run's predictions, or ()."""
     path = scored.path.parent / "metrics.json"
     if scored.path.name != PREDICTIONS or not path.is_file():
         return ()

@@ -31,12 +31,12 @@ from genomix_cli.learning.fit_settings import FitSettings
 
 log = logging.getLogger("genomix")
 
-# Folds of a validation part in which each part of it is calibrated by what the others chose.
+# Number of folds of a validation part for unbiased predictions; see `_unchosen`.
 CHOICE_FOLDS = 5
 
 
 class Timed(NamedTuple, Generic[D]):
-    """A fitted classifier, what its fit reported, and how long it took."""
+    """A fitted classifier, the summary of its fit, and the duration of the fit."""
 
     model: Classifier[D]
     fitted: Fitted
@@ -44,20 +44,21 @@ class Timed(NamedTuple, Generic[D]):
 
 
 class Tuned(NamedTuple, Generic[D]):
-    """The configuration that did best on items that it had not learned from.
+    """The configuration that predicted items it had not learned from best.
 
     Attributes
     ----------
     arch : dict
         Fields of the configuration.
     log_probability : NDArray
-        float64 ``[n, K]`` of those items, each by the trial that the others would have chosen.
+        float64 ``[n, K]`` of those items, from the trial that items of other folds would choose;
+        see `_unchosen`.
     nll : float
         Negative log-likelihood of their labels at the best temperature.
     trials : int
-        Number of configurations that were tried.
+        Number of configurations tried.
     fit : Timed, optional
-        The model, where one on all training items exists already.
+        The model fitted to all training items, if tuning made one.
     """
 
     arch: dict[str, Any]
@@ -74,24 +75,24 @@ def fit_once(
     valid: D | None,
     settings: FitSettings,
 ) -> Timed[D]:
-    """Fit a new model of a configuration."""
+    """Fit a new model with the configuration `arch`."""
     model, started = entrant.build(arch), time.perf_counter()
     fitted = model.fit(train, settings, valid)
     return Timed(model, fitted, time.perf_counter() - started)
 
 
 def untuned(entrant: Entrant[Any]) -> Tuned[Any]:
-    """Return the entrant's own configuration, tried on nothing."""
+    """Return the entrant's own configuration without trying it."""
     return Tuned(dict(entrant.arch), np.empty((0, 0)), math.nan, 1)
 
 
 def tune_on_folds(
     entrant: Entrant[D], data: D, trials: int, inner_folds: int, settings: FitSettings
 ) -> Tuned[D]:
-    """Try configurations on inner folds; the first is the entrant's own.
+    """Try configurations on inner folds, starting with the entrant's own, and return the best.
 
-    A trial that after any fold is worse than the best one was on the same items is given up, so
-    that most trials cost one fold.
+    A trial is stopped after the first fold at which it is worse than the best trial on the same
+    items, so most trials cost one fold.
     """
     fold = folds_of(data, inner_folds, settings.seed)
     best: Tuned[D] | None = None
@@ -114,10 +115,10 @@ def tune_on_folds(
 def tune_on_valid(
     entrant: Entrant[D], train: D, valid: D, trials: int, settings: FitSettings
 ) -> Tuned[D]:
-    """Try configurations on a validation part; the first is the entrant's own.
+    """Try configurations on a validation part, starting with the entrant's own.
 
-    Likelihoods are compared at the best temperature of each: a model is not chosen for being
-    calibrated, since calibration follows for all.
+    Each trial's likelihood is taken at its best temperature: calibration follows for every model,
+    so it should not decide which one is chosen.
     """
     tried = candidates(entrant, trials, settings.seed)
 
@@ -145,12 +146,11 @@ def tune_on_valid(
 def _unchosen(
     best: Floats, trials: Sequence[Floats], label: NDArray[np.int64], fold: NDArray[np.int64]
 ) -> Floats:
-    """Return log-probabilities ``[n, K]`` that a calibration can go by.
+    """Return log-probabilities, float64 ``[n, K]``, that are unbiased enough to calibrate on.
 
-    Of several trials the best looks better on the items that chose it than on new ones, and
-    prediction sets of such a model hold the right class less often than they promise. So the items
-    of each fold are answered by the trial that those of the other folds would have chosen, brought
-    to the sharpness of the best.
+    The best of several trials looks better on the items that selected it than on new items, so
+    prediction sets calibrated on them would cover too little. Therefore the items of each fold are
+    predicted by the trial that the other folds would select, rescaled to the sharpness of the best.
 
     Parameters
     ----------
@@ -172,21 +172,21 @@ def _unchosen(
 
 
 def chosen(entrant: Entrant[Any], arch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields in which a configuration differs from the entrant's own."""
+    """Return the fields in which `arch` differs from the entrant's own configuration."""
     return {key: value for key, value in arch.items() if value != entrant.arch.get(key)}
 
 
 def candidates(entrant: Entrant[Any], trials: int, seed: int) -> list[dict[str, Any]]:
     """Return the entrant's own configuration and at most `trials` - 1 others to try.
 
-    A model with a `space` gets draws from it (random search: Bergstra and Bengio 2012, JMLR
-    13:281), any other those of its listed `trials` that change something.
+    For a model with a `space` they are draws from it (random search: Bergstra and Bengio 2012,
+    JMLR 13:281). For other models they are the listed `trials` that change the configuration.
     """
     own = dict(entrant.arch)
     if entrant.kind.space:
         return [own, *({**own, **draw} for draw in _draws(entrant, trials - 1, seed))]
     tried = [own]
-    # What starts from trained weights has their shape already: every trial is about learning.
+    # Trained weights fix the shape of a model, so all its trials concern learning.
     for fields in entrant.kind.trials if entrant.start else entrant.kind.tries(own):
         arch = {**own, **{key: value for key, value in fields.items() if key not in entrant.fixed}}
         if arch not in tried:
@@ -195,7 +195,7 @@ def candidates(entrant: Entrant[Any], trials: int, seed: int) -> list[dict[str, 
 
 
 def _draws(entrant: Entrant[Any], n: int, seed: int) -> list[dict[str, Any]]:
-    """Return draws from the space of a model; fewer than `n` if it has no more."""
+    """Return `n` draws from the space of a model, or all if the space has fewer."""
     from sklearn.model_selection import ParameterSampler
 
     space = {k: v for k, v in entrant.kind.space.items() if k not in entrant.fixed}
@@ -213,7 +213,7 @@ def _out_of_fold(
     settings: FitSettings,
     best: Floats | None,
 ) -> Floats | None:
-    """Return log-probabilities of all items ``[n, K]``, or None once the trial falls behind."""
+    """Return out-of-fold log-probabilities ``[n, K]``, or None once the trial is worse."""
     log_p = np.full((len(data), len(data.classes)), np.nan)
     for i in range(int(fold.max()) + 1):
         model = fit_once(entrant, arch, data.take(fold != i), None, settings).model
@@ -227,11 +227,11 @@ def _out_of_fold(
 
 
 def tempered_nll(log_probability: Floats, label: NDArray[np.int64]) -> float:
-    """Negative log-likelihood at the best temperature: calibration follows for every model."""
+    """Return the mean negative log-likelihood of labels at the best temperature."""
     return nll_of(at_temperature(log_probability, fit_temperature(log_probability, label)), label)
 
 
 def nll_of(p: Floats, label: NDArray[np.int64]) -> float:
-    """Mean negative log-likelihood of labels under probabilities ``[n, K]``; inf where NaN."""
+    """Return the mean negative log-likelihood under probabilities ``[n, K]``; inf if NaN."""
     nll = float(-np.log(np.maximum(p[np.arange(len(label)), label], 1e-300)).mean())
     return math.inf if math.isnan(nll) else nll

@@ -1,4 +1,4 @@
-"""A comparison of models in words: the verdict, the headline, and what to know beforehand."""
+"""Sentences about a comparison of models: the verdict, the headline and the warnings."""
 
 from __future__ import annotations
 
@@ -23,38 +23,39 @@ from genomix_cli.comparison.summaries import (
 FEW_UNITS = 30
 BEATS, LEVEL, BELOW, MIXED = "beats", "not told apart", "below", "metrics disagree"
 NOT_ABOVE = f"not above {MAJORITY}"
-# Of the majority itself, which wins nothing.
+# Verdict of the majority itself when it has the best value.
 NOT_BEATEN = "not beaten"
-#: Weighed beside the metric that was asked for: how often it is right, how well it ranks, and
-#: whether its probabilities mean what they say.
+#: Metrics of a verdict beside the one that the user asked for: correctness, ranking, and quality of
+#: the probabilities.
 WEIGHED = ("accuracy", "auroc", "nll")
 
 
 def weighed_metrics(metric: str) -> tuple[str, ...]:
-    """Return the metrics of a verdict, the one that was asked for first."""
+    """Return the metrics of a verdict, starting with the one that the user asked for."""
     return (metric, *(name for name in WEIGHED if name != metric))
 
 
 def verdict(difference: Interval, metric: str) -> str:
-    """Return ``beats`` or ``below`` only where the interval of a difference excludes 0.
+    """Return ``beats`` or ``below`` if the interval excludes 0, else ``not told apart``.
 
     Parameters
     ----------
     difference : Interval
-        Model less the other.
+        The model minus the other.
     metric : str
-        One of `METRICS`, which say if more of it is better.
+        One of `METRICS`, which say whether larger values are better.
     """
     better = difference.sign if METRICS[metric].larger_is_better else -difference.sign
     return {1: BEATS, 0: LEVEL, -1: BELOW}[better]
 
 
 def weighed(verdicts: Mapping[str, str]) -> str:
-    """Return one verdict of several metrics, the first of which was asked for.
+    """Return one verdict from several metrics, of which the user asked for the first.
 
-    It is that of the first metric, or of two of the others that agree; where any says the contrary,
-    they disagree. A single other metric is no verdict, though the headline tells it: of 400 made
-    pairs of equal models this rule tells 26 apart, accuracy alone 14, and any of the three 38.
+    The verdict is that of the first metric, or of two other metrics that agree. If any metric says
+    the opposite, the verdict is ``metrics disagree``. A single other metric gives no verdict,
+    though the headline mentions it: of 400 simulated pairs of equal models this rule distinguishes
+    26, accuracy alone 14, and any of the three metrics 38.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def weighed(verdicts: Mapping[str, str]) -> str:
 
 
 def headline(outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeResult | None) -> str:
-    """Return sentences on the first model that was asked for, against the best baseline."""
+    """Return sentences that compare the first main model with the best baseline."""
     mains = [row.against_best for row in outcomes if row.main and row.against_best is not None]
     first = _first_model(outcomes, metric, best)
     if len(mains) < 2:
@@ -104,7 +105,7 @@ def _first_model(outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeRe
 
 
 def _against_majority(main: OutcomeResult, best: OutcomeResult, metric: str) -> str:
-    """Return what to say of a model that is not above the majority, or has no other rival."""
+    """Return sentences about a model that is not above the majority or has no other baseline."""
     compared = main.against_majority
     assert compared is not None
     this = said(main, metric)
@@ -123,7 +124,7 @@ def _against_majority(main: OutcomeResult, best: OutcomeResult, metric: str) -> 
 
 
 def reaching(alone: Sequence[Alone], model: str) -> str:
-    """Return a sentence that names the modalities that alone reach a model of several."""
+    """Return a sentence that names the modalities that alone do as well as the whole model."""
     told = [
         f"{each.modality} ({METRICS[each.compared.metric].title} "
         f"{each.metrics[each.compared.metric].value:.3f})"
@@ -138,7 +139,7 @@ def reaching(alone: Sequence[Alone], model: str) -> str:
 
 
 def _by(compared: Comparison, word: str) -> str:
-    """Return the differences in the metrics of which a verdict holds."""
+    """Return the differences in the metrics that have the verdict `word`, as text."""
     told = [_difference(compared, name) for name, each in compared.verdicts.items() if each == word]
     return listed(told)
 
@@ -156,7 +157,7 @@ def _undecided(compared: Comparison) -> str:
 
 
 def _alone(name: str, compared: Comparison) -> str:
-    """Return what a single metric says against the others, which is no verdict."""
+    """Return sentences about a metric that differs alone, which makes no verdict."""
     words = {BEATS: "better", BELOW: "worse"}
     return "".join(
         f" By {METRICS[metric].title} alone {name} is {words[each]}: "
@@ -173,7 +174,7 @@ def _size(winner: OutcomeResult, loser: OutcomeResult) -> str:
 
 
 def _which(main: OutcomeResult, best: OutcomeResult) -> str:
-    """Return which of two equals to take: the smaller."""
+    """Return a sentence that recommends the smaller of two equally good models."""
     if main.parameters == best.parameters:
         return ""
     small, large = sorted((main, best), key=lambda row: row.parameters)
@@ -194,7 +195,7 @@ def listed(words: Iterable[str]) -> str:
 
 
 def with_batches(results: Results, check: BatchCheck) -> Results:
-    """Return results whose first sentences say what happens with whole batches held out."""
+    """Return results whose headline starts with the results for held-out batches."""
     follow = f"Classes follow batches (Cramer's V {check.v:.2f})"
     if check.results is None:
         why = (
@@ -241,7 +242,7 @@ def with_batches(results: Results, check: BatchCheck) -> Results:
 def warnings(
     outcomes: Sequence[OutcomeResult], units: int, counts: NDArray[np.int64], study: Study
 ) -> list[str]:
-    """Return sentences to read before the numbers."""
+    """Return warnings to read before the numbers."""
     sentences = [
         f"{outcome.name} is above the Bayes ceiling of what it saw, which nothing can be: a leak"
         for outcome in outcomes

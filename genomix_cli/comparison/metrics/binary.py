@@ -1,7 +1,7 @@
 """Metrics of scores against labels or quantities: discrimination, calibration, ranking.
 
-Each takes optional weights, so that a bootstrap draw is the same data under how often each item was
-drawn; see `genomix_cli.comparison.bootstrap`.
+Each metric takes optional weights, so a bootstrap draw can be given as the number of times that
+each item was drawn; see `genomix_cli.comparison.bootstrap`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def auroc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
-    """Return the area under the ROC curve: the chance that a positive beats a negative, ties 1/2.
+    """Return the area under the ROC curve.
+
+    It is the probability that a positive item scores above a negative one; ties count 1/2.
 
     Parameters
     ----------
@@ -28,7 +30,7 @@ def auroc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
     Returns
     -------
     float
-        NaN unless both classes are there.
+        NaN unless both classes are present.
     """
     positive, negative = _steps(y, score, weights)
     below = negative.sum() - np.cumsum(negative) + negative / 2
@@ -38,7 +40,7 @@ def auroc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
 def auprc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
     """Return average precision: the mean over positives of the precision at their score.
 
-    Items with equal scores enter together, so their order cannot matter; there is no
+    Items with equal scores are added together, so their order does not matter. There is no
     interpolation (Davis and Goadrich 2006, doi:10.1145/1143844.1143874).
 
     Parameters
@@ -49,7 +51,7 @@ def auprc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
     Returns
     -------
     float
-        NaN without a positive; the prevalence is what chance reaches.
+        NaN without a positive item. Random scores reach the prevalence.
     """
     positive, negative = _steps(y, score, weights)
     hits = np.cumsum(positive)
@@ -59,7 +61,7 @@ def auprc(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | No
 
 
 def brier(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
-    """Return the mean squared difference of probability and outcome (Brier 1950).
+    """Return the mean squared difference between probability and outcome (Brier 1950).
 
     Parameters
     ----------
@@ -81,9 +83,9 @@ def calibration_error(
 ) -> float:
     """Return the expected calibration error over bins of equal mass.
 
-    The mean over bins of the distance between mean probability and frequency of positives
-    (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602, with equal mass instead of equal width:
-    rare high probabilities then do not sit in bins of their own).
+    This is the mean over bins of the distance between mean probability and frequency of positives
+    (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602). Bins have equal mass instead of equal width,
+    so that rare high probabilities do not get bins of their own.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def ranking_accuracy(
     weights: npt.ArrayLike | None = None,
     min_difference: float = 0.0,
 ) -> float:
-    """Return the share of pairs of a group whose scores are in the order of their labels.
+    """Return the share of pairs within groups whose scores are in the order of their labels.
 
     Parameters
     ----------
@@ -123,17 +125,17 @@ def ranking_accuracy(
         Labels, binary or quantitative.
     score : array [n]
     groups : array [n], optional
-        Group of each item; default one group (with binary labels that is the AUROC).
+        Group of each item; default one group, which with binary labels gives the AUROC.
     weights : array [n], optional
-        A pair weighs the geometric mean of its two items, so that a group drawn twice
-        counts twice.
+        Non-negative weights; default 1. The weight of a pair is the geometric mean of the weights
+        of its items, so a group drawn twice counts twice.
     min_difference : float
-        Only pairs whose labels differ by more than this count. Equal scores count 1/2.
+        Pairs count only if their labels differ by more than this. Equal scores count 1/2.
 
     Returns
     -------
     float
-        NaN without a pair.
+        NaN if no pair counts.
     """
     label, value = np.asarray(y, np.float64), np.asarray(score, np.float64)
     w = _weights(y, weights)
@@ -149,7 +151,7 @@ def ranking_accuracy(
 def pearson(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Return Pearson's correlation; NaN where one of the two does not vary.
+    """Return Pearson's correlation; NaN if either variable is constant.
 
     Parameters
     ----------
@@ -163,7 +165,7 @@ def pearson(
         return float("nan")
     a, b = a - w @ a / w.sum(), b - w @ b / w.sum()
     scale = np.sqrt((w @ a**2) * (w @ b**2))
-    # Below this all that varies is rounding.
+    # Variation below this is rounding error.
     return float(w @ (a * b) / scale) if scale > 1e-12 else float("nan")
 
 
@@ -175,9 +177,10 @@ def grouped_pearson(
     weights: npt.ArrayLike | None = None,
     min_items: int = 10,
 ) -> float:
-    """Return the mean over groups of Pearson's correlation within each.
+    """Return the mean over groups of Pearson's correlation within each group.
 
-    As saturation mutagenesis is judged: experiments differ in scale, so their items are not pooled.
+    Saturation mutagenesis is evaluated this way: experiments differ in scale, so their items are
+    not pooled.
 
     Parameters
     ----------
@@ -185,16 +188,16 @@ def grouped_pearson(
     groups : array [n]
         Group of each item.
     weights : array [n], optional
-        Non-negative weights; default 1. A group weighs the mean of its items, so that one drawn
-        twice counts twice.
+        Non-negative weights; default 1. The weight of a group is the mean weight of its items, so
+        a group drawn twice counts twice.
     min_items : int
-        Smaller groups are left out.
+        Groups with fewer items are left out.
 
     Returns
     -------
     float
-        NaN without a group in which `y` varies. A score that is the same throughout a group has 0
-        there, so that no score gains by saying nothing.
+        NaN if `y` varies in no group. A score that is constant within a group counts 0 there, so a
+        constant score gains nothing.
     """
     a, b = np.asarray(y, np.float64), np.asarray(score, np.float64)
     w, group = _weights(y, weights), to_codes(groups)
@@ -207,7 +210,7 @@ def grouped_pearson(
     per_item = np.divide(1, mass, out=np.zeros_like(mass), where=mass > 0)
     a, b = a - (total(w * a) * per_item)[group], b - (total(w * b) * per_item)[group]
     varies, scale = total(w * a**2), np.sqrt(total(w * a**2) * total(w * b**2))
-    # Below these all that varies is rounding.
+    # Variation below these limits is rounding error.
     r = np.divide(total(w * a * b), scale, out=np.zeros_like(scale), where=scale > 1e-12)
     weight = np.where((size >= min_items) & (varies > 1e-12), mass / np.maximum(size, 1), 0)
     return _ratio(float(weight @ r), float(weight.sum()))
@@ -216,9 +219,9 @@ def grouped_pearson(
 def explained(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Return the share of the variance explained: 1 less the ratio of squared error to variance.
+    """Return the share of variance explained, R²: 1 minus squared error over variance.
 
-    It is negative where the mean would answer better; NaN where `y` does not vary.
+    It is negative where the mean of `y` would predict better, and NaN if `y` is constant.
 
     Parameters
     ----------
@@ -236,26 +239,26 @@ def explained(
 def spearman(
     y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> float:
-    """Return Spearman's correlation: Pearson's of ranks, ties sharing the middle of theirs.
+    """Return Spearman's correlation: Pearson's correlation of ranks, with mid-ranks for ties.
 
     Parameters
     ----------
     y, score, weights
-        As for :func:`pearson`; an item of weight 2 has the ranks of two.
+        As for :func:`pearson`; an item of weight 2 counts as two tied items.
     """
     w = _weights(y, weights)
     return pearson(_middle_ranks(y, w), _middle_ranks(score, w), weights=w)
 
 
 def _middle_ranks(values: npt.ArrayLike, w: FloatArray) -> FloatArray:
-    """Weighted middle ranks as shares of the whole weight."""
+    """Return weighted mid-ranks as shares of the total weight, float64 ``[n]``."""
     codes = to_codes(values)
     mass = np.bincount(codes, w)
     return ((np.cumsum(mass) - mass / 2) / max(float(mass.sum()), 1e-300))[codes]
 
 
 def without_ties(score: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
-    """Return ranks of scores ``[n]``, equal ones in random order."""
+    """Return ranks of scores, float64 ``[n]``, with ties in random order."""
     value = np.asarray(score, np.float64)
     rank = np.empty(len(value))
     rank[np.lexsort((rng.random(len(value)), value))] = np.arange(len(value))
@@ -265,9 +268,9 @@ def without_ties(score: npt.ArrayLike, rng: np.random.Generator) -> FloatArray:
 def _steps(
     y: npt.ArrayLike, score: npt.ArrayLike, weights: npt.ArrayLike | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Weight of positives and of negatives at each distinct score, in falling order of score."""
+    """Return the weights of positives and negatives at each distinct score, descending."""
     positive, value, w = _clean(y, score, weights)
-    order = np.argsort(-value, kind="stable")  # linear on scores that come sorted
+    order = np.argsort(-value, kind="stable")  # linear time on sorted scores
     value, hit, miss = value[order], (positive * w)[order], ((1 - positive) * w)[order]
     if not len(value):
         return hit, miss
@@ -282,7 +285,7 @@ def _binary_ranking(
     w: FloatArray,
     n_levels: int,
 ) -> float:
-    """Weighted Mann-Whitney inside each group, in one sort over all of them."""
+    """Return the weighted Mann-Whitney statistic within groups, with one sort over all items."""
     if n_levels < 2:
         return float("nan")
     order = np.lexsort((value, group))
@@ -306,7 +309,7 @@ def _paired_ranking(
     w: FloatArray,
     min_difference: float,
 ) -> float:
-    """Every pair inside a group: items sorted by group are compared at each distance."""
+    """Compare every pair within a group: sort items by group, then compare at each distance."""
     order = np.argsort(group, kind="stable")
     label, value, group, w = label[order], value[order], group[order], w[order]
     right = total = 0.0

@@ -1,13 +1,13 @@
-"""Metrics of probabilities of several classes, under any weights, and over bootstrap draws.
+"""Metrics of multiclass probabilities with weights, and their bootstrap replicates.
 
-Every metric is a function of weighted sums, so that a bootstrap replicate is the same data under
-the number of times each patient was drawn: scores are sorted once, and all replicates of a block
-are one matrix product and one cumulative sum per class.
+Every metric is a function of weighted sums, so a bootstrap replicate only changes the weights to
+the number of times that each patient was drawn. Scores are sorted once, and all replicates of a
+block take one matrix product and one cumulative sum per class.
 
-Absent classes, as scikit-learn has it (``zero_division=0``, no `labels`): an item of weight 0 is
-not there; a class that is neither a label nor predicted is left out of macro averages; one that is
-predicted but never a label counts 0 in macro precision, recall and F1, and is left out of balanced
-accuracy. AUROC and AUPRC are averaged over the classes for which they are defined.
+Absent classes are treated as in scikit-learn (``zero_division=0``, no `labels`). An item of weight
+0 is absent. A class that is neither a label nor predicted is left out of macro averages. A class
+that is predicted but never a label counts 0 in macro precision, recall and F1, and is left out of
+balanced accuracy. AUROC and AUPRC are averaged over the classes for which they are defined.
 
 Letters: n samples, K classes, B sets of weights.
 """
@@ -27,12 +27,12 @@ from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import FloatArray, Interval, interval_of
 
 N_BINS = 15
-#: Least probability that the log-likelihood sees, as in scikit-learn.
+#: Lower limit of probabilities in the log-likelihood, as in scikit-learn.
 EPSILON = float(np.finfo(np.float64).eps)
 
 
 class _Order(NamedTuple):
-    """Samples in falling order of a class's probability, and where its own are.
+    """Samples in descending order of a class's probability, and positions of the class's samples.
 
     Attributes
     ----------
@@ -41,10 +41,10 @@ class _Order(NamedTuple):
     own : NDArray
         intp ``[n_k]``: the samples of the class in that order.
     start, end : NDArray
-        intp ``[g]``: in `order`, where groups of equal scores with a sample of the class begin and
-        end; all that are above such a group come before its start.
+        intp ``[g]``: positions in `order` where each group of equal scores that contains a sample
+        of the class starts and ends.
     own_start, own_end : NDArray
-        intp ``[g]``: the same in `own`.
+        intp ``[g]``: positions of the same groups in `own`.
     """
 
     order: npt.NDArray[np.intp]
@@ -56,7 +56,7 @@ class _Order(NamedTuple):
 
 
 class Ranked:
-    """Labels and probabilities, with all sorting done once: weights cannot change it.
+    """Labels and probabilities, sorted once for any weights.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Ranked:
 
     @cached_property
     def sums(self) -> FloatArray:
-        """Terms of plain sums ``[n, 3 K + 2]``: labels, predictions, hits, NLL, Brier."""
+        """Terms to sum ``[n, 3 K + 2]``: labels, predictions, hits, NLL, Brier score."""
         classes = np.arange(self.k)
         true = (self.label[:, None] == classes).astype(np.float64)
         predicted = (self.predicted[:, None] == classes).astype(np.float64)
@@ -90,14 +90,14 @@ class Ranked:
 
     @cached_property
     def confidence(self) -> tuple[npt.NDArray[np.intp], FloatArray, npt.NDArray[np.intp]]:
-        """Rising order of the largest probability, its excess over the hit, next step of each."""
+        """Ascending order of the largest probability; probability minus hit; next distinct one."""
         top = self.probability.max(1) if self.n else np.zeros(0)
         order = np.argsort(top, kind="stable")
         gap = (top - (self.predicted == self.label))[order]
         return order, gap, _next_step(top[order])
 
     def under(self, weights: npt.ArrayLike | None = None) -> Tally:
-        """Return the sums under weights ``[n]`` or ``[B, n]``; default 1 each."""
+        """Return the sums with weights ``[n]`` or ``[B, n]``; default 1."""
         w = np.ones(self.n) if weights is None else np.asarray(weights, np.float64)
         return Tally(self, np.atleast_2d(w))
 
@@ -116,14 +116,17 @@ def _order(own: npt.NDArray[np.bool_], score: FloatArray) -> _Order:
 
 
 def _next_step(value: FloatArray) -> npt.NDArray[np.intp]:
-    """For each place in a rising row the first from there that begins a new value ``[n + 1]``."""
+    """Return, for each position in ascending values, where the next new value starts ``[n + 1]``.
+
+    A position that itself starts a new value is its own result.
+    """
     begins = np.flatnonzero(np.concatenate(([True], value[1:] != value[:-1]))[: len(value)])
     begins = np.append(begins, len(value))
     return begins[np.searchsorted(begins, np.arange(len(value) + 1))]
 
 
 class Tally:
-    """Sums under ``B`` sets of weights; each is made when it is first asked for.
+    """Sums under ``B`` sets of weights; metrics are computed on first access.
 
     Parameters
     ----------
@@ -134,9 +137,9 @@ class Tally:
     Attributes
     ----------
     total : NDArray
-        ``[B]``.
+        Total weight ``[B]``.
     true, predicted, hit : NDArray
-        ``[B, K]``.
+        Weight of each class's labels, predictions and correct predictions ``[B, K]``.
     """
 
     def __init__(self, ranked: Ranked, weights: FloatArray) -> None:
@@ -154,12 +157,12 @@ class Tally:
 
     @cached_property
     def recall(self) -> FloatArray:
-        """Recall of each class ``[B, K]``; 0 where it is no label."""
+        """Recall of each class ``[B, K]``; 0 where no item has that label."""
         return _share(self.hit, self.true, 0)
 
     @cached_property
     def f1(self) -> FloatArray:
-        """F1 score of each class ``[B, K]``; 0 where it is no label."""
+        """F1 score of each class ``[B, K]``; 0 where no item has that label."""
         return _share(2 * self.hit, self.true + self.predicted, 0)
 
     @cached_property
@@ -174,7 +177,7 @@ class Tally:
 
     @property
     def brier(self) -> FloatArray:
-        """Mean over samples of the squared error summed over classes ``[B]``."""
+        """Brier score ``[B]``: squared error summed over classes, mean over samples."""
         return _share(self._brier, self.total)
 
     @cached_property
@@ -184,16 +187,16 @@ class Tally:
 
     @property
     def auroc(self) -> FloatArray:
-        """AUROC of each class against the rest ``[B, K]``; NaN where there are not both."""
+        """AUROC of each class against the rest ``[B, K]``; NaN where either is absent."""
         return self._areas[0]
 
     @property
     def auprc(self) -> FloatArray:
-        """Average precision of each class ``[B, K]``; NaN where it is no label."""
+        """Average precision of each class ``[B, K]``; NaN where no item has that label."""
         return self._areas[1]
 
     def _area(self, at: _Order) -> tuple[FloatArray, FloatArray]:
-        """AUROC and AUPRC ``[B]`` of a class: only groups of scores that hold it are visited."""
+        """Return AUROC and AUPRC ``[B]`` of a class, visiting only scores of its own samples."""
         above = _summed(np.take(self._weights, at.order, axis=1))
         own = _summed(np.take(self._weights, at.own, axis=1))
         before, until = own[:, at.own_start], own[:, at.own_end]
@@ -207,7 +210,7 @@ class Tally:
 
     @cached_property
     def calibration_error(self) -> FloatArray:
-        """Calibration error of the predicted class, in bins of equal mass ``[B]``."""
+        """Calibration error of the predicted class ``[B]``, in bins of equal mass."""
         order, gap, next_step = self._ranked.confidence
         w = np.take(self._weights, order, axis=1)
         mass, excess = _summed(w), _summed(w * gap)
@@ -222,7 +225,7 @@ class Tally:
 
 
 def _summed(values: FloatArray) -> FloatArray:
-    """Cumulative sums of rows, from 0: ``[B, n]`` to ``[B, n + 1]``."""
+    """Return cumulative sums of rows, starting with 0: ``[B, n]`` to ``[B, n + 1]``."""
     summed = np.zeros((len(values), values.shape[1] + 1))
     np.cumsum(values, axis=1, out=summed[:, 1:])
     return summed
@@ -233,28 +236,30 @@ def _share(part: FloatArray, whole: FloatArray, otherwise: float = np.nan) -> Fl
 
 
 def _mean(values: FloatArray, counts: FloatArray | npt.NDArray[np.bool_]) -> FloatArray:
-    """Mean over classes under `counts` ``[B, K]``; NaN where nothing counts."""
+    """Return the mean over classes ``[B]``, weighted by `counts` ``[B, K]``; NaN if all are 0."""
     weight = np.asarray(counts, np.float64)
     return _share((np.where(weight > 0, values, 0) * weight).sum(1), weight.sum(1))
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A quality of probabilities, as one number.
+    """A metric of multiclass probabilities.
 
     Call it as ``metric(label, probability, weights=None)`` with int ``[n]``, float64 ``[n, K]`` and
-    optionally float ``[n]``: a float, NaN where it is undefined.
+    optionally float ``[n]``. It returns a float, NaN where it is undefined.
 
     Attributes
     ----------
     function : callable
-        Of a :class:`Tally`, ``[B]``.
+        Function of a :class:`Tally` that returns float64 ``[B]``.
     larger_is_better : bool
     title : str
+        Name for tables and sentences.
     noise_adds : bool
-        A sum of absolute values, which noise makes larger: a draw, twice as noisy as the data, lies
-        above the value. Intervals then reflect the percentiles at the value (Davison and Hinkley
-        1997, doi:10.1017/CBO9780511802843, section 5.2.1), which halves the bias or better.
+        True for a sum of absolute values, which noise increases. A bootstrap draw is twice as noisy
+        as the data, so it tends to lie above the value. Intervals then reflect the percentiles at
+        the value (Davison and Hinkley 1997, doi:10.1017/CBO9780511802843, section 5.2.1), which
+        at least halves the bias.
     """
 
     function: Callable[[Tally], FloatArray]
@@ -268,11 +273,11 @@ class Metric:
         probability: npt.ArrayLike,
         weights: npt.ArrayLike | None = None,
     ) -> float:
-        """Return its value; see the class."""
+        """Return the value of the metric; see the class."""
         return float(self.function(Ranked(label, probability).under(weights))[0])
 
 
-#: Of all classes together; averages over classes are plain (macro) or by samples (weighted).
+#: Metrics over all classes; averages are over classes (macro) or weighted by samples (weighted).
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric(lambda t: _share(t.hit.sum(1), t.total), True, "accuracy"),
     "balanced_accuracy": Metric(lambda t: _mean(t.recall, t.true > 0), True, "balanced accuracy"),
@@ -288,7 +293,7 @@ METRICS: Mapping[str, Metric] = {
     "brier": Metric(lambda t: t.brier, False, "Brier score"),
     "calibration_error": Metric(lambda t: t.calibration_error, False, "calibration error", True),
 }
-#: Of each class ``[B, K]``; NaN where a class has none.
+#: Metrics of each class ``[B, K]``; NaN where undefined.
 CLASS_METRICS: Mapping[str, Callable[[Tally], FloatArray]] = {
     "precision": lambda t: np.where(t.predicted > 0, t.precision, np.nan),
     "recall": lambda t: np.where(t.true > 0, t.recall, np.nan),
@@ -300,25 +305,24 @@ CLASS_METRICS: Mapping[str, Callable[[Tally], FloatArray]] = {
 
 @dataclass(frozen=True)
 class Replicates:
-    """Metrics of models on the data (first), and on every bootstrap draw.
+    """Metrics of models on the data (first) and on every bootstrap draw.
 
     Attributes
     ----------
     of_all : dict of str to NDArray
-        Name of a metric to ``[models, 1 + D]``.
+        Values ``[models, 1 + D]`` by name of the metric.
     of_class : dict of str to NDArray
-        ``[models, 1 + D, K]``.
+        Values of each class ``[models, 1 + D, K]`` by name of the metric.
     """
 
     of_all: dict[str, FloatArray]
     of_class: dict[str, FloatArray]
 
     def averaged(self, counts: Sequence[int]) -> Replicates:
-        """Return means over neighbours: of the first `counts[0]` models, of the next, and so on.
+        """Return means over consecutive models: the first `counts[0]`, the next `counts[1]`, ...
 
-        For answers to the same items by one model fitted several times. A draw has the same items
-        for all of them, so what the mean evens out is chance in fitting, not in which items there
-        are.
+        Use it for predictions of the same items by one model fitted several times. A draw has the
+        same items for all fits, so the mean reduces chance in fitting, not in sampling the items.
         """
         starts = np.cumsum([0, *counts[:-1]])
 
@@ -340,7 +344,7 @@ class Replicates:
         return interval
 
     def difference(self, model: int, other: int, metric: str) -> Interval:
-        """Return a metric of one model less that of another, on the same draws."""
+        """Return a metric of one model minus that of another, on the same draws."""
         less = interval_of(self.of_all[metric][model] - self.of_all[metric][other])
         return _reflected(less) if METRICS[metric].noise_adds else less
 
@@ -355,9 +359,10 @@ def _reflected(interval: Interval) -> Interval:
 
 
 def calibration_floor(probability: npt.ArrayLike) -> float:
-    """Return the calibration error that chance alone gives a perfectly calibrated model.
+    """Return the expected calibration error of a perfectly calibrated model.
 
-    The gap of a bin is then normal around 0 with the variance of its Bernoulli draws.
+    The gap of a bin is then approximately normal around 0, with the variance of its Bernoulli
+    draws.
 
     Parameters
     ----------
@@ -387,7 +392,7 @@ def replicate(
     probabilities : sequence of array
         float64 ``[n, K]`` of each model.
     bootstrap : Bootstrap
-        Draws of the samples by their units, as patients.
+        Draws of the samples by unit, such as patients.
     metrics : sequence of str
         Names in `METRICS`; those of `CLASS_METRICS` are always computed.
     """
