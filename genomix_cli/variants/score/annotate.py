@@ -54,24 +54,24 @@ from genomix_cli.variants.score.tracks import ScoreTracks
 Floats = NDArray[np.floating]
 
 DIFFERENCE_DECIMALS = 5
-#: Types of columns by those of INFO fields.
+#: Column type for each type of an INFO field.
 KINDS: dict[str, Literal["str", "int", "float"]] = {
     "String": "str",
     "Integer": "int",
     "Float": "float",
 }
-#: Key of a field, and its texts, one per ALT.
+#: Key of a field and its values as text, one per ALT.
 Notes = Sequence[tuple[str, Sequence[str]]]
 _PREFIX = PREFIX.encode()
 LOCUS = ("CHROM", "POS", "ID", "REF", "ALT")
 
 
 class Beside(Protocol):
-    """Texts written beside the scores of alleles, whether they have one or not."""
+    """Source of annotations written beside the scores, for scored and unscored alleles."""
 
     @property
     def tags(self) -> tuple[Tag, ...]:
-        """Fields that are written."""
+        """Fields that this source writes."""
 
     def texts(self, block: Sequence[Checked], /) -> Iterable[Sequence[Sequence[str]]]:
         """Yield for each record the texts of each tag, one per ALT."""
@@ -84,9 +84,10 @@ class Annotator:
     Parameters
     ----------
     calibration : Platt, optional
-        Of the conditions of these scores; without one logits are written in place of probabilities.
+        Calibration for the conditions of these scores. Without one, logits are written in place of
+        probabilities.
     background : Background, optional
-        Of the conditions of these scores; without one they have no ranks.
+        Background for the conditions of these scores. Without one, no ranks are given.
     table : bool
         Write a table with one row per ALT instead of a VCF.
     ranks : bool
@@ -94,19 +95,19 @@ class Annotator:
     exclude_mismatches : bool
         Leave out records whose REF differs from the reference.
     seen : SeenAlleles, optional
-        What the model has seen in training, where it says so.
+        Alleles that the model has seen in training, if recorded.
     has_logit : bool
-        False for a model that gives differences of activity alone.
+        False for a model that gives only differences in activity.
     differences : Differences
-        Those that the model gives.
+        Differences that the model predicts.
     beside : sequence of Beside
-        What is written beside the scores.
+        Annotations to write beside the scores.
     lookup : bool
-        True if scores may come from files, which a field then says.
+        True if scores may come from files; an extra field then gives the origin of each score.
     histogram : Histogram, optional
         Counts the scores of :attr:`ranking`.
     tracks : ScoreTracks, optional
-        Takes the scores for a genome browser.
+        Receives the scores and writes them as tracks for a genome browser.
     """
 
     calibration: Platt | None
@@ -136,7 +137,7 @@ class Annotator:
 
     @property
     def ranking(self) -> str | None:
-        """Field that alleles are ranked by; None where there is no single one."""
+        """Field that alleles are ranked by; None if no written field is suitable."""
         written = {tag.key for tag in self.tags}
         return next((key for key in RANKING if key in written), None)
 
@@ -152,15 +153,15 @@ class Annotator:
     def text(
         self, block: CheckedLines, scores: Scores, found: Sequence[Row | None] | None = None
     ) -> bytes:
-        """Return the output of a block: lines of a VCF, or rows of a table, with their ends.
+        """Return the output of a block: VCF lines or table rows, including line ends.
 
         Parameters
         ----------
         block : CheckedLines
         scores : Scores
-            Of those alleles of the block that were computed, in order.
+            Scores of the alleles of the block that were computed, in order.
         found : sequence of (tuple of str) or None, optional
-            Values of each allele that can be scored, or None where they were computed.
+            Looked-up values of each scorable allele, or None for one that was computed.
         """
         values = self._texts(scores)
         if found is not None:
@@ -189,7 +190,7 @@ class Annotator:
     def _of_alts(
         self, checked: Checked, values: Iterator[Row], parts: Iterator[str] | None
     ) -> tuple[list[Row], list[str]]:
-        """Return the values of each ALT, and the part of training that has it, if any are said."""
+        """Return the values of each ALT and, if known, the training split that contains it."""
         alleles = checked.alleles
         rows = [self._none if allele is None else next(values) for allele in alleles]
         if parts is None:
@@ -199,13 +200,13 @@ class Annotator:
     def _entries(
         self, block: CheckedLines, values: Iterator[Row], parts: Iterator[str] | None
     ) -> list[bytes]:
-        """Return what comes into INFO of each record."""
+        """Return the INFO entries to add to each record."""
         unscored = [self._unscored + _entry(REASON, (reason,)) for reason in REASON_OF]
         of_kind = [text.encode() for text in unscored] + [b""] * (OTHER + 1 - len(REASON_OF))
         entries = [of_kind[kind] for kind in block.kinds.tolist()]
         is_substitution = block.kinds == SUBSTITUTION
         for i in np.flatnonzero(is_substitution | (block.kinds == OTHER)).tolist():
-            if is_substitution[i]:  # nearly all: one ALT, and it is scored
+            if is_substitution[i]:  # the usual case: one ALT, which is scored
                 text = self._scores % next(values)
                 if parts is not None and (part := next(parts)):
                     text += _entry(SEEN, (part,))
@@ -220,14 +221,14 @@ class Annotator:
         return entries
 
     def _counted(self, rows: Iterable[Row], histogram: Histogram) -> Iterator[Row]:
-        """Yield the rows, and count their scores on the way."""
+        """Yield the rows, adding their scores to the histogram."""
         at = next(i for i, tag in enumerate(self.tags) if tag.key == histogram.key)
         for row in rows:
             histogram.add(row[at])
             yield row
 
     def _notes(self, block: Sequence[Checked]) -> Iterable[Notes]:
-        """Yield for each record what is written beside its scores."""
+        """Yield the annotations beside the scores of each record."""
         if not self.beside:
             return repeat(())
         keys = [tag.key for each in self.beside for tag in each.tags]
@@ -258,7 +259,7 @@ class Annotator:
         return zip(*(texts.get(tag.key, none) for tag in self.tags), strict=True)
 
     def ranked(self, scores: Scores) -> NDArray[np.float32]:
-        """Return what alleles are ranked by, ``[G]``: logits, or magnitudes of differences."""
+        """Return the ranking scores, ``[G]``: logits, or magnitudes of differences in activity."""
         if scores.logit is not None:
             return scores.logit
         return np.abs(self.differences.mean(scores.differences))
@@ -274,12 +275,12 @@ class Annotator:
 
 @lru_cache(1024)  # of few different ones
 def _entry(key: str, names: tuple[str | None, ...]) -> str:
-    """Return an INFO entry, behind a semicolon, of a name per ALT."""
+    """Return an INFO entry with one name per ALT, preceded by a semicolon."""
     return f";{key}={','.join([name or MISSING for name in names])}"
 
 
 def with_scores(lines: Lines, scores: Sequence[bytes]) -> bytes:
-    """Return lines, with their ends, with `scores` in INFO, replacing those of an earlier run.
+    """Return lines with `scores` in INFO, replacing scores of an earlier run.
 
     Parameters
     ----------
@@ -294,7 +295,7 @@ def with_scores(lines: Lines, scores: Sequence[bytes]) -> bytes:
         infos = map(_without_scores, lines.texts(INFO))
         texts = [b";".join(filter(None, pair)) for pair in zip(infos, scores, strict=True)]
         begins = starts
-    else:  # what INFO says stays where it is
+    else:  # existing INFO entries keep their place
         first = lines.letters[np.minimum(starts, len(data) - 1)]
         says = (ends - starts > 1) | ((ends - starts == 1) & (first != ord(MISSING)))
         texts = [b";" + s if info else s for s, info in zip(scores, says.tolist(), strict=True)]
@@ -307,7 +308,7 @@ def with_scores(lines: Lines, scores: Sequence[bytes]) -> bytes:
 
 
 def _without_scores(info: bytes) -> bytes:
-    """Return what INFO says besides scores, empty for nothing."""
+    """Return INFO without scores; empty if nothing else is in it."""
     kept = b";".join(e for e in info.split(b";") if not e.startswith(_PREFIX))
     return b"" if kept == MISSING.encode() else kept
 
@@ -328,14 +329,14 @@ def missing_contigs(
 ) -> Iterator[str]:
     """Yield ``##contig`` lines for contigs that the header lacks.
 
-    Standard input cannot be read ahead and a header cannot grow, so all contigs of the FASTA
-    are added, spelled as the VCF would spell them.
+    All contigs of the FASTA are added, spelled as in the VCF, because standard input cannot be read
+    ahead and the header cannot be extended later.
 
     Parameters
     ----------
     header : Header
     seen : iterable of str
-        Contigs of the records, as far as they are known.
+        Contigs of the records known so far.
     lengths : mapping of str to int
         Length of each contig of the FASTA.
     """
@@ -351,7 +352,7 @@ def missing_contigs(
 
 
 def _spelling(name: str, known: Sequence[str], lengths: Mapping[str, int]) -> str:
-    """Spell a contig of the FASTA as a VCF with the contigs `known` would."""
+    """Return the name of a FASTA contig in the naming style of the `known` contigs."""
     if not known or any(contig in lengths for contig in known):
         return name
     bare = canonical(name)

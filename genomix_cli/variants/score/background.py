@@ -1,4 +1,4 @@
-"""Rank of a score among those of a background, stored beside a model's weights."""
+"""Rank of a score among background scores, which are stored beside a model's weights."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from genomix_cli.provenance import atomic_path
 from genomix_cli.variants.conditions import Conditions
 
 FILE = "background.safetensors"
-#: Scores of a background that states no other statistic.
+#: Statistic of a background whose file does not state one.
 LOGITS = "logit"
 # Their key in files of one background, which say no conditions.
-#: Of a background made by ``--save-background``: before the name of the file.
+#: Prefix of the source of a background made by ``--save-background``; the file name follows.
 SOURCE = "the variants of "
 _ONLY = "logit"
 #: A larger background is thinned to evenly spaced ranks.
@@ -28,23 +28,23 @@ MAX_STORED_SCORES = 100_000
 
 @dataclass(frozen=True)
 class Background:
-    """Scores of variants that are assumed to have no effect.
+    """Scores of background variants, assumed to have no effect.
 
     Attributes
     ----------
     scores : NDArray
-        float32 ``[n]``, ascending: logits before calibration, or magnitudes of differences of
-        activity; at most `MAX_STORED_SCORES`.
+        float32 ``[n]``, ascending: logits before calibration, or magnitudes of differences in
+        activity; at most `MAX_STORED_SCORES` values.
     count : int
         Number of variants scored.
     source : str
         Short description of these variants.
     model : str
-        sha256 of the weights that scored them.
+        SHA-256 of the weights that scored them.
     conditions : Conditions
         Conditions under which they were scored.
     statistic : str
-        What the scores are: ``logit`` or ``|GENOMIX_DA|``.
+        Kind of the scores: ``logit`` or ``|GENOMIX_DA|``.
     """
 
     scores: NDArray[np.float32]
@@ -73,7 +73,7 @@ class Background:
 
     @property
     def name(self) -> str:
-        """Name of the file of its variants, by which it is asked for."""
+        """Name of the file of its variants, by which users select it."""
         return self.source.removeprefix(SOURCE)
 
     def percentile(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -85,8 +85,8 @@ class Background:
     def phred(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return -10 log10 of the fraction of the background with at least the same score.
 
-        10 means the top 10 %, 20 the top 1 %, as in CADD (doi:10.1038/ng.2892). The score itself is
-        counted, so that even the highest is finite.
+        10 means the top 10 %, 20 the top 1 %, as in CADD (doi:10.1038/ng.2892). The score itself
+        counts as well, which keeps the highest value finite.
         """
         n = len(self.scores)
         as_high = n - np.searchsorted(self.scores, scores, side="left")
@@ -101,9 +101,10 @@ class Background:
         return self.source == other.source or other.conditions.tracks is None
 
     def save(self, folder: Path, others: Sequence[Background] = ()) -> None:
-        """Write the background beside the weights in `folder`, before the `others` stored so far.
+        """Write the background beside the weights in `folder`, ahead of the stored `others`.
 
-        It replaces one of the same variants under the same conditions, and one of unknown ones.
+        It replaces a background of the same variants under the same conditions, and any background
+        of unknown variants.
         """
         from safetensors.numpy import save
 
@@ -119,15 +120,15 @@ class Background:
 
 
 def load_backgrounds(folder: Path, model: str, of_first: Conditions) -> tuple[Background, ...]:
-    """Return the backgrounds of the model in `folder`, that saved last first.
+    """Return the backgrounds of the model in `folder`, the latest first.
 
     Parameters
     ----------
     folder : Path
     model : str
-        sha256 of the weights.
+        SHA-256 of the weights.
     of_first : Conditions
-        Those of a background that says none, as the first ones did: all tracks.
+        Conditions to assume for a background of the first format, which states none: all tracks.
 
     Raises
     ------

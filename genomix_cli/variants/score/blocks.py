@@ -39,12 +39,12 @@ from genomix_cli.variants.score.workers import Workers
 
 log = logging.getLogger("genomix")
 
-#: Rows from files of the alleles of a block that can be scored; None if there are no such files.
+#: Looked-up rows of the scorable alleles of a block; None if the run looks nothing up.
 Found = list[Row | None] | None
 
-#: Blocks waiting for each device.
+#: Blocks that may wait for each device.
 WAITING = 2
-#: Least time between two commits, since each waits for the disk.
+#: Least seconds between two commits, since each waits for the disk.
 COMMIT_SECONDS = 1.0
 
 #: Stages of the work, in order; all but the first and the last overlap.
@@ -71,9 +71,9 @@ class ScoreSummary:
     ref_mismatches : int
         Records whose REF differs from the FASTA.
     excluded : int
-        Number of those that were left out on request.
+        Number of mismatched records left out on request.
     first_mismatch : str or None
-        Position of the first of them.
+        Position of the first mismatched record.
     n_in_window : int
         Alleles scored in a window that contains N.
     windows : int
@@ -84,23 +84,23 @@ class ScoreSummary:
     tracks_absent : tuple of str
         Tracks of the model for which no file was given.
     observed : dict of str to float
-        Fraction of the windows' bins in which each of the other tracks had a value; and of the
-        windows, where the contact map, if any, knows something.
+        Fraction of the windows' bins in which each given track had a value; for the contact map,
+        fraction of windows in which it has any data.
     model : str
     demonstration : bool
         True if the weights are for demonstration only.
     looked_up : int or None
-        Alleles among those scored whose scores come from a file; None if there is no such file.
+        Scored alleles whose scores come from a file; None if the run looks nothing up.
     seen_in_training : int or None
-        Alleles that the model has seen in training; None if it does not say.
+        Alleles that the model has seen in training; None if that is not recorded.
     resumed : int
         Records scored by an earlier, interrupted run.
     seconds : dict of str to float
-        Time of this run by stage, see `STAGES`.
+        Seconds spent in each stage of this run, see `STAGES`.
     variants_per_second : float
         Alleles scored per second in this run.
     histograms : dict of str to Histogram
-        Alleles by score, by cell type ("" for one), where MultiQC is to show them.
+        Histogram of scores for each cell type ("" for a single one), if MultiQC is to show them.
     """
 
     records: int
@@ -129,9 +129,9 @@ class ScoreSummary:
 
 @dataclass
 class Run:
-    """Pass blocks of records from the reader through the model to the output, in order.
+    """Pipeline that passes blocks of records through the model to the output, in order.
 
-    Several blocks are under way at a time.
+    Several blocks are in progress at a time.
     """
 
     request: ScoreRequest
@@ -157,7 +157,7 @@ class Run:
         self.ranked: list[np.ndarray] = []
         self._started = time.perf_counter()
         self._committed = 0.0
-        self._handed_over = 0  # alleles, to the workers
+        self._handed_over = 0  # alleles given to the workers
         self._counts_before: Counter[str] = Counter(self.before.get("counts"))
         self._done_before = self._counts_before["records"]
         self._progress = Progress(
@@ -165,7 +165,7 @@ class Run:
         )
 
     def _restore_histogram(self) -> None:
-        """Go on counting scores, unless those of an interrupted run were not counted."""
+        """Continue the histogram of an interrupted run; give it up if that run kept none."""
         if self.annotator.histogram is None or not self.before:
             return
         if "histogram" in self.before:
@@ -175,7 +175,7 @@ class Run:
             self.annotator.histogram = None
 
     def _expected(self) -> float | None:
-        """Return about how many records there are to score; None where nobody knows."""
+        """Return the approximate number of records to score; None if unknown."""
         if isinstance(self.reader, EverySnv):
             return self.reader.bases
         if self.request.is_read_once or self.plan.regions is not None:
@@ -185,7 +185,7 @@ class Run:
         return records if records is None or part is None else records / part.total
 
     def _may_show(self) -> bool:
-        """Return False where the records themselves come to the terminal."""
+        """Return False if the records themselves are printed to the terminal."""
         return str(self.request.output) != STANDARD_STREAM or not sys.stdout.isatty()
 
     def score(self, lines: Iterator[Lines], header: Header) -> None:
@@ -202,7 +202,7 @@ class Run:
             state=self.before,
         )
         waiting: deque[tuple[CheckedLines, Found, Mapping[str, Any], Future[Scores]]] = deque()
-        # Nothing is written before the first block has passed its checks.
+        # Write nothing until the first block has passed its checks.
         block = self._next_block()
         if self.output.resumed is None:
             columns = "\t".join(column.name for column in self.annotator.columns)
@@ -237,7 +237,7 @@ class Run:
         return block
 
     def _look_up(self, block: Sequence[Checked]) -> Found:
-        """Return what the files hold of the alleles that can be scored."""
+        """Look up the scorable alleles in the files of scores."""
         if self.lookup is None:
             return None
         with self.clock("lookup"):
@@ -287,7 +287,7 @@ class Run:
         self._tell()
 
     def _tell(self) -> None:
-        """Show how far it is: of the records that were read, as many as of their alleles."""
+        """Show progress: the records read so far, scaled by the fraction of alleles scored."""
         read, alleles = self.variants.counts["records"], self._handed_over
         share = self.workers.done / alleles if alleles else 1.0
         self._progress.reach(self._done_before + share * (read - self._done_before))
@@ -298,7 +298,7 @@ class Run:
         return self._seen_before + (self.annotator.seen.count if self.annotator.seen else 0)
 
     def warn(self, header: Header) -> None:
-        """Log each problem that came to light while reading the records, once."""
+        """Log each problem found while reading the records, once."""
         if self.seen:
             count, most = f"{self.seen:,}", f"{self.variants.counts['alleles']:,}"
             log.warning("%s of %s alleles were seen in training (%s)", count, most, SEEN)
@@ -316,9 +316,9 @@ class Run:
             )
 
     def observed(self) -> dict[str, float]:
-        """Return how much of each input the windows used; warn of those that gave nothing.
+        """Return the fraction of each input that the windows used; warn of inputs without data.
 
-        Empty if there were none, as where all is looked up.
+        The result is empty if no window was computed, as when all scores are looked up.
         """
         if not self.windows:
             return {}

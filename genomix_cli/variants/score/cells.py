@@ -1,7 +1,7 @@
-"""Scores in several cell types side by side, and where each allele stands among them.
+"""Scores in several cell types side by side, and the rank of each cell type per allele.
 
-A model that reads tracks sees those of one cell type at a time. So a file is scored once for each,
-and the scores are joined, record by record.
+A model reads the tracks of one cell type at a time. The file is therefore scored once per cell
+type, and the scores are joined record by record.
 
 Letters: n alleles, C cell types.
 """
@@ -51,9 +51,9 @@ from genomix_cli.variants.score.vcf import Scored, score_once, score_variants, w
 
 log = logging.getLogger("genomix")
 
-#: Records that are joined together.
+#: Records joined at a time.
 BLOCK = 5_000
-# Fields that differ between cell types; ranks among a background are of one alone.
+# Fields that differ between cell types; ranks in a background apply to a single cell type.
 _OWN = (tags.PROBABILITY, tags.DIFFERENCE, tags.LOGIT)
 _RANKS = (tags.PERCENTILE, tags.PHRED)
 _FIELD = re.compile(rf"##INFO=<ID=({tags.PREFIX}\w+),Number=A,Type=(\w+),")
@@ -67,10 +67,10 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
     Raises
     ------
     UsageError
-        As `genomix_cli.variants.score.vcf.score_variants`; also if an option does not go with
-        several cell types.
+        As in `genomix_cli.variants.score.vcf.score_variants`; also if an option cannot be combined
+        with several cell types.
     DataError, CheckError
-        As there.
+        As in `score_variants`.
     """
     by_cell = _by_cell(request)
     if len(by_cell) == 1:
@@ -81,7 +81,7 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
     format = format_of(request.output, request.output_type)
     check_target(request.output, format, index=request.write_index)
     beside = None if is_streamed(request.output) else request.output.resolve().parent
-    # An index tells early whether the records are sorted.
+    # Indexing the first file shows early whether the records are sorted.
     first = Format.VCF_GZ if request.write_index else Format.VCF
     with tempfile.TemporaryDirectory(prefix=".genomix-cells-", dir=beside) as folder:
         parts = [Path(folder) / str(i) for i in range(len(by_cell))]
@@ -94,7 +94,7 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
                     output_type=first.value if i == 0 else Format.TSV.value,
                     write_index=request.write_index and i == 0,
                     quantiles=False,
-                    # What does not depend on the cell type is read once.
+                    # Read annotations that do not depend on the cell type only once.
                     genes=request.genes if i == 0 else None,
                     known=request.known if i == 0 else (),
                     bigwig=request.bigwig and request.bigwig / name,
@@ -113,7 +113,7 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
 
 
 def _by_cell(request: ScoreRequest) -> dict[str, GenomeFiles]:
-    """Return the files of each cell type that is asked for."""
+    """Return the files of each requested cell type."""
     files = request.genome
     if not trained.read_config(trained.model_folder(request.model)).reads_window:
         return {"": replace(files, cell="" if files.cell == ALL_CELLS else files.cell)}
@@ -134,7 +134,7 @@ def _by_cell(request: ScoreRequest) -> dict[str, GenomeFiles]:
 
 
 def _field_names(by_cell: Mapping[str, GenomeFiles]) -> dict[str, str]:
-    """Return cell types by their names in fields, of letters, digits and underscores."""
+    """Return cell types by their field names, made of letters, digits and underscores."""
     names: dict[str, str] = {}
     for cell in by_cell:
         name = re.sub(r"\W+", "_", cell, flags=re.ASCII).strip("_")
@@ -150,7 +150,7 @@ def _field_names(by_cell: Mapping[str, GenomeFiles]) -> dict[str, str]:
 
 
 def _refuse(request: ScoreRequest) -> None:
-    """Refuse what goes with one cell type alone."""
+    """Refuse options that work with a single cell type only."""
     wrong = {
         "--resume": request.resume,
         "--save-background": request.save_background,
@@ -176,11 +176,12 @@ class Joint:
     Attributes
     ----------
     cells : dict of str to str
-        Cell types by their names in fields.
+        Cell types by their field names.
     calibrated : tuple of bool
-        True for those with probabilities.
+        True for each cell type with probabilities.
     comparable : bool
-        Scores of all mean the same: they are probabilities, or logits from the same inputs.
+        True if scores can be compared between cell types: all are probabilities, or all are logits
+        from the same inputs.
     request : ScoreRequest
     """
 
@@ -191,14 +192,14 @@ class Joint:
 
     @classmethod
     def of(cls, cells: Mapping[str, str], done: Sequence[Scored], request: ScoreRequest) -> Joint:
-        """Return the fields for what was done in each cell type."""
+        """Return the joint fields for the finished runs, one per cell type."""
         calibrated = tuple(each.plan.calibration is not None for each in done)
         alike = len({each.plan.conditions for each in done}) == 1
         return cls(cells, calibrated, all(calibrated) or (alike and not any(calibrated)), request)
 
     @property
     def ranked(self) -> str:
-        """Field that cell types are compared by: logits where none has probabilities."""
+        """Field that cell types are compared by; logits if none has probabilities."""
         return tags.PROBABILITY if any(self.calibrated) else tags.LOGIT
 
     @property
@@ -207,9 +208,9 @@ class Joint:
         return (tags.PROBABILITY, tags.DIFFERENCE, *([] if any(self.calibrated) else [tags.LOGIT]))
 
     def tags(self) -> Iterator[tags.Tag]:
-        """Yield the fields, in the order in which they are written."""
+        """Yield the fields in output order."""
         meaning = {tag.key: tag for tag in (*tags.SCORES, *tags.UNCALIBRATED)}
-        # Braces of a name stand for themselves.
+        # Escape braces in names for str.format.
         shown = {name: c.replace("{", "{{").replace("}", "}}") for name, c in self.cells.items()}
         for key in self.largest:
             tag = meaning[key]
@@ -226,17 +227,17 @@ class Joint:
                 yield tags.Tag(tags.of_cell(name), "Float", text)
 
     def values(self, found: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, Sequence[str]]:
-        """Return the values of the fields of some alleles, ``[n]`` each.
+        """Return the values of each field for n alleles, ``[n]`` each.
 
         Parameters
         ----------
         found : sequence of mapping
-            For each cell type, texts ``[n]`` of its own fields.
+            For each cell type, the texts ``[n]`` of its own fields.
         """
         score = np.array([_numbers(each[self.ranked]) for each in found]).T
         known = np.isfinite(score)
         largest = np.where(known, score, -np.inf).argmax(1)
-        # The number of the cell type with the largest score; None where there is no score.
+        # Index of the cell type with the largest score; None without a score.
         best = [
             c if any_known else None for c, any_known in zip(largest, known.any(1), strict=True)
         ]
@@ -262,7 +263,7 @@ def _numbers(texts: Sequence[str]) -> list[float]:
 
 
 def _join(joint: Joint, parts: Sequence[Path], done: Sequence[Scored], format: Format) -> None:
-    """Write the records of the first file with the scores of all of them."""
+    """Write the records of the first file with the scores of all files."""
     request = joint.request
     with ExitStack() as stack:
         reader = stack.enter_context(VcfReader(parts[0]))
@@ -309,7 +310,7 @@ def _text(
     common: Sequence[str],
     format: Format,
 ) -> bytes:
-    """Return the lines of some records, or the rows of their alleles."""
+    """Return the VCF lines of a block, or the table rows of its alleles."""
     counts = [len(record.alts) for record in block]
     first = [_fields(record) for record in block]
     found = [{key: [t for r in first for t in r[key]] for key in _OWN if key in first[0]}]
@@ -338,7 +339,7 @@ def _text(
 
 
 def _fields(record: Record) -> dict[str, list[str]]:
-    """Return the fields that `score` has written, a text for each ALT."""
+    """Return the fields written by `score`, one text per ALT."""
     entries = (entry.partition("=") for entry in record.fields[7].split(";"))
     return {key: value.split(",") for key, _, value in entries if key.startswith(tags.PREFIX)}
 
@@ -351,7 +352,7 @@ def _common_fields(header: Header) -> dict[str, str]:
 
 
 def _header(joint: Joint, header: Header, done: Sequence[Scored]) -> Header:
-    """Return the header of the joint output, from that of the first cell type."""
+    """Return the header of the joint output, based on that of the first cell type."""
     plan = done[0].plan
     made = replace(provenance(joint.request, plan), warnings=tuple(_warnings(joint, done)))
     facts = [fact for fact in facts_of_run(joint.request, plan) if fact[0] in _SHARED_FACTS]
@@ -365,7 +366,7 @@ def _header(joint: Joint, header: Header, done: Sequence[Scored]) -> Header:
 
 
 def _warnings(joint: Joint, done: Sequence[Scored]) -> Iterator[str]:
-    """Yield what a reader has to know: once where it is of all cell types."""
+    """Yield the warnings for readers of the scores, each that holds for all cell types once."""
     by_cell = [warnings_of(each.plan, ranks=False) for each in done]
     for text in dict.fromkeys(text for texts in by_cell for text in texts):
         named = [c for c, own in zip(joint.cells.values(), by_cell, strict=True) if text in own]
@@ -377,7 +378,7 @@ def _warnings(joint: Joint, done: Sequence[Scored]) -> Iterator[str]:
 
 
 def _summary(cells: Sequence[str], of_each: Sequence[ScoreSummary]) -> ScoreSummary:
-    """Add up what was done in each cell type."""
+    """Return one summary of the runs in all cell types."""
     first = of_each[0]
     seconds = {stage: sum(each.seconds[stage] for each in of_each) for stage in first.seconds}
     named = list(zip(cells, of_each, strict=True))

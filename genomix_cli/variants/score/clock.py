@@ -1,4 +1,4 @@
-"""Seconds that each stage of scoring takes, on a CPU and on a GPU."""
+"""Timers for the stages of scoring, on a CPU and on a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 class Clock:
-    """Seconds spent in each stage of the work."""
+    """Timer of the seconds spent in each stage."""
 
     def __init__(self, stages: Iterable[str]) -> None:
         self.seconds = dict.fromkeys(stages, 0.0)
@@ -26,10 +26,10 @@ class Clock:
 
 
 class DeviceClock(Clock):
-    """The same, with stages of a device that works through a queue of its own.
+    """Timer that also measures stages on a device with its own queue.
 
-    A GPU puts marks into its queue, which are read in the end: to wait for it at each stage would
-    leave it idle.
+    On a GPU it records events in the queue and reads them at the end, since waiting at each stage
+    would leave the GPU idle.
     """
 
     def __init__(self, stages: Iterable[str], device: torch.device) -> None:
@@ -39,20 +39,20 @@ class DeviceClock(Clock):
 
     @contextmanager
     def on_device(self, stage: str) -> Iterator[None]:
-        """Add what the device spends on the block to `stage`."""
+        """Add the time that the device spends on the block to `stage`."""
         if self._device.type != "cuda":
             with self(stage):
                 yield
             return
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        queue = torch.cuda.current_stream(self._device)  # of another GPU than the first, too
+        queue = torch.cuda.current_stream(self._device)  # the default would be that of GPU 0
         start.record(queue)
         yield
         end.record(queue)
         self._marks.append((stage, start, end))
 
     def read(self) -> dict[str, float]:
-        """Return the seconds of all stages; waits for the device."""
+        """Wait for the device and return the seconds of all stages."""
         for stage, start, end in self._marks:
             end.synchronize()
             self.seconds[stage] += start.elapsed_time(end) / 1000

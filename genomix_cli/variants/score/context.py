@@ -1,4 +1,4 @@
-"""Genes around an allele, as columns beside its score."""
+"""Annotation of alleles with nearby genes, as columns beside the score."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GENES = (
     ),
     Tag(PREFIX + "PART_GENE", "String", "Genes of that part, joined by &"),
 )
-#: Written only where there are contacts.
+#: Written only if a contact map is given.
 CONTACTS = (
     Tag(
         PREFIX + "CONTACT_GENE",
@@ -51,32 +51,32 @@ CONTACTS = (
 )
 #: Function of contig, start and number of 5-kb bins that gives their contacts.
 Matrix = Callable[[str, int, int], NDArray[np.float32]]
-# INFO has no room for these in a value; VEP writes & between several.
+# Characters that a value of INFO cannot contain; & as separator follows VEP.
 _RESERVED = str.maketrans({";": "&", ",": "&", "=": "_", " ": "_", "\t": "_"})
 
 
 def plain(text: str) -> str:
-    """Return text as a value of INFO."""
+    """Return text with the characters replaced that a value of INFO cannot contain."""
     return text.translate(_RESERVED)
 
 
 class Contacting(NamedTuple):
-    """Promoter that is most in contact with a place, and how much."""
+    """Promoter with the strongest contact to a place, and that contact."""
 
     gene: str
     value: str
 
 
 class GeneContext:
-    """Columns of genes.
+    """Columns for nearby genes.
 
     Parameters
     ----------
     path : Path
-        GTF.
+        GTF file of genes.
     reference : Reference
     files : GenomeFiles
-        Where contacts come from, if there are any.
+        Source of the contacts, if any.
 
     Attributes
     ----------
@@ -94,12 +94,12 @@ class GeneContext:
         self._open = ExitStack()
         self._matrix = self._contacts(files)
         self.tags = (*GENES, *(CONTACTS if self._matrix else ()))
-        # Names of contigs in the GTF by those of the reference, or of the VCF where it has none.
+        # GTF contig name for each contig of the reference, or of the VCF if the reference lacks it.
         self._spelled: dict[str, str | None] = {}
         self._contacting = lru_cache(4096)(self._most_in_contact)
 
     def _contacts(self, files: GenomeFiles) -> Matrix | None:
-        """Return the contacts that the model reads too, if there are any."""
+        """Return the source of the contacts, the same that the model reads; None without any."""
         if files.contacts is not None:
             contacts = Contacts(files.contacts)
             self._open.callback(contacts.close)
@@ -147,7 +147,10 @@ class GeneContext:
         return row if self._matrix is None else (*row, *self._contacting(contig, start // BIN))
 
     def _most_in_contact(self, contig: str, bin: int) -> Contacting:
-        """Return the promoter in another bin, within `REACH`, whose contact is above expected."""
+        """Return the promoter in another bin within `REACH` with the strongest contact.
+
+        Only contacts above expected count.
+        """
         assert self._matrix is not None
         spelled = self._spelled[contig]
         assert spelled is not None

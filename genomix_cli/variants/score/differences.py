@@ -1,4 +1,4 @@
-"""Differences of predicted activity as fields of the output: one per assay and cell, and a mean.
+"""Differences in predicted activity as output fields: one per assay and cell type, and a mean.
 
 Letters: G alleles, K outputs.
 """
@@ -20,20 +20,20 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Differences:
-    """Differences between alleles that a model predicts, and what is written of them.
+    """Activity differences that a model predicts, and the fields they are written to.
 
     Attributes
     ----------
     outputs : tuple of Output
-        Those that score variants, in the order of the model's own; none for a model that predicts
-        no activity.
+        Outputs that score variants, in the model's order; empty for a model that predicts no
+        activity.
     averaged : tuple of str
-        Names of those in the mean, each in standard deviations of its activity in training; one
-        named twice counts twice.
+        Names of the outputs in the mean, each in standard deviations of its activity in training.
+        A name that occurs twice counts twice.
     written : tuple of str
-        Names of those with a field of their own.
+        Names of the outputs with a field of their own.
     quantiles : bool
-        Also give the rank of each of these among them.
+        If True, also write the rank of each written output among them.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -45,21 +45,21 @@ class Differences:
     def of(
         cls, config: Predicted | None, *, quantiles: bool = False, cell: str = "", fields: str = ""
     ) -> Differences:
-        """Return the differences that a network of this architecture gives.
+        """Return the differences that a network of this architecture predicts.
 
         Parameters
         ----------
         config : Predicted, optional
         quantiles : bool
         cell : str
-            Cell type whose output alone is the mean.
+            Cell type whose output replaces the mean over all outputs.
         fields : str
             Outputs to write; see `Predicted.written`.
 
         Raises
         ------
         UsageError
-            If it has no output of this cell type, or none that is named in `fields`.
+            If the network has no output for `cell`, or lacks an output named in `fields`.
         """
         if config is None:
             return cls()
@@ -68,7 +68,7 @@ class Differences:
 
     @property
     def statistic(self) -> str:
-        """Name of what ranks alleles."""
+        """Name of the statistic that ranks alleles."""
         return f"|{ACTIVITY}| ({self._named})"
 
     @property
@@ -94,7 +94,7 @@ class Differences:
             yield Tag(of_cell(output.name), "Float", f"{text}: {detail}, by {{model}}")
 
     def _written(self) -> list[tuple[int, Output]]:
-        """Return the outputs with a field, and their numbers among all."""
+        """Return the outputs that have a field, each with its index among all outputs."""
         return [(k, each) for k, each in enumerate(self.outputs) if each.name in self.written]
 
     def weights(self) -> Floats:
@@ -104,11 +104,11 @@ class Differences:
 
     def mean(self, values: Floats) -> Floats:
         """Return the mean of the outputs, ``[G, K]`` -> ``[G]``."""
-        # A sum over the outputs in order: a matrix product may round an allele by its company.
+        # Sum in a fixed order: a matrix product may round an allele differently in another batch.
         return (values * self.weights()).sum(1, dtype=np.float32)
 
     def columns(self, values: Floats) -> dict[str, Floats]:
-        """Return the values of each field, ``[G, K]`` -> ``[G]`` each, by its key."""
+        """Return the values of each field by key, ``[G, K]`` -> ``[G]`` each."""
         if not self.outputs:
             return {}
         written = self._written()
@@ -121,7 +121,7 @@ class Differences:
 
 
 def quantiles(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the share of an allele's other values that are less than each, ties counting half.
+    """Return for each value the fraction of the allele's other values below it; ties count half.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def quantiles(values: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns
     -------
     NDArray
-        float64 ``[n, C]``: 0 for the least, 1 for the largest; NaN where a value is not known.
+        float64 ``[n, C]``: 0 for the smallest, 1 for the largest; NaN where a value is missing.
     """
     below = (values[:, :, None] > values[:, None, :]).sum(2)
     equal = (values[:, :, None] == values[:, None, :]).sum(2) - 1
@@ -140,7 +140,7 @@ def quantiles(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _meaning(output: Output) -> str:
-    """Return the description of an output, in which braces stand for themselves."""
+    """Return the description of an output, with braces escaped for str.format."""
     kind = f"{output.assay} activity in {output.name}" if output.assay else output.name
     text = f"Predicted change of {kind}, alt - ref, {output.unit or 'log-odds'}, by "
     return text.replace("{", "{{").replace("}", "}}") + "{model}"

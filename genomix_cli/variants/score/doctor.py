@@ -1,7 +1,7 @@
-"""Check a device: score a synthetic genome and compare with answers stored beside the weights.
+"""Check a device: score a synthetic genome and compare with reference scores of the model.
 
-Other tools have been seen to give different numbers on different GPUs. The answers of the
-machine that trained a model are stored with it, to be compared before a new device is used.
+The same software can give different numbers on different GPUs. The scores of the synthetic genome
+are therefore stored with a model's weights, to be compared before a new device is used.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Rows = Mapping[str, NDArray[Any]]
 
 FILE = "reference.json"
 ALLELES = 96
-#: Largest difference of a logit that rounding explains, in standard deviations of the logits.
+#: Largest logit difference that rounding can explain, in standard deviations of the logits.
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "bf16": 0.2}
-#: Lowest rank correlation that rounding of that size explains.
+#: Lowest rank correlation that rounding of this size can explain.
 LEAST_CORRELATION: dict[Precision, float] = {"fp32": 0.9999, "bf16": 0.985}
 
 
 class MadeUpGenome:
-    """Genome of one contig with random bases, tracks and contacts, equal on all machines.
+    """Synthetic genome of one contig with random bases, tracks and contacts, same on all machines.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class MadeUpGenome:
     """
 
     def __init__(self, tracks: tuple[str, ...], window: int) -> None:
-        # NumPy guarantees the stream of this legacy generator for ever; of newer ones it does not.
+        # NumPy guarantees a stable stream for this legacy generator, but not for newer ones.
         rng = np.random.RandomState(20261121)
         length = 2 * window
         self.tracks = tracks
@@ -61,11 +61,11 @@ class MadeUpGenome:
         self._contacts = (contacts + contacts.T) / 2
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Return base codes, unknown beyond the contig."""
+        """Return base codes; bases beyond the contig are unknown."""
         return _cut(self._codes, start, end, 4)
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Return the tracks, measured everywhere on the contig."""
+        """Return the tracks, which are measured on the whole contig."""
         value = _cut(self._signal, first_bin, last_bin, 0)
         state = _cut(np.ones_like(self._signal, np.uint8), first_bin, last_bin, 0)
         return Signal(value, state)
@@ -109,7 +109,7 @@ class Check(NamedTuple):
     ----------
     name : str
     found, limit : str
-        For display; the limit is what rounding explains.
+        Texts for display; the limit is the largest effect of rounding.
     problem : str
         Reason not to trust the device; empty if the comparison holds.
     """
@@ -129,20 +129,20 @@ class Diagnosis:
     sound : bool
         True if scores from this device can be trusted.
     problems : tuple of str
-        Reasons not to trust it.
+        Reasons not to trust the device.
     model, device : str
     precision : {'fp32', 'bf16'}
     versions : dict of str to str
     difference : float
-        Largest difference of a score from the stored one, in standard deviations of the scores:
-        of logits, or of the differences of activity of a model that has none.
+        Largest difference between a score and its stored value, in standard deviations of the
+        scores. Scores are logits, or differences in activity for a model without logits.
     correlation : float
-        Lowest rank correlation with the stored ones.
+        Lowest rank correlation with the stored scores.
     repeated, alone : float
         Largest difference, in the same units, between two runs, and between an allele scored
         alone and among others.
     ms_per_window, ms_per_allele : float
-        Milliseconds; an allele is scored together with its null. None without windows.
+        Milliseconds; an allele includes its null. None for a model without windows.
     """
 
     sound: bool
@@ -160,13 +160,13 @@ class Diagnosis:
 
     @property
     def checks(self) -> list[Check]:
-        """The comparisons behind `problems`."""
+        """Comparisons behind `problems`."""
         differences = {name: getattr(self, name) for name in _DIFFERENCES}
         return _checks(differences, self.correlation, self.precision)
 
 
 def write_reference(model: str | Path) -> None:
-    """Store a model's answers, computed on a CPU in float32, beside its weights."""
+    """Store a model's reference scores, computed on a CPU in float32, beside its weights."""
     loaded = load_model(model, "cpu")
     scores = _answers(loaded, torch.device("cpu"), "fp32")
     data: dict[str, Any] = {"model": loaded.sha256, "torch": torch.__version__}
@@ -176,7 +176,7 @@ def write_reference(model: str | Path) -> None:
 
 
 def examine(model: str, device: str, precision: str) -> Diagnosis:
-    """Run a model on a device and compare its answers with the stored ones.
+    """Run a model on a device and compare its scores with the stored reference scores.
 
     Parameters
     ----------
@@ -191,12 +191,12 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
     UsageError
         If the model or the device does not exist.
     DataError
-        If no answers are stored, or they belong to other weights.
+        If no reference scores are stored, or they belong to other weights.
     """
     where = resolve_device(device)
     chosen = chosen_precision(precision, where)
     folder = model_folder(model)
-    read_config(folder)  # of another domain there are no answers to store
+    read_config(folder)  # raises for a model of another domain
     reference = _stored(folder)
     loaded = load_model(model, where)
     if reference["model"] != loaded.sha256:
@@ -234,17 +234,17 @@ def examine(model: str, device: str, precision: str) -> Diagnosis:
 
 
 def _rows(scores: Scores) -> Rows:
-    """Return what is compared, ``[G]`` each, by name."""
+    """Return the scores to compare, ``[G]`` each, by name."""
     rows = {} if scores.logit is None else {"logit": scores.logit, "null": scores.null}
     return rows | {f"difference {k}": row for k, row in enumerate(scores.differences.T)}
 
 
 def _largest(one: Rows, two: Rows, expected: Rows) -> float:
-    """Return the largest difference between answers, in standard deviations of those expected."""
+    """Return the largest difference of scores, in standard deviations of the expected scores."""
     scale = {name: max(float(row.std()), 1e-6) for name, row in expected.items()}
     if "null" in scale:
         scale["null"] = scale["logit"]
-    # NumPy's maximum, since that of Python may pass over NaN.
+    # np.max propagates NaN; Python's max may drop it.
     return float(np.max([np.abs(row - two[name]).max() / scale[name] for name, row in one.items()]))
 
 
@@ -253,7 +253,7 @@ def _rank_correlation(one: NDArray[Any], two: NDArray[Any]) -> float:
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
-# Name and problem of each comparison by largest difference.
+# Name and problem text of each comparison of largest differences.
 _DIFFERENCES = {
     "difference": ("from the stored answers", "scores differ from the stored ones"),
     "repeated": ("between two runs", "two runs differ"),
@@ -267,7 +267,7 @@ _DIFFERENCES = {
 def _checks(
     differences: Mapping[str, float], correlation: float, precision: Precision
 ) -> list[Check]:
-    """Compare with what rounding explains; negated, so that NaN counts as a failure."""
+    """Compare with the limits of rounding; comparisons are negated so that NaN fails."""
     tolerance, least = TOLERANCE[precision], LEAST_CORRELATION[precision]
     found = []
     for name, (title, problem) in _DIFFERENCES.items():
@@ -315,7 +315,7 @@ def _remake(what: str, folder: Path) -> DataError:
 
 
 def described(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """Return name and value of what was examined, for display."""
+    """Return the names and values of the diagnosis for display."""
     return [
         ("model", f"{diagnosis.model}, {diagnosis.precision}"),
         ("device", diagnosis.device),
@@ -324,7 +324,7 @@ def described(diagnosis: Diagnosis) -> list[tuple[str, str]]:
 
 
 def times(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """Return name and value of what was timed, for display."""
+    """Return the names and values of the timings for display."""
     per_window = diagnosis.ms_per_window
     return [
         *([] if per_window is None else [("a window", f"{per_window:.2f} ms")]),

@@ -1,7 +1,7 @@
 """Scores of many alleles: one pass over each window, a few tokens per allele.
 
-Letters in shapes: N bins, G alleles, M tracks, K outputs, A answers of the model for an allele:
-its logit and that of no change, if it reads a window, and the difference of each output.
+Letters in shapes: N bins, G alleles, M tracks, K outputs, A values per allele: the logit and the
+null logit, if the model reads a window, and the difference of each output.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from genomix_cli.variants.score.reading import WINDOWS, Call, Mode, Reader, Targ
 Precision = Literal["fp32", "bf16"]
 #: Passes through the trunk to read ahead of the model.
 AHEAD = 4
-#: Passes, or groups of alleles, that the device may work on beside those that we wait for.
+#: Passes, or groups of alleles, queued on the device beyond those that the host waits for.
 LAUNCHED = 1
 
 
@@ -43,14 +43,14 @@ class Scores(NamedTuple):
     null : NDArray or None
         float32 ``[G]``: logit of the same position with alt = ref.
     differences : NDArray
-        float32 ``[G, K]``: change of each of the model's outputs, if it has any.
+        float32 ``[G, K]``: change of each of the model's outputs; K may be 0.
     unknown : NDArray
-        bool ``[G]``: True where the window, or without one a haplotype, contains N.
+        bool ``[G]``: True if the window (or a haplotype, without a window) contains N.
     windows : int
         Windows that went through the trunk.
     usable : NDArray
-        float64 ``[M + 1]``: the fraction of bins in which each track had a value, and whether the
-        contact map knows anything, summed over these windows.
+        float64 ``[M + 1]``: for each track the fraction of bins with a value, then 1 if the contact
+        map has any data, all summed over these windows.
     seconds : dict of str to float
         Time spent in each stage.
     """
@@ -64,7 +64,7 @@ class Scores(NamedTuple):
     seconds: dict[str, float]
 
 
-class Stopped(Exception):  # not an error: the caller asked for it
+class Stopped(Exception):  # not an error: requested by the caller
     """Raised when the stop flag is set during scoring."""
 
 
@@ -88,15 +88,15 @@ class Engine:
         window for each 50-bp bin, centred on it.
     precision : {"fp32", "bf16"}
     both_strands : bool
-        Average the logits of both strands, at twice the cost. Differences of activity are those
-        of both strands in any case.
+        Average the logits of both strands, at twice the cost. Differences in activity always
+        average both strands.
     stop : threading.Event
-        Of a thread, or of a process; checked before each window.
+        Flag of a thread or a process; checked before each window.
     done : object
-        Its `value` counts alleles as they are scored: a number that processes share, or not.
+        Its `value` counts the alleles scored; it may be shared between processes.
     windows : tuple of int, optional
-        Numbers of windows that may go through the model together, ascending from 1. By default
-        several on a GPU, which one would leave idle, and one on a CPU.
+        Batch sizes of windows, ascending from 1. By default several on a GPU, which one window
+        would leave idle, and one on a CPU.
     """
 
     model: VariantModel
@@ -118,10 +118,10 @@ class Engine:
         self._reader = Reader(
             self.model, self.source, self.device, self.mode, self.both_strands, sizes
         )
-        self._contexts: tuple[Any, ...] = ()  # of the last pass, for each strand
+        self._contexts: tuple[Any, ...] = ()  # encoded windows of the last pass, one per strand
 
     def score(self, targets: Sequence[Target]) -> Scores:
-        """Score `targets`, in any order; cheapest when sorted.
+        """Score `targets` in any order; sorted targets are fastest.
 
         Raises
         ------
@@ -188,24 +188,24 @@ class Engine:
             ) from error
 
     def _answers(self, work: Work) -> torch.Tensor:
-        """Return the answers of all calls, float32 ``[A, G]``, without waiting for them."""
+        """Return the results of all calls, float32 ``[A, G]``, without synchronising."""
         return self._in_windows(work) if self.model.reads_window else self._alone(work)
 
     def _alone(self, work: Work) -> torch.Tensor:
         model = self.model
         differences = model.substitutions if work.substitutions else model.differences
-        # A small difference of large numbers: never in half precision.
+        # A small difference of large numbers needs full precision.
         with torch.autocast(self.device.type, enabled=False):
             return torch.cat([differences(c.variants[0])[0] for c in work.calls]).float().T
 
     def _in_windows(self, work: Work) -> torch.Tensor:
-        """Return logits, those of no change, and differences; logits are means over strands."""
+        """Return logits and null logits, averaged over strands, and differences."""
         logits = []
         for strand, context in enumerate(self._contexts):
             found = [self._call(context, call, strand) for call in work.calls]
             pairs = [torch.stack([each.logits, each.null]).flatten(1) for each in found]
             logits.append(torch.cat(pairs, 1).float())
-            if strand == 0:  # differences are those of both strands in any case
+            if strand == 0:  # differences already average both strands
                 changes = torch.cat([each.differences.flatten(0, 1) for each in found]).float().T
         return torch.cat([sum(logits[1:], logits[0]) / len(logits), changes])
 
@@ -215,7 +215,7 @@ class Engine:
 
 
 def _windows_at(context: Any, at: slice | torch.Tensor) -> Any:
-    """Return some of the windows of what a model knows of them."""
+    """Select some windows from the result of `VariantModel.window`."""
     if context is None:
         return None
     if isinstance(context, torch.Tensor):
@@ -225,12 +225,12 @@ def _windows_at(context: Any, at: slice | torch.Tensor) -> Any:
 
 
 def chosen_precision(asked: str, device: torch.device) -> Any:
-    """Return the precision asked for, where ``auto`` is that of the device."""
+    """Return the requested precision; ``auto`` depends on the device."""
     return {"auto": "bf16" if device.type == "cuda" else "fp32"}.get(asked, asked)
 
 
 class OnItsWay:
-    """Answers ``[A, G]`` that a device may still owe: the copy waits for them, and we do not."""
+    """Results ``[A, G]`` in transfer from the device; the host does not wait for the copy."""
 
     def __init__(self, answers: torch.Tensor) -> None:
         self._host = answers.to("cpu", non_blocking=True)
@@ -239,7 +239,7 @@ class OnItsWay:
             self._done.record(torch.cuda.current_stream(answers.device))
 
     def arrived(self) -> NDArray[np.float32]:
-        """Return the answers, once they are there."""
+        """Wait for the transfer and return the results."""
         if self._done is not None:
             self._done.synchronize()
         return self._host.numpy()

@@ -1,4 +1,4 @@
-"""Header of a scored VCF: the inputs and settings of the scores, and the command to repeat them."""
+"""Header of a scored VCF: inputs and settings of the scores, and the command to reproduce them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_header(
     reference: Reference,
     annotator: Annotator,
 ) -> Header:
-    """Return the input's header with everything a reader of the scores should know.
+    """Return the input's header with field definitions, provenance and warnings added.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def make_header(
 
 
 def facts_of_run(request: ScoreRequest, plan: Plan) -> list[tuple[str, str]]:
-    """Return how the scores are made, besides settings and inputs."""
+    """Return facts about the run that are neither settings nor inputs."""
     facts: list[tuple[str, str]] = [
         *([("Mode", plan.mode)] if plan.mode else []),
         ("Precision", plan.precision),
@@ -86,12 +86,12 @@ def facts_of_run(request: ScoreRequest, plan: Plan) -> list[tuple[str, str]]:
 
 
 def score_line(key: str, kind: str, text: str) -> str:
-    """Return the line of a field with a value per ALT."""
+    """Return the header line of an INFO field with one value per ALT."""
     return info_line(key, "A", kind, text, source="genomix", version=__version__)
 
 
 def provenance(request: ScoreRequest, plan: Plan) -> Provenance:
-    """Return how the scores are made."""
+    """Return the provenance of the scores."""
     return Provenance.of(
         _settings(request, plan),
         _inputs(request),
@@ -102,10 +102,10 @@ def provenance(request: ScoreRequest, plan: Plan) -> Provenance:
 
 
 def command(request: ScoreRequest, plan: Plan) -> list[object]:
-    """Return the words of the command that repeats these scores.
+    """Return the words of the command that reproduces these scores.
 
-    Options from a settings file are among them. The output and the selected part of the input
-    are left out, so that all parts of a file have the header of the whole.
+    Options from a settings file are included. The output and the selected part of the input are
+    left out, so that all parts of a file have the same header as the whole.
     """
     genome = request.genome
     options: list[tuple[str, object]] = [
@@ -159,10 +159,10 @@ def _inputs(request: ScoreRequest) -> dict[str, Path]:
     inputs |= {f"track {name}": path for name, path in genome.tracks.items()}
     if genome.contacts is not None:
         inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
-    # An index has the place of each block of its file, which may be too large to read for a digest.
+    # The index stands in for its file, which may be too large to read for a digest.
     for role, paths in {"lookup": request.lookup, "known": request.known}.items():
         inputs |= {f"{role} {n}": find_index(path) or path for n, path in enumerate(paths, 1)}
-    # Only regular files have a digest: a pipe can be read only once.
+    # Only regular files get a digest: a pipe can be read only once.
     return {role: path for role, path in inputs.items() if path is not None and path.is_file()}
 
 
@@ -181,7 +181,7 @@ def _contigs(
 
 
 def warnings_of(plan: Plan, *, ranks: bool = True) -> list[str]:
-    """Return the warnings that a reader of the scores needs; those of ranks if there may be any."""
+    """Return the warnings for readers of the scores; warnings on ranks only with `ranks`."""
     texts = [tags.DEMONSTRATION] if plan.config.demonstration else []
     absent = plan.absent
     if absent and len(absent) == len(plan.config.tracks):
@@ -215,6 +215,6 @@ def warnings_of(plan: Plan, *, ranks: bool = True) -> list[str]:
 
 
 def _lacks(what: str, empty: str, plan: Plan, stored: Sequence[Conditions]) -> str:
-    """Say which values are missing, since nothing is stored for the conditions of the call."""
+    """Return a warning that values are missing, with the conditions for which they are stored."""
     others = " | ".join(map(str, stored)) or "none"
     return f"no {empty}: {plan.name} has no {what} for {plan.conditions} (stored: {others})"

@@ -1,4 +1,4 @@
-"""Numbers of alleles by score, counted while they are written."""
+"""Histogram of the scores, counted while they are written."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from math import floor
 from genomix_cli.genome.vcf.reader import MISSING
 from genomix_cli.variants.score.tags import ACTIVITY, LOGIT, PROBABILITY
 
-#: Width of a bin: of probabilities, log-odds, and changes of activity in the unit of the assay.
+#: Bin width for probabilities, log-odds, and activity changes in the unit of the assay.
 WIDTHS = {PROBABILITY: 0.05, LOGIT: 0.5, ACTIVITY: 0.1}
 _DECIMALS = 2
 
 
 @dataclass
 class Histogram:
-    """Numbers of alleles by the field they are ranked by.
+    """Number of alleles in each bin of the field they are ranked by.
 
     Attributes
     ----------
     key : str
         One of `WIDTHS`.
     counts : dict of int to int
-        Alleles by number of the bin; bin 0 begins at 0.
+        Alleles by bin number; bin 0 begins at 0.
     """
 
     key: str
     counts: dict[int, int] = field(default_factory=dict)
 
     def add(self, text: str) -> None:
-        """Count a value as it is written, unless it is missing."""
+        """Count a value given as output text, unless it is missing."""
         if text == MISSING:
             return
         width = WIDTHS[self.key]
@@ -40,11 +40,11 @@ class Histogram:
         self.counts[number] = self.counts.get(number, 0) + 1
 
     def restore(self, counts: Mapping[str, int]) -> None:
-        """Begin with what an earlier run has counted, as JSON has it."""
+        """Start from the counts of an earlier run, with bin numbers as JSON strings."""
         self.counts |= {int(number): count for number, count in counts.items()}
 
     def points(self) -> list[tuple[float, int]]:
-        """Return the middle of each bin and its alleles, from the first bin to the last."""
+        """Return the centre and count of each bin, from the first bin to the last."""
         if not self.counts:
             return []
         width = WIDTHS[self.key]

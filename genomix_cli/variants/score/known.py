@@ -1,4 +1,4 @@
-"""Entries of known variants for an allele, as columns beside its score."""
+"""Annotation of alleles with known variants, as columns beside the score."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ KNOWN = (
 
 
 class KnownVariants:
-    """Columns of known variants: ID, clinical significance and frequency of an allele.
+    """Columns for known variants: ID, clinical significance and frequency of an allele.
 
     Parameters
     ----------
     paths : sequence of Path
-        VCF.gz or BCF with their indices, such as ClinVar's and gnomAD's. IDs of all are given; of
-        the rest, what the first of them says.
+        VCF.gz or BCF files with indices, such as those of ClinVar and gnomAD. IDs come from all
+        files; each other value comes from the first file that has it.
     reference : Reference
 
     Attributes
@@ -49,7 +49,7 @@ class KnownVariants:
     DataError
         If a file cannot be read, has no index, or shares no contig with the reference.
     CheckError
-        If a file is of another assembly.
+        If a file belongs to another assembly.
     """
 
     tags = KNOWN
@@ -73,7 +73,7 @@ class KnownVariants:
         self._open.close()
 
     def texts(self, block: Sequence[Checked]) -> Iterator[Sequence[Sequence[str]]]:
-        """Yield for each record the texts of each tag, one per ALT; exact matches alone."""
+        """Yield for each record the texts of each tag, one per ALT; only exact matches count."""
         wanted = Wanted.of(block, self._reference)
         of_files = []
         for file in self._files:
@@ -122,7 +122,7 @@ class KnownFile(AlleleFile):
         raise DataError(f"{_FREQUENCY} is no frequency", where=where, found=found)
 
     def joined(self, before: Row, row: Row, fields: Sequence[str]) -> Row:
-        """Return what two lines of an allele say together."""
+        """Return the merged row of an allele that occurs on two lines."""
         del fields
         return _together((before, row))
 

@@ -1,4 +1,4 @@
-"""Scores taken from files of precomputed ones, so that only the rest is computed."""
+"""Look up precomputed scores in files, so that only the remaining alleles are computed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from genomix_cli.variants.records.matching import AlleleFile, Kind, Row, Wanted,
 from genomix_cli.variants.records.reference import Reference
 from genomix_cli.variants.score.tags import LOOKED_UP, PREFIX
 
-#: Settings that scores depend on beyond rounding; see `genomix_cli.variants.conditions`.
+#: Settings that change scores by more than rounding; see `genomix_cli.variants.conditions`.
 DECISIVE = ("cell", "uncovered", "max_gap_bins", "mode", "both_strands")
-#: Two scores of an allele that differ by no more are the same one.
+#: Two scores of an allele that differ by no more than this count as equal.
 ROUNDING = 1e-3
 _DIGEST = " sha256:"
-# Lines of a header that have to agree.
+# Header lines that must agree.
 _SAID = ("Background", "Calibration")
 Facts = dict[str, list[str]]
 
-# A number as the VCF specification has it, or none.
+# A number as defined by the VCF specification, or a missing value.
 _VALUE = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?|\."
 _VALUES = re.compile(_VALUE)
 
@@ -41,30 +41,30 @@ class Lookup:
     Parameters
     ----------
     paths : sequence of Path
-        VCF.gz, BCF or TSV.gz, each with its index, or Parquet; one for each contig, or all in one.
+        VCF.gz, BCF or TSV.gz, each with its index, or Parquet; one per contig, or one for all.
     keys : sequence of str
-        Fields that the output has, which the files must have too.
+        Fields of the output, which the files must have too.
     empty : collection of str
-        Those of them that this run leaves empty, so that a file may lack them.
+        Fields of `keys` that this run leaves empty; a file may lack them.
     made : Provenance
-        How this run makes its scores.
+        Provenance of the scores of this run, which the files must match.
     inputs_decide : bool
-        False for a model that reads the sequence alone.
+        True if scores depend on input files; False for a model that reads only the sequence.
     facts : mapping of str to str
-        What else it says of itself: the background that ranks are among, and the calibration.
+        Further facts that must match: the background of the ranks, and the calibration.
     reference : Reference
 
     Attributes
     ----------
     warnings : list of str
-        What a reader of the scores needs to know of the files.
+        Warnings about the files for readers of the scores.
 
     Raises
     ------
     DataError
-        If a file has no index, lacks a field, has unknown columns or says that it was made
-        otherwise, or shares no contig with the reference; while searching, if it is damaged or
-        two of its rows contradict each other.
+        If a file has no index, lacks a field, has unknown columns, states a different provenance,
+        or shares no contig with the reference. While searching: if a file is damaged, or two of
+        its rows contradict each other.
     CheckError
         If a file belongs to another assembly.
     """
@@ -106,7 +106,7 @@ class Lookup:
         self._open.close()
 
     def find(self, block: Iterable[Checked]) -> list[Row | None]:
-        """Return the row of each allele of a block that can be scored, None if there is none."""
+        """Return the row of each scorable allele of a block; None for an allele without a row."""
         wanted = Wanted.of(block, self._reference)
         rows = wanted.rows()
         for file in self._files:
@@ -122,7 +122,7 @@ class ScoreFile(AlleleFile):
     path : Path
     kind : Kind
     facts : dict of str to list of str
-        What it says of how it was made.
+        Provenance stated in the file.
     keys : sequence of str
         Fields of a row.
     """
@@ -130,12 +130,12 @@ class ScoreFile(AlleleFile):
     def __init__(self, path: Path, kind: Kind, facts: Facts, keys: Sequence[str]) -> None:
         super().__init__(path, kind)
         self._keys = keys
-        # As a run of ours writes them: in order, one ALT.
+        # Fast path for the layout that genomix writes: fields in order, one ALT.
         self._own = re.compile(";".join(f"{re.escape(key)}=({_VALUE})" for key in keys) + "(?:;|$)")
         self.facts = facts
 
     def joined(self, before: Row, row: Row, fields: Sequence[str]) -> Row:
-        """Return the row of an allele that was scored twice.
+        """Return the row of an allele that occurs twice in the file.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class ScoreFile(AlleleFile):
         return before
 
     def rows_of(self, fields: Sequence[str]) -> list[Row | None]:
-        """Return the values of each ALT, None for one without any."""
+        """Return the values of each ALT; None for an ALT without values."""
         own = self._own.search(fields[7])
         if own is not None:
             row = own.groups()
@@ -172,7 +172,7 @@ class ScoreFile(AlleleFile):
         return [self._row(row, fields) for row in zip(*columns, strict=True)]
 
     def _row(self, texts: Iterable[str], fields: Sequence[str]) -> Row | None:
-        """Return checked values of an allele; None if there is none."""
+        """Return the checked values of an allele; None if it has none."""
         row = tuple([MISSING if is_missing(text) else text for text in texts])
         for key, text in zip(self._keys, row, strict=True):
             if not _VALUES.fullmatch(text):
@@ -202,7 +202,7 @@ class ScoreTable(ScoreFile):
         locus = find_locus(names, path, ", ".join(keys))
         self._width = len(names)
         _, self.pos, self.ref, self.alt = locus.values()
-        # What a run of ours says besides, as why an allele was not scored, is not read.
+        # Ignore other columns of genomix, such as the reason why an allele was not scored.
         own = {name for name in columns if name.startswith(PREFIX.lower())}
         unknown = columns.keys() - {names[i].strip().lower() for i in locus.values()} - own - {"id"}
         if unknown:
@@ -215,7 +215,7 @@ class ScoreTable(ScoreFile):
         self._at = [columns.get(key.lower()) for key in keys]
 
     def rows_of(self, fields: Sequence[str]) -> list[Row | None]:
-        """Return the values of the one ALT, None if there is none."""
+        """Return the values of the only ALT; None if it has none."""
         if len(fields) != self._width:
             raise DataError(
                 "the row has another number of columns than the header",
@@ -230,12 +230,12 @@ class ScoreTable(ScoreFile):
 
 
 def open_scores(path: Path, keys: Sequence[str], empty: Collection[str] = ()) -> ScoreFile:
-    """Open a file of scores, which may lack those of the `keys` that are `empty`.
+    """Open a file of scores with all `keys`, except that it may lack those in `empty`.
 
     Raises
     ------
     DataError
-        If it cannot be read, has no index, lacks a field or has unknown columns.
+        If the file cannot be read, has no index, lacks a field or has unknown columns.
     """
     if first_bytes(path).startswith(MAGIC):
         names = parquet_size(path)[0]
@@ -252,19 +252,19 @@ def open_scores(path: Path, keys: Sequence[str], empty: Collection[str] = ()) ->
 
 
 def filled(found: Iterable[Row | None], computed: Iterator[Row]) -> Iterator[Row]:
-    """Yield the row of each allele: the one that was found, else the next that was computed."""
+    """Yield the row of each allele: the one found, otherwise the next computed one."""
     for row in found:
         yield next(computed) if row is None else row
 
 
 def _own_part(info: str) -> str:
-    """Return INFO from the first of our fields on; they stand last unless something followed."""
+    """Return INFO from the first field of genomix on, which is usually at the end."""
     at = info.find(PREFIX)
     return info[at:] if at > 0 else info
 
 
 def _agree(one: Row, other: Row) -> bool:
-    """Return True if two rows say the same up to rounding: an allele may be scored twice."""
+    """Return True if two rows are equal up to rounding, since an allele may be scored twice."""
     return one == other or all(
         MISSING not in pair and math.isclose(*map(float, pair), rel_tol=ROUNDING, abs_tol=ROUNDING)
         for pair in zip(one[:-1], other[:-1], strict=True)
@@ -287,7 +287,7 @@ def _refuse_lacking(path: Path, lacking: Sequence[str]) -> None:
 def _refuse_other(
     file: ScoreFile, made: Provenance, inputs_decide: bool, said: Mapping[str, str]
 ) -> None:
-    """Raise DataError if a file's scores were not made as this run makes them."""
+    """Raise DataError if a file's scores were made differently from those of this run."""
     here = _making(
         [made.model],
         made.config,
@@ -321,7 +321,7 @@ def _making(
     facts: Mapping[str, Sequence[str]],
     inputs_decide: bool,
 ) -> dict[str, str]:
-    """Return everything that scores and ranks depend on, by what it is called in messages."""
+    """Return everything that scores and ranks depend on, keyed by its name in messages."""
     digest = model[0].rpartition(_DIGEST)[2] if model else ""
     making = {"weights": digest[:12] or "not stated"}
     making |= {name: str(config[name]) for name in DECISIVE if name in config}

@@ -1,4 +1,4 @@
-"""Sections of MultiQC on a scoring run: what became of alleles, their scores, the REF audit."""
+"""MultiQC sections of a scoring run: outcome per allele, distribution of scores, REF audit."""
 
 from __future__ import annotations
 
@@ -53,26 +53,26 @@ _HEADERS: dict[str, Content] = {
 
 
 def write_multiqc(summary: ScoreSummary, request: ScoreRequest, folder: Path) -> None:
-    """Write what MultiQC shows of a run into a folder."""
+    """Write the MultiQC sections of a run into a folder."""
     name = sample_name(request)
     contents = {f"{name}.genomix_{part}_mqc.json": c for part, c in sections(summary, name)}
     write_contents(contents, folder)
 
 
 def sample_name(request: ScoreRequest) -> str:
-    """Return the name of the output, else of the input, without what says its format."""
+    """Return the name of the output, or else of the input, without format suffixes."""
     names = (str(path) for path in (request.output, request.vcf or NAME))
     return next((stem(Path(name)) for name in names if name != STANDARD_STREAM), "stdin")
 
 
 def stem(path: Path) -> str:
-    """Return the name of a file without its suffix, and without that of its compression."""
+    """Return the name of a file without its suffix and any compression suffix."""
     name = path.name.removesuffix(".gz").removesuffix(".bgz")
     return name.rpartition(".")[0] or name
 
 
 def sections(summary: ScoreSummary, name: str) -> Iterator[tuple[str, Content]]:
-    """Yield the part of the file's name, and the content."""
+    """Yield each section as a part of its file name and its content."""
     row: dict[str, Any] = {key: getattr(summary, key, None) for key in _HEADERS}
     row["share"] = summary.scored / summary.alleles if summary.alleles else None
     yield (

@@ -1,4 +1,4 @@
-"""Request of `score`, and the decisions made before the first record is scored."""
+"""Checks of a `score` request, and the decisions made before the first record is scored."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Precision, chosen_precision
 from genomix_cli.variants.score.reading import Mode
 
-#: Bases of a core for a model without windows: full batches, even of sparse variants.
+#: Bases of a core for a model without windows, large enough to fill batches of sparse variants.
 CORE = 250_000
 
 
@@ -45,15 +45,15 @@ class Plan(NamedTuple):
         Run folder of the model.
     config : ModelConfig
     digest : str
-        sha256 of the weights.
+        SHA-256 of the weights.
     conditions : Conditions
-        What the scores are made from.
+        Inputs and settings that the scores depend on.
     absent : tuple of str
         Tracks of the model for which no file was given.
     calibration : Platt or None
-        The one that was fitted under these conditions.
+        Calibration fitted under these conditions.
     backgrounds : tuple of Background
-        All that are stored.
+        All stored backgrounds.
     devices : list of torch.device
     mode : str or None
         None for a model that reads no window.
@@ -65,9 +65,9 @@ class Plan(NamedTuple):
     contigs : tuple of str
         Contigs of the first records.
     differences : Differences
-        Of activity, as far as the model predicts any.
+        Differences in activity that the model predicts, if any.
     ignored : tuple of str
-        Options given that mean nothing to the model.
+        Given options that do not apply to the model.
     """
 
     folder: Path
@@ -89,12 +89,12 @@ class Plan(NamedTuple):
 
     @property
     def reads_window(self) -> bool:
-        """False for a model of haplotypes alone, which has no logits."""
+        """False for a model that reads only haplotypes, and so has no logits."""
         return self.mode is not None
 
     @property
     def statistic(self) -> str:
-        """Name of what ranks alleles."""
+        """Name of the statistic that ranks alleles."""
         return LOGITS if self.reads_window else self.differences.statistic
 
     @property
@@ -104,18 +104,18 @@ class Plan(NamedTuple):
 
     @property
     def background(self) -> Background | None:
-        """The background that was made under these conditions, if there is one."""
+        """Background made under these conditions; None if there is none."""
         own = (b for b in self.backgrounds if b.statistic == self.statistic)
         return holding(own, self.conditions)
 
 
 def check_choices(request: ScoreRequest) -> None:
-    """Refuse a request whose options are wrong or contradict each other.
+    """Refuse a request with invalid or contradictory options.
 
     Raises
     ------
     UsageError
-        Naming the option.
+        If an option is invalid; the message names it.
     """
     check_options(request)
     check_notes(request.stats, request.multiqc)
@@ -155,14 +155,14 @@ def check_choices(request: ScoreRequest) -> None:
 
 
 def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:
-    """Return the request as the model hears it, and options given that mean nothing to it.
+    """Return the request adapted to the model, and the given options that do not apply to it.
 
-    A model of haplotypes alone reads both strands in fp32, and no window.
+    A model that reads only haplotypes always uses both strands and fp32, and no window.
 
     Raises
     ------
     UsageError
-        If a cell type is named, and nothing says which there are.
+        If a cell type is named for a model with windows but no shard is given.
     """
     config = trained.read_config(trained.model_folder(request.model))
     if config.reads_window:
@@ -185,9 +185,9 @@ def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:
 
 
 def unread(files: GenomeFiles | ExplainRequest, for_genes: bool = False) -> dict[str, bool]:
-    """Return the options of files that a model of haplotypes alone does not read, if given.
+    """Return whether each file option that a haplotype-only model ignores was given.
 
-    Contacts are read all the same if they are `for_genes`.
+    Contacts are not among them if they are needed `for_genes`.
     """
     return {
         "--track": bool(files.tracks),
@@ -197,7 +197,7 @@ def unread(files: GenomeFiles | ExplainRequest, for_genes: bool = False) -> dict
 
 
 def ignoring(name: str, options: Iterable[str]) -> str:
-    """Say which options mean nothing to such a model."""
+    """Return a warning that lists the options ignored by a haplotype-only model."""
     reads = f"{name} reads both strands of the sequence alone, in fp32"
     return f"{reads}: {', '.join(options)} ignored"
 
@@ -215,7 +215,7 @@ def make_plan(
     request : ScoreRequest
     regions : Regions, optional
     first : Lines
-        First lines of the whole file, from which the mode is chosen.
+        First lines of the whole file, used to choose the mode.
     ignored : tuple of str
         See :func:`heeded`.
 
@@ -300,14 +300,14 @@ def _backgrounds(
 
 
 class Given(NamedTuple):
-    """Tracks and contacts for which there are files."""
+    """Tracks and contacts for which files were given."""
 
     tracks: Collection[str]
     contacts: bool
 
 
 def given_inputs(files: GenomeFiles) -> Given:
-    """Return what the files measure, in the cell type that is read."""
+    """Return the tracks and contacts in the files, for the selected cell type."""
     if files.shard is None:
         return Given(files.tracks, files.contacts is not None)
     shard = open_shard(files.shard)

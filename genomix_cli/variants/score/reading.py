@@ -1,4 +1,4 @@
-"""Windows and alleles as a device takes them, read and encoded while it is at work.
+"""Read and encode windows and alleles in batches while the device is at work.
 
 Letters in shapes: W windows of a pass through the trunk, n windows of a call, G alleles of each,
 R alleles of some windows, N bins, M tracks.
@@ -42,12 +42,12 @@ T = TypeVar("T")
 
 Mode = Literal["shared", "centred"]
 MODES: tuple[Mode, ...] = ("shared", "centred")
-#: Alleles that go through the model together. Only these sizes, so that the GPU chooses its
-#: kernels once per size and an allele always meets the same ones: its score is reproducible.
+#: Allowed batch sizes of alleles. With few sizes, the GPU selects its kernels once per size and an
+#: allele always meets the same kernels, which makes its score reproducible.
 CHUNKS = (1, 4, 16, 64)
-#: Windows that do, on a GPU. A CPU is busy with one, which stays in its cache.
+#: Batch sizes of windows on a GPU. A CPU takes one window at a time, which fits its cache.
 WINDOWS = (1, 4, 16)
-#: Alleles that are read together for a model without a window; a multiple of each of `CHUNKS`.
+#: Alleles read at a time for a model without windows; a multiple of every size in `CHUNKS`.
 TOGETHER = 1024
 #: Contig and start of a window.
 Place = tuple[str, int]
@@ -62,8 +62,8 @@ class Target(NamedTuple):
         Name of the contig in the genome source.
     allele : Allele
     core : int
-        Index of the stride in which its record lies. Alleles of different cores never share a
-        batch, so that a file can be cut between cores without changing any score.
+        Index of the stride that contains its record. Alleles of different cores never share a
+        batch, so a file can be cut between cores without changing any score.
     """
 
     contig: str
@@ -72,16 +72,16 @@ class Target(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Alleles that go through the model together: as many of each of some windows.
+    """Batch of alleles that go through the model together, the same number from each window.
 
     Attributes
     ----------
     variants : tuple of Variants
         ``[n, G]``, one for each strand.
     at : slice or Tensor
-        Their windows, int64 ``[n]``, among those of the last pass through the trunk.
+        Indices of their windows, int64 ``[n]``, in the last pass through the trunk.
     shared : Shared or None
-        What they share, on either strand; None if the model reads no window.
+        Rows that the alleles share, on either strand; None if the model reads no window.
     """
 
     variants: tuple[Variants, ...]
@@ -97,15 +97,15 @@ class Work(NamedTuple):
     rows : NDArray
         int64 ``[R]``: indices of the targets.
     columns : NDArray
-        int64 ``[R]``: where each stands among the answers of all calls.
+        int64 ``[R]``: column of each target in the results of all calls.
     windows : tuple of Window
         ``[W]``, one for each strand; empty if the window is the last of the previous pass, or the
-        model reads none.
+        model reads no window.
     n_windows : int
-        Of these, without those that are there to fill up a batch.
+        Number of windows without padding.
     calls : tuple of Call
     unknown : NDArray
-        bool ``[R]``: True if the window, or without one the haplotype, contains N.
+        bool ``[R]``: True if the window (or the haplotype, without a window) contains N.
     substitutions : bool
         True if all alleles are known to be substitutions of one base.
     """
@@ -120,7 +120,7 @@ class Work(NamedTuple):
 
 
 class _Strand(NamedTuple):
-    """Alleles as one strand reads them: offsets in their windows and haplotypes, ``[R]``."""
+    """Alleles on one strand: offsets in their windows, and haplotypes, ``[R]``."""
 
     offset: NDArray[np.int64]
     haplotypes: Haplotypes
@@ -136,12 +136,12 @@ class _Strand(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Alleles that share batches with no others: those of a core in one window.
+    """Alleles of one core in one window, which share batches with no other alleles.
 
     Attributes
     ----------
     window : int
-        Their window among those of the last pass.
+        Index of their window in the last pass.
     rows : NDArray
         int64: indices of the targets.
     """
@@ -152,7 +152,7 @@ class _Group(NamedTuple):
 
 @dataclass
 class Reader:
-    """Read windows and alleles of targets, in batches that suit the device.
+    """Reader of the windows and alleles of targets, in batches that suit the device.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class Reader:
     mode : {"shared", "centred"}
     both_strands : bool
     windows : tuple of int
-        Numbers of windows that may go through the model together.
+        Allowed batch sizes of windows.
     """
 
     model: VariantModel
@@ -179,16 +179,16 @@ class Reader:
     def works(
         self, targets: Sequence[Target], clock: Clock, usable: NDArray[np.float64]
     ) -> Iterator[Work]:
-        """Yield all work, in the order of the targets' windows, or of their cores without windows.
+        """Yield all work in the order of windows, or of cores if the model reads no window.
 
-        What could be read of each input is added to `usable`, as in
+        Adds the usable fraction of each input to `usable`, see
         `genomix_cli.variants.score.engine.Scores`.
         """
         if not self.model.reads_window:
             yield from self._alone(targets, clock)
             return
-        # By window, so that the trunk runs once per window; by core, so that cutting the input
-        # into parts does not regroup alleles and thereby change their last bits.
+        # Group by window so that the trunk runs once per window, and by core so that cutting the
+        # input into parts does not regroup alleles, which would change their last bits.
         groups: defaultdict[Place, defaultdict[int, list[int]]]
         groups = defaultdict(lambda: defaultdict(list))
         for i, (contig, allele, core) in enumerate(targets):
@@ -203,7 +203,7 @@ class Reader:
             yield work._replace(windows=windows, n_windows=0 if is_held else len(cores))
 
     def _passes(self, places: list[Place]) -> Iterator[list[Place]]:
-        """Yield the windows of each pass through the trunk, of which the last may repeat."""
+        """Yield the windows of each pass through the trunk; the last may repeat as padding."""
         if self._last in places:
             yield [self._last]
             places = [place for place in places if place != self._last]
@@ -227,7 +227,7 @@ class Reader:
         ends = np.cumsum([len(group.rows) for group in groups])
         starts = ends - [len(group.rows) for group in groups]
         strands = self._strands(groups, places, targets, starts)
-        # Chunks of one size, of as many windows, go through the model together.
+        # Chunks of the same size from several windows go through the model together.
         by_size: defaultdict[int, list[tuple[int, NDArray[np.int64]]]] = defaultdict(list)
         for group, start in zip(groups, starts.tolist(), strict=True):
             for part in chunk_rows(len(group.rows), CHUNKS):
@@ -254,7 +254,7 @@ class Reader:
         targets: Sequence[Target],
         starts: NDArray[np.int64],
     ) -> list[_Strand]:
-        """Return the alleles of all groups as each strand reads them."""
+        """Return the alleles of all groups on each strand."""
         parts = []
         for group, first in zip(groups, starts.tolist(), strict=True):
             contig, start = places[group.window]
@@ -278,11 +278,10 @@ class Reader:
         strands: Sequence[_Strand],
         n_windows: int,
     ) -> tuple[Call, ...]:
-        """Return each batch of chunks, of a window and rows each, as tensors."""
+        """Return the tensors of each batch; a batch is a list of chunks (window, rows)."""
         rows = [np.array([rows for _, rows in batch]) for batch in batches]
         variants = [_variants(strand, rows, self.device) for strand in strands]
-        # A GPU chooses its kernels by size, so sizes come in steps there; a CPU does no more
-        # than is needed.
+        # A GPU selects kernels by size, so sizes come in steps there; a CPU computes no padding.
         stepped = self.device.type != "cpu"
         fields = [shared_rows(*strands[0].at(each), stepped=stepped) for each in rows]
         windows = [np.array([window for window, _ in batch]) for batch in batches]
@@ -296,7 +295,7 @@ class Reader:
         )
 
     def _alone(self, targets: Sequence[Target], clock: Clock) -> Iterator[Work]:
-        """Read the haplotypes of one core after another; no allele has a window."""
+        """Yield the work of a model without windows: haplotypes, one core after another."""
         groups: defaultdict[tuple[str, int, bool], list[int]] = defaultdict(list)
         for i, (contig, allele, core) in enumerate(targets):
             groups[contig, core, allele.is_substitution].append(i)
@@ -337,14 +336,14 @@ def _tensor(array: NDArray[Any], device: torch.device) -> torch.Tensor:
 
 
 def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor on the device; to a GPU it is copied while that works on."""
+    """Return a tensor on the device; the copy to a GPU is asynchronous."""
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
 
 def _all_moved(arrays: Sequence[NDArray[np.int64]], device: torch.device) -> Iterator[torch.Tensor]:
-    """Yield integers on the device, moved together: one copy, not one for each array."""
+    """Yield integer arrays on the device, transferred in a single copy."""
     flat = _moved(torch.from_numpy(np.concatenate([array.ravel() for array in arrays])), device)
     parts = flat.split([array.size for array in arrays])
     return (part.view(array.shape) for part, array in zip(parts, arrays, strict=True))
@@ -353,7 +352,7 @@ def _all_moved(arrays: Sequence[NDArray[np.int64]], device: torch.device) -> Ite
 def _variants(
     strand: _Strand, batches: Sequence[NDArray[np.int64]], device: torch.device
 ) -> list[Variants]:
-    """Return the alleles of batches of rows, int64 ``[n, G]`` each."""
+    """Return the alleles of each batch of rows, int64 ``[n, G]``."""
     order = np.concatenate([rows.ravel() for rows in batches])
     offset, rows = strand.at(order)
     moved = [_moved(torch.from_numpy(array), device) for array in (offset, *rows)]
@@ -365,16 +364,16 @@ def _variants(
 
 
 def _columns(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where each row stands first in an order, in which some stand more than once."""
+    """Return the first index of each row in `order`, which may repeat rows."""
     columns = np.empty(order.max() + 1, np.int64)
     columns[order[::-1]] = np.arange(len(order))[::-1]
     return columns
 
 
 def _at(windows: NDArray[np.int64], moved: torch.Tensor, n_windows: int) -> slice | torch.Tensor:
-    """Return how to take windows from those of the last pass, if possible without a copy."""
+    """Return an index for these windows of the last pass: a slice if possible, to avoid a copy."""
     if len(windows) == 1:
-        # Counted from the end: of the previous pass, only the last window is of use.
+        # Count from the end: only the last window of the previous pass may be reused.
         first = int(windows[0]) - n_windows
         return slice(first, first + 1 or None)
     return slice(None) if np.array_equal(windows, np.arange(n_windows)) else moved
@@ -385,7 +384,7 @@ def chunk_rows(count: int, sizes: Sequence[int] = CHUNKS) -> Iterator[NDArray[np
     start = 0
     while start < count:
         rest = count - start
-        # A padded chunk costs less than twice as many calls, if it is at least half full.
+        # A padded chunk that is at least half full costs less than twice as many calls.
         half_full = (size for size in sizes if rest <= size <= 2 * rest)
         size = next(half_full, max(size for size in sizes if size <= rest))
         yield np.minimum(np.arange(start, start + size), count - 1)
@@ -394,9 +393,9 @@ def chunk_rows(count: int, sizes: Sequence[int] = CHUNKS) -> Iterator[NDArray[np
 
 @contextmanager
 def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
-    """Iterate over `items` in a thread, at most `depth` ahead of the consumer.
+    """Prefetch `items` in a thread, at most `depth` ahead of the consumer.
 
-    Errors of the thread are raised where its items are consumed. The thread ends with the block.
+    Errors in the thread are raised where the items are consumed. The thread ends with the block.
     """
     iterator = iter(items)
     end: Any = object()

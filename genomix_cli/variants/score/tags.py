@@ -1,4 +1,4 @@
-"""Names and meanings of the INFO fields that `score` writes, for all who write or read them."""
+"""Names and descriptions of the INFO fields that `score` writes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ LOGIT = PREFIX + "LOGIT"
 ACTIVITY = PREFIX + "DA"
 PERCENTILE = PREFIX + "PCT"
 PHRED = PREFIX + "PHRED"
-#: Of scores in several cell types: where the score is largest, and how it ranks among them.
+#: With several cell types: the one with the largest score, and the rank of each.
 CELL = PREFIX + "CELL"
 QUANTILE = PREFIX + "Q"
 REASON = PREFIX + "REASON"
 SEEN = PREFIX + "SEEN"
 SOURCE = PREFIX + "SOURCE"
-#: Values of it.
+#: Values of this field.
 LOOKED_UP, COMPUTED = "lookup", "computed"
 DEMONSTRATION = (
     "demonstration weights, trained on simulated genomes: not for conclusions about real variants"
 )
 
 
-#: Fields to rank by, the first that a file has: logits stand where P has no value.
+#: Fields to rank by, in order of preference: a file has logits where it has no probabilities.
 RANKING = (LOGIT, PROBABILITY, ACTIVITY)
 
 
 def ranking_key(meta: Iterable[str], keys: Iterable[str] = RANKING) -> str | None:
-    """Return the field to rank by of a VCF with these header lines: the first of `keys` it has.
+    """Return the first of `keys` that these VCF header lines define, the field to rank by.
 
-    None if it has none of them, as one that was not scored.
+    None if they define none, as in a VCF that was not scored.
     """
     lines = [line for line in meta if line.startswith(f"##INFO=<ID={PREFIX}")]
     found = (key for key in keys if any(line.startswith(f"##INFO=<ID={key},") for line in lines))
@@ -40,27 +40,27 @@ def ranking_key(meta: Iterable[str], keys: Iterable[str] = RANKING) -> str | Non
 
 
 def score_key(meta: Iterable[str]) -> str:
-    """Return the same, or the probability of a VCF that was not scored."""
+    """Return the field to rank by, or `PROBABILITY` for a VCF that was not scored."""
     return ranking_key(meta) or PROBABILITY
 
 
 def is_signed(key: str) -> bool:
-    """Return True for a field whose magnitude ranks alleles: differences of activity."""
+    """Return True for a field whose magnitude ranks alleles: a difference in activity."""
     return key == ACTIVITY or key.startswith(f"{ACTIVITY}_")
 
 
 def of_output(name: str) -> str:
-    """Return the field of the difference of one output."""
+    """Return the field name of the difference of one output."""
     return f"{ACTIVITY}_{name}"
 
 
 def of_cell(name: str) -> str:
-    """Return the field of the rank of a cell type, or of an output, among all."""
+    """Return the field name of the rank of a cell type, or of an output, among all."""
     return f"{QUANTILE}_{name}"
 
 
 class Tag(NamedTuple):
-    """INFO field with one value per ALT; `text` may refer to model, background and ranked score."""
+    """INFO field with one value per ALT; `text` may have placeholders such as the model's name."""
 
     key: str
     kind: str
@@ -75,7 +75,7 @@ SCORES = (
         "Logit of the allele less that of no change at its place, before calibration, by {model}",
     ),
 )
-#: Written only where there is no probability: no calibration was made under these conditions.
+#: Written only without probabilities, when no calibration exists for these conditions.
 UNCALIBRATED = (
     Tag(LOGIT, "Float", "Log-odds of an effect before calibration, by {model}, to rank alleles by"),
 )

@@ -1,7 +1,7 @@
 """Scores along the genome for a browser: a bedGraph and a bigWig of each field.
 
-A bigWig begins with its contigs in the order of its entries, which is known at the end: so the
-bedGraph is written while alleles are scored, and read again.
+The header of a bigWig lists its contigs in the order of its entries, which is known only at the
+end. The bedGraph is therefore written while alleles are scored, and converted afterwards.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.score.tags import Tag
 
 NOTE = "##Note=of alleles at one position the value of largest magnitude, with its sign"
-# Lines of a bedGraph that are read at a time.
+# Lines of a bedGraph to read at a time.
 CHUNK = 100_000
 
 
 class ScoreTracks:
-    """Lines of bedGraphs, of alleles in the order of their positions.
+    """Writer of bedGraphs for alleles sorted by position.
 
     Parameters
     ----------
     columns : sequence of int
-        Fields to write, by their place in a row.
+        Indices of the fields of a row to write.
     files : sequence of TextIO
-        One for each of them.
+        One file for each of these fields.
     """
 
     def __init__(self, columns: Sequence[int], files: Sequence[TextIO]) -> None:
@@ -49,7 +49,7 @@ class ScoreTracks:
     def passed(
         self, places: Iterable[tuple[str, object, int]], rows: Iterable[Row]
     ) -> Iterator[Row]:
-        """Yield the rows, and write those of positions that are complete on the way.
+        """Yield the rows unchanged, writing each position once all its alleles have passed.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class ScoreTracks:
         Raises
         ------
         DataError
-            If they are not in order.
+            If the alleles are not sorted.
         """
         for (contig, _, pos), row in zip(places, rows, strict=True):
             if (contig, pos) != self._place:
@@ -71,7 +71,10 @@ class ScoreTracks:
             yield row
 
     def _go_on_to(self, contig: str, pos: int) -> None:
-        """Go on to the next position; a VCF that spells a contig in two ways may come back."""
+        """Move to the next position; refuse a return to an earlier contig or position.
+
+        A VCF that spells a contig in two ways may come back to it.
+        """
         last, at = self._last
         if contig in self.contigs and (contig != last or pos < at):
             raise DataError(
@@ -83,7 +86,7 @@ class ScoreTracks:
         self.contigs[contig] = None
 
     def flush(self) -> None:
-        """Write the position that the last alleles share."""
+        """Write the current position."""
         if self._place is None:
             return
         contig, pos = self._place
@@ -96,7 +99,7 @@ class ScoreTracks:
 
 
 def strongest(texts: Sequence[str]) -> str:
-    """Return the number of largest magnitude; of equal ones the first."""
+    """Return the number with the largest magnitude; the first in case of a tie."""
     return texts[0] if len(texts) == 1 else max(texts, key=lambda text: abs(float(text)))
 
 
@@ -104,18 +107,18 @@ def strongest(texts: Sequence[str]) -> str:
 def score_tracks(
     folder: Path | None, tags: Sequence[Tag], lengths: Mapping[str, int], made: Sequence[str]
 ) -> Iterator[ScoreTracks | None]:
-    """Yield what takes the rows of scored alleles; files appear when the block ends without error.
+    """Open the score tracks of a run; the files appear when the block ends without error.
 
     Parameters
     ----------
     folder : Path or None
-        Is made if there is none; without one nothing is written.
+        Output folder, created if missing. With None, nothing is written.
     tags : sequence of Tag
-        Fields of a row; those that are numbers have a file ``KEY.bedgraph`` and a ``KEY.bw``.
+        Fields of a row. Each numeric field gets a file ``KEY.bedgraph`` and a ``KEY.bw``.
     lengths : mapping of str to int
-        Of the contigs.
+        Lengths of the contigs, in bases.
     made : sequence of str
-        Lines that say how the scores were made.
+        Lines that describe how the scores were made.
     """
     if folder is None:
         yield None
@@ -143,7 +146,7 @@ def score_tracks(
 def _stretches(
     bedgraph: Path,
 ) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.float32]]]:
-    """Yield contig, starts and values of a bedGraph of single bases, a part at a time."""
+    """Yield contig, starts and values of a single-base bedGraph, part by part."""
     with bedgraph.open() as file:
         rows = (line.rstrip("\n").split("\t") for line in file if not line.startswith("#"))
         for contig, of_contig in groupby(rows, key=itemgetter(0)):

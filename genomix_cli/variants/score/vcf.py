@@ -49,7 +49,7 @@ log = logging.getLogger("genomix")
 
 
 class Scored(NamedTuple):
-    """Summary of a run, what was decided for it, and the request as the model heard it."""
+    """Summary and plan of a run, and the request adapted to the model."""
 
     summary: ScoreSummary
     plan: Plan
@@ -57,7 +57,7 @@ class Scored(NamedTuple):
 
 
 def score_variants(request: ScoreRequest) -> ScoreSummary:
-    """Score every allele that can be scored, and write every record, in order.
+    """Score every scorable allele, and write every record in order.
 
     Memory does not grow with the number of variants. The first records are checked against the
     FASTA before the model is loaded.
@@ -78,7 +78,7 @@ def score_variants(request: ScoreRequest) -> ScoreSummary:
 
 
 def score_once(request: ScoreRequest, cell: str = "") -> Scored:
-    """Score, and say what was decided; of one of several cell types `cell` is the name."""
+    """Score a file in one cell type; `cell` is its name if it is one of several."""
     if cell:
         log.info("scoring in %s", cell)
     check_choices(request)
@@ -97,7 +97,7 @@ def score_once(request: ScoreRequest, cell: str = "") -> Scored:
         plan = make_plan(request, regions, first, ignored)
         if plan.format.is_bcf:
             reader.header.refuse_for_bcf(reader.name)
-        if not cell:  # else they are told once, of all cell types
+        if not cell:  # with several cell types, the caller logs them once
             for text in warnings_of(plan):
                 log.warning("%s", text)
         summary = _score(request, plan, reader, lines, reference)
@@ -105,7 +105,7 @@ def score_once(request: ScoreRequest, cell: str = "") -> Scored:
 
 
 def write_statistics(summary: ScoreSummary, request: ScoreRequest, plan: Plan) -> None:
-    """Write what the request asks for of counts and times: JSON, and sections of MultiQC."""
+    """Write the requested counts and times as JSON and as MultiQC sections."""
     if request.stats is not None:
         with atomic_path(request.stats) as draft:
             plain = {**to_dict(summary), "provenance": provenance(request, plan).to_dict()}
@@ -118,7 +118,7 @@ def write_statistics(summary: ScoreSummary, request: ScoreRequest, plan: Plan) -
 
 @contextmanager
 def _opened(request: ScoreRequest, regions: Regions | None) -> Iterator[tuple[Records, Reference]]:
-    """Open what has the records, and the reference."""
+    """Open the source of the records and the reference."""
     files = request.genome
     with ExitStack() as opened:
         if request.vcf is None:
@@ -135,7 +135,7 @@ def _opened(request: ScoreRequest, regions: Regions | None) -> Iterator[tuple[Re
 def _first_lines(
     request: ScoreRequest, reader: Records, reference: Reference
 ) -> tuple[Lines, Iterator[Lines]]:
-    """Return the first lines of the whole file, even if only a region is scored, and all lines."""
+    """Return the first lines of the whole file (even to score a region), and the lines to score."""
     if request.vcf is None:
         return head(EverySnv(reference, again=True).lines())[0], reader.lines()
     if request.is_read_once:
@@ -146,7 +146,7 @@ def _first_lines(
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Run the garbage collector rarely: records are many and form no cycles."""
+    """Run the garbage collector rarely, since records are many and form no cycles."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(200_000, 50, 1_000)
@@ -159,7 +159,7 @@ def _few_collections() -> Iterator[None]:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Set the number of PyTorch's threads within the block; 0 leaves it unchanged."""
+    """Set the number of PyTorch threads within the block; 0 leaves it unchanged."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -190,7 +190,7 @@ def _score(
 
 
 def _beside(request: ScoreRequest, reference: Reference) -> Iterator[GeneContext | KnownVariants]:
-    """Yield what is written beside the scores, in the order of its columns."""
+    """Yield the sources of annotations beside the scores, in column order."""
     if request.genes is not None:
         yield GeneContext(request.genes, reference, request.genome)
     if request.known:
@@ -200,7 +200,7 @@ def _beside(request: ScoreRequest, reference: Reference) -> Iterator[GeneContext
 def _annotator(
     request: ScoreRequest, plan: Plan, reference: Reference, beside: Sequence[Beside]
 ) -> Annotator:
-    # A network of activity has seen sequences, which say nothing of alleles.
+    # A sequence-activity network was trained on sequences, so it has seen no alleles.
     seen = read_seen(plan.folder) if plan.reads_window else None
     if seen is None and plan.reads_window and not plan.config.demonstration:
         log.info("%s: %s", plan.name, told(None, "alleles")[0])
@@ -286,7 +286,7 @@ def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
         raise UsageError("no allele was scored", where="--save-background")
     source = SOURCE + (NAME if request.vcf is None else request.vcf.name)
     others: tuple[Background, ...] = ()
-    with suppress(DataError):  # of other weights, or damaged: replaced
+    with suppress(DataError):  # backgrounds of other weights or damaged ones are replaced
         others = load_backgrounds(plan.folder, plan.digest, plan.config.conditions())
     made = Background.of(ranked, source, plan.digest, plan.conditions, plan.statistic)
     made.save(plan.folder, others)

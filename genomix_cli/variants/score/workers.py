@@ -1,4 +1,4 @@
-"""Engines at work: in one thread of this process, or in one process per device."""
+"""Run engines in a thread of this process, or in one process per device."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from genomix_cli.variants.score.engine import Engine, Precision, Scores
 from genomix_cli.variants.score.reading import Mode, Target
 from genomix_cli.variants.trained import ModelConfig, load_model
 
-# Seconds between two looks at how far the engines have come.
+# Seconds between two progress updates.
 TICK = 0.2
 
 
@@ -40,7 +40,7 @@ def open_genome(files: GenomeFiles, config: ModelConfig) -> GenomeSource:
     UsageError
         If a track is not one of the model's.
     DataError
-        If a file cannot be read, or is of another genome or scale.
+        If a file cannot be read, or belongs to another genome or scale.
     """
     if files.shard is not None:
         shard = open_shard(files.shard)
@@ -65,7 +65,7 @@ def raw_genome(files: GenomeFiles | ExplainRequest, config: ModelConfig) -> RawG
 
 
 def refuse_other_scale(shard: Shard, config: ModelConfig) -> None:
-    """Raise DataError if the shard's tracks are not on the scale of the model's."""
+    """Raise DataError if the shard's tracks have a different scale from the model's."""
     specs = shard.modality_specs
     scale = specs, shard.uncovered, shard.max_gap_bins
     if scale != (config.tracks, config.uncovered, config.max_gap_bins):
@@ -81,7 +81,7 @@ def refuse_other_scale(shard: Shard, config: ModelConfig) -> None:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """Everything a process needs to open its own engine.
+    """Specification from which a process opens its own engine.
 
     Attributes
     ----------
@@ -116,13 +116,13 @@ class EngineSpec:
 
 
 class Workers:
-    """Score blocks of alleles in the background.
+    """Pool that scores blocks of alleles in the background.
 
     Parameters
     ----------
     spec : EngineSpec
     devices : sequence of torch.device
-        One device runs in a thread of this process; several run in a process each.
+        A single device runs in a thread of this process; several run in one process each.
     """
 
     def __init__(self, spec: EngineSpec, devices: Sequence[torch.device]) -> None:
@@ -140,7 +140,7 @@ class Workers:
         # Spawned, not forked: neither CUDA nor HDF5 survives a fork.
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
-        # Each process counts for itself, so that none waits for another.
+        # Each process has its own counter, so that none waits for another.
         self._counts = [context.Value("q", lock=False) for _ in devices]
         names = context.SimpleQueue()
         for number, device in enumerate(devices):
@@ -157,12 +157,12 @@ class Workers:
 
     @property
     def done(self) -> int:
-        """Number of alleles that were scored so far."""
+        """Number of alleles scored so far."""
         return sum(count.value for count in self._counts)
 
     @staticmethod
     def result(future: Future[Scores], meanwhile: Callable[[], None]) -> Scores:
-        """Wait for the scores, and do something now and then until they are there.
+        """Wait for the scores, calling `meanwhile` regularly.
 
         Raises
         ------
@@ -184,14 +184,14 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop after the windows at hand and release everything."""
+        """Stop after the current windows and release everything."""
         self._stop.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
         if self._engine is not None:
             self._engine.source.close()
 
 
-# In a worker process: opens its engine at the first call.
+# Set in a worker process; opens the engine at the first call.
 _open_engine: Callable[[], Engine]
 
 
@@ -206,7 +206,7 @@ def _start(spec: EngineSpec, names: Any, stop: Any, counts: Any, threads: int) -
 
 
 def _end_with_parent() -> None:
-    """End this process if its parent is killed, or it would occupy the GPU for ever."""
+    """End this process when its parent is killed; otherwise it would occupy the GPU for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -214,5 +214,5 @@ def _end_with_parent() -> None:
 
 
 def _score(targets: Sequence[Target]) -> Scores:
-    # Opened here and not in _start, so that an error reaches the caller that waits for scores.
+    # Opening here rather than in _start lets an error reach the caller that waits for scores.
     return _open_engine().score(targets)
