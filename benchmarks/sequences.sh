@@ -26,7 +26,22 @@ prepare elements "$data/elements.txt.gz" --label TAG --split data_label
 
 train people population --label population --trials 3
 train people superpopulation --label superpopulation
-train elements elements \
+# Every fifth of the training sequences of each cell type.
+gunzip -c "$data/elements.txt.gz" | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i }
+    NR == 1 || $at["data_label"] != "training" || n[$at["TAG"]]++ % 5 == 0' > "$out/fifth.txt"
+prepare fifth "$out/fifth.txt" --label TAG --split data_label
+
+# From known motifs; --epochs is of the model alone, so that each network has a run of its own.
+known() { # FILE RUN EPOCHS ARGUMENTS...
+    train "$1" "$2" --motifs "$data/motifs.meme" --precision bf16-mixed --epochs "$3" "${@:4}"
+}
+known elements elements 4 --baselines majority,kmer-logistic:k6
+known elements elements_cnn 4 --model cnn --baselines none
+known elements elements_legnet 4 --model legnet:tiny --baselines none
+known fifth fifth 6 --baselines majority,kmer-logistic:k6
+known fifth fifth_cnn 6 --model cnn --baselines none
+train elements elements_gkm --model gkm-svm --baselines none
+train elements elements_random \
     --baselines majority,kmer-logistic:k3,kmer-logistic:k6,pca-logistic,cnn
 
 train people people_contrast --task contrast --set epochs=4 --phenotypes superpopulation,population
