@@ -51,7 +51,7 @@ class Modality:
 
 @dataclass(frozen=True)
 class Samples:
-    """Cohort, or some samples of it, in memory.
+    """A cohort, or some of its samples, in memory.
 
     Attributes
     ----------
@@ -66,7 +66,8 @@ class Samples:
     label : NDArray
         int64 ``[n]``: index of the class, -1 if unknown.
     patient, batch : NDArray
-        int64 ``[n]``: codes. Without patients each sample is one; without batches there is one.
+        int64 ``[n]``: codes. In a file without patients, each sample is its own patient; without
+        batches, all samples are one batch.
     """
 
     names: NDArray[Any]
@@ -83,28 +84,28 @@ class Samples:
 
     @property
     def unit(self) -> NDArray[np.int64]:
-        """Patient of each sample: what splits keep together and a bootstrap draws."""
+        """Patient of each sample, int64 ``[n]``: the unit of splits and of the bootstrap."""
         return self.patient
 
     def united(self, groups: NDArray[np.int64]) -> Samples:
-        """Return the same samples with groups ``[n]`` of patients in the place of patients."""
+        """Return the same samples with patients replaced by `groups` ``[n]`` of patients."""
         return replace(self, patient=groups)
 
     @property
     def measured(self) -> NDArray[np.bool_]:
-        """True for each modality of which a sample has a value ``[n, M]``."""
+        """True for each modality in which a sample has at least one value, bool ``[n, M]``."""
         return self.present & np.column_stack(
             [np.isfinite(self.values[modality.name]).any(1) for modality in self.modalities]
         )
 
     @property
     def layout(self) -> tuple[Modality, ...]:
-        """Modalities, which a model has to know before it sees a value."""
+        """Modalities, which determine the shape of a model."""
         return self.modalities
 
     @property
     def inputs(self) -> Samples:
-        """The samples themselves: models read values and which modalities are there."""
+        """The samples themselves: models read `values` and `present`."""
         return self
 
     def relabelled(self, label: NDArray[np.int64]) -> Samples:
@@ -112,7 +113,7 @@ class Samples:
         return replace(self, label=label)
 
     def take(self, rows: NDArray[Any]) -> Samples:
-        """Return some samples, by index or mask."""
+        """Return the samples that an index array or a mask selects."""
         return replace(
             self,
             names=self.names[rows],
@@ -127,19 +128,19 @@ class Samples:
         """Return digests of names and values, to find samples that a model has seen."""
 
         def row(i: int) -> bytes:
-            # NaN and zero are spelled in one way.
+            # Give NaN and zero one bit pattern each, so that equal values have equal digests.
             values = (self.values[name][i] for name in sorted(self.values))
             return b"".join((np.where(np.isnan(x), np.nan, x) + 0.0).tobytes() for x in values)
 
         return Items.of(self.names, map(row, range(len(self))))
 
     def only(self, names: Sequence[str]) -> Samples:
-        """Return some modalities, in the order of the file.
+        """Return the samples with only some modalities, in the order of the file.
 
         Raises
         ------
         UsageError
-            If one is not there.
+            If a modality does not exist.
         """
         there = [modality.name for modality in self.modalities]
         unknown = [name for name in names if name not in there]
@@ -153,7 +154,7 @@ class Samples:
 
 
 def read_samples(cohort: Cohort) -> Samples:
-    """Read everything a model may learn from, for every sample."""
+    """Read all samples with everything that a model may learn from."""
     return Samples(
         names=np.asarray(cohort.obs.index, str),
         modalities=tuple(_modality(cohort, name) for name in cohort.modalities),
@@ -187,15 +188,16 @@ def _modality(cohort: Cohort, name: str) -> Modality:
 
 
 def aligned(samples: Samples, modalities: tuple[Modality, ...], where: object) -> Samples:
-    """Return other samples with the features that a model was trained on.
+    """Return samples with the modalities and features that a model was trained on.
 
-    Features and modalities that are absent count as missing, with a warning; those unknown to the
-    model are left out, with a message.
+    Absent features and modalities count as missing, with a warning. Those unknown to the model are
+    left out, with a message.
 
     Raises
     ------
     DataError
-        If nothing fits: no modality in common, one of another kind, or without a common feature.
+        If there is no common modality, or a common modality is of another kind or shares no
+        feature.
     """
     there = {modality.name: modality for modality in samples.modalities}
     common = [modality.name for modality in modalities if modality.name in there]

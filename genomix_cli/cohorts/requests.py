@@ -142,12 +142,12 @@ def parse_baselines(value: str) -> tuple[str, ...]:
     """Return names between commas, of ``all`` or of ``none``."""
     if value != "all":
         return () if value == "none" else parse_names(value)
-    # A model whose package is missing is left out; asked for by name, that is an error.
+    # `all` leaves out models whose package is missing; naming such a model is an error.
     return COHORT_MODELS.installed()
 
 
 def parse_variations(values: list[str]) -> dict[str, tuple[Any, ...]]:
-    """``top_k=300,500`` as numbers, ``modalities=a,a+b`` as text."""
+    """Parse variations: ``top_k=300,500`` to numbers, ``modalities=a,a+b`` to text."""
     return {
         name: tuple(parse_value(each) for each in parse_names(listed))
         for name, listed in parse_pairs(values, "--vary", "A,B,...").items()
@@ -156,10 +156,10 @@ def parse_variations(values: list[str]) -> dict[str, tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class Contest:
-    """The models to compare, before the cohort is known.
+    """Models to compare, before the cohort is known.
 
-    `vary` gives fields, or ``modalities``, the values they take: an entrant for each combination.
-    `control` trains the first on shuffled labels too.
+    `vary` lists values of fields, or of ``modalities``; each combination is an entrant. `control`
+    also trains the first model on shuffled labels.
     """
 
     model: str = option("omics-transformer", "Model", choices=COHORT_MODELS, panel=MODEL)
@@ -188,10 +188,10 @@ class Contest:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """A model of a cohort to train and to judge beside baselines.
+    """Options for training a model of a cohort and judging it beside baselines.
 
-    Samples are held out by ``folds``, by ``batch``, a share of them, or by a table of samples and
-    folds, whose fold ``train`` is never held out.
+    Samples are held out by ``folds``, by ``batch``, as a share of the patients, or by a table of
+    samples and folds, whose fold ``train`` is never held out.
     """
 
     cohort: Cohort

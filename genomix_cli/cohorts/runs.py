@@ -1,4 +1,4 @@
-"""A trained cohort model on disk: ``config.json`` beside ``model.safetensors``, as everywhere."""
+"""A trained cohort model on disk: ``config.json`` and ``model.safetensors``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOMAIN = "cohorts"
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything beside the weights that scoring needs.
+    """Everything that scoring needs besides the weights.
 
     Attributes
     ----------
@@ -37,12 +37,12 @@ class RunConfig:
     modalities : tuple of Modality
     classes : tuple of str
     counts : tuple of int
-        Training samples of each class.
+        Number of training samples of each class.
     calibrations : tuple of Calibration
-        Temperature and prediction sets, for each combination of measured modalities that enough
-        samples had, that of most first.
+        Temperature and thresholds of prediction sets for each combination of measured modalities
+        with enough samples; the most frequent combination first.
     level : float
-        Share of samples the sets are to cover.
+        Share of samples whose prediction set should hold the right class.
     calibration : str
         ``cross`` (out-of-fold) or ``split`` (samples set aside).
     provenance : dict
@@ -61,7 +61,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Run(Calibrated):
-    """A model ready to score.
+    """A trained model, ready to score.
 
     Attributes
     ----------
@@ -78,16 +78,16 @@ class Run(Calibrated):
 
     @property
     def name(self) -> str:
-        """Name and digest, for outputs."""
+        """Name and digest of the run, for outputs."""
         return named(self.path, self.sha256)
 
     def measured(self, inputs: Samples) -> NDArray[np.bool_]:
-        """Return the modalities measured of each sample, bool ``[n, M]``."""
+        """Return the modalities measured for each sample, bool ``[n, M]``."""
         return inputs.measured
 
 
 def save_run(folder: Path, model: CohortModel, config: RunConfig, seen: Seen | None = None) -> None:
-    """Write weights, what they have seen, and configuration into an existing folder."""
+    """Write weights, configuration and the record of seen samples into an existing folder."""
     RunFolder(folder).save(DOMAIN, to_dict(config), model.state(), seen)
 
 
@@ -97,7 +97,7 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     Raises
     ------
     UsageError
-        If there is none.
+        If the folder is not a run folder.
     DataError
         If its files are damaged, of a newer version, or do not belong together.
     """
@@ -111,14 +111,14 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
 
 
 def read_run_config(folder: Path) -> RunConfig:
-    """Read and check ``config.json``; raises as :func:`load_run`."""
+    """Read and check ``config.json``; raise the same errors as :func:`load_run`."""
     return _config(RunFolder(folder).config(DOMAIN), Path(folder) / CONFIG)
 
 
 def _config(data: dict[str, Any], where: Path) -> RunConfig:
     try:
         data["modalities"] = tuple(from_dict(Modality, m, where=where) for m in data["modalities"])
-        if "temperature" in data:  # of a run that does not say what its samples had
+        if "temperature" in data:  # an older run with one calibration for all samples
             first = {name: data.pop(name) for name in ("temperature", "thresholds")}
             data["calibrations"] = [{"measured": None, **first}]
         calibrations = (from_dict(Calibration, c, where=where) for c in data["calibrations"])

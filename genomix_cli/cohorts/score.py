@@ -1,4 +1,4 @@
-"""Classes of samples by a trained model: a row per sample, in the order of the cohort.
+"""Score the samples of a cohort with a trained model: one row per sample, in file order.
 
 Letters: n samples, M modalities, K classes.
 """
@@ -27,7 +27,7 @@ from genomix_cli.provenance import Provenance
 
 log = logging.getLogger("genomix")
 
-#: Number of samples that a model is given at a time.
+#: Number of samples to score at a time.
 BATCH = 2048
 
 
@@ -42,17 +42,17 @@ class ScoreSummary:
     device : str
     samples, scored : int
     predicted : dict of str to int
-        Number of samples of each class.
+        Number of scored samples predicted as each class.
     abstained : int
-        Number of scored samples whose prediction set is not a single class.
+        Number of scored samples whose prediction set does not hold exactly one class.
     level : float
-        Share of samples that the sets are to cover.
+        Share of samples whose prediction set should hold the right class.
     uncalibrated : int
         Number of scored samples for whose modalities the model has no calibration.
     lacking : dict of str to int
         Number of samples without each modality of the model.
     seconds : float
-        Time of computing alone.
+        Time of computing the scores, without reading and writing.
     """
 
     model: str
@@ -73,9 +73,9 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
     Raises
     ------
     UsageError
-        If there is no such cohort or run folder, or the output is no table.
+        If the cohort or run folder does not exist, or the output is not a table.
     DataError
-        If one of them is damaged, or the cohort has nothing that the model knows.
+        If the cohort or run folder is damaged, or they have no modality in common.
     """
     form = table_format(request.output)
     device = str(resolve_device(request.device))
@@ -125,7 +125,7 @@ def score_samples(run: Run, samples: Samples) -> Scores:
 
 
 def told_uncalibrated(scores: Scores) -> list[str]:
-    """Return the warning of samples that no calibration holds for, if there are any."""
+    """Return a warning about samples that no calibration applies to, or an empty list."""
     if not (count := scores.uncalibrated):
         return []
     of = f"{count:,} of {int(scores.known.sum()):,} samples"
@@ -136,7 +136,7 @@ def told_uncalibrated(scores: Scores) -> list[str]:
 
 
 def _table(run: Run, samples: Samples, scores: Scores, lacks: NDArray[np.bool_]) -> scoring.Table:
-    """Classes of each sample, the modalities that it lacks, and whether that was calibrated."""
+    """Return the table of classes, missing modalities, and whether a calibration applies."""
     table = scoring.class_table(samples.names, run.config.classes, scores)
     names = [modality.name for modality in samples.modalities]
     missing = (scoring.listed(names, row) for row in lacks)

@@ -1,9 +1,9 @@
 """Integrated Gradients of a cohort model: the effect of each feature on a sample's class.
 
-Sundararajan et al. 2017 (arXiv:1703.01365), over the encoded values; the baseline is 0, the mean of
-the training samples. Missing values and modalities stay missing along the path, so attributions
-measure the effect of the values, not of their being measured. They are logits of the given class,
-before calibration.
+The method is that of Sundararajan et al. 2017 (arXiv:1703.01365), applied to the encoded values.
+The baseline is 0, the mean of the training samples. Missing values and modalities stay missing
+along the path, so attributions measure the effect of the values, not of their being measured. They
+are in logits of the given class, before calibration.
 
 Letters in shapes: n samples, M modalities, d features of a modality, k of them in the model, K
 classes.
@@ -52,7 +52,8 @@ class Attribution:
     target : NDArray
         int64 ``[n]``: the class.
     change : NDArray
-        float64 ``[n]``: its logit minus that of the baseline, which the values should sum to.
+        float64 ``[n]``: logit of that class minus its logit at the baseline; the attributions
+        should sum to it.
     """
 
     selected: tuple[Modality, ...]
@@ -77,9 +78,8 @@ def attribute(
 ) -> Attribution:
     """Attribute the logits of a class to the features, for each sample.
 
-    Where the attributions of a sample miss the change by more than `TOLERANCE`, its path is
-    followed again in twice as many steps, up to `MOST_STEPS`, since gradients jump
-    at a network's kinks.
+    If the attributions of a sample miss the change by more than `TOLERANCE`, its path is integrated
+    again with twice as many steps, up to `MOST_STEPS`, since gradients jump at a network's kinks.
 
     Parameters
     ----------
@@ -132,7 +132,8 @@ def _integrate(
 ) -> tuple[tuple[Floats, ...], Floats]:
     """Return attributions of each modality ``[n, k]``, and the change of the logit ``[n]``.
 
-    `values` are the end points of the paths; `fixed`, what was observed and is present, stays.
+    `values` are the end points of the paths. The masks in `fixed` (observed and present) do not
+    change along a path.
     """
     try:
         from captum.attr import IntegratedGradients

@@ -1,4 +1,4 @@
-"""One page of a run: a row for each sample, which opens what speaks for and against its class."""
+"""HTML page of explained samples: a row per sample that opens the evidence for its class."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from genomix_cli.report.explained import (
 )
 from genomix_cli.report.page import Card
 
-# Features that are named for or against a sample, and a class.
+# Number of features to name on each side, for a sample and for a class.
 OF_SAMPLE, OF_CLASS = 2, 3
 
 
@@ -43,14 +43,14 @@ class Row(NamedTuple):
     Attributes
     ----------
     place : int
-        In the file.
+        Position of the sample in the file.
     explained : Explained
     classes : tuple of (str, float)
-        The most probable ones.
+        The most probable classes with their probabilities.
     speaks_for, against : tuple of Reason
-        Largest first.
+        Features that speak for and against the class, largest first.
     source : str
-        Of the image.
+        Source of the image.
     """
 
     place: int
@@ -62,14 +62,14 @@ class Row(NamedTuple):
 
 
 class Rests(NamedTuple):
-    """A class, and its features by their mean attribution over its samples.
+    """A class, with its features by mean attribution over its samples.
 
     Attributes
     ----------
     name : str
     samples : int
     probability : float
-        Mean over them.
+        Mean probability over these samples.
     speaks_for, against : tuple of Reason
         Mean value and attribution of each feature, largest first.
     shares : tuple of float
@@ -87,7 +87,7 @@ class Rests(NamedTuple):
 def write_page(
     explanation: Explanation, model: str, made: Provenance, request: ExplainRequest
 ) -> None:
-    """Write the page of some explained samples; `model` is the name of the run.
+    """Write the page of explained samples; `model` is the name of the run.
 
     Raises
     ------
@@ -139,14 +139,14 @@ def _row(explanation: Explanation, i: int, line: Explained, model: str) -> Row:
 
 
 def _sides(found: Sequence[Reason], most: int) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
-    """Return the first features that speak for a class, and against it."""
+    """Return the first `most` features that speak for a class, and the first against it."""
     speaks_for = [each for each in found if each.attribution > 0]
     against = [each for each in found if each.attribution < 0]
     return tuple(speaks_for[:most]), tuple(against[:most])
 
 
 def _classes(explanation: Explanation, lines: Sequence[Explained]) -> Iterator[Rests]:
-    """Yield what each explained class rests on, in the order of the classes."""
+    """Yield a summary of the evidence for each explained class, in the order of the classes."""
     attribution = explanation.attribution
     for k in np.unique(attribution.target):
         of_class = attribution.target == k

@@ -68,7 +68,7 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
     UsageError
         If a selected sample or class does not exist, or the model has no gradients or attention.
     CheckError
-        If a completeness error exceeds 1 %; the outputs are written all the same.
+        If a completeness error exceeds 1 %. The outputs are written nevertheless.
     """
     if request.report:
         check_output(request.report, force=request.force)
@@ -82,7 +82,7 @@ def explain_cohort(request: ExplainRequest) -> ExplainSummary:
         drivers = planted_drivers(cohort)
     # The labels of the file are not used; from here on, classes are those of the model.
     samples = replace(samples, classes=run.config.classes)
-    # All tables appear together.
+    # Write all tables or none.
     with ExitStack() as stack:
         drafts = [
             None if path is None else stack.enter_context(atomic_path(path, force=request.force))
@@ -122,7 +122,7 @@ def feature_importance(
     Raises
     ------
     NotImplementedError
-        If the model has no common.
+        If the model has no gradient.
     MissingExtraError
         If captum is not installed.
     """

@@ -1,1 +1,1 @@
-"""Models of cohorts: three published designs, and the baselines they have to beat."""
+"""Models of cohorts: three published designs, and the baselines that they should beat."""

@@ -1,4 +1,4 @@
-"""The contract of cohort models, beside that of any classifier: modalities, gradients."""
+"""The interface of cohort models: a classifier with modalities and gradients."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["CohortModel", "Differentiable", "State", "under"]
 
 
 def under(state: State, prefix: str) -> State:
-    """Return the arrays whose names start with a prefix, without it."""
+    """Return the arrays whose names start with a prefix, with the prefix removed."""
     return {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
 
 
 class CohortModel(Classifier[Samples]):
-    """A classifier of samples measured in several omics.
+    """A classifier of samples with several omics modalities.
 
-    Imputation, scaling and selection are part of `fit`: a model sees raw values, NaN where missing,
-    and whole modalities that a sample lacks, in training and afterwards. Those that have to stop
-    early set samples aside themselves.
+    Imputation, scaling and selection are part of `fit`. In training and afterwards, a model gets
+    raw values with NaN where missing, and samples may lack whole modalities. A model that needs
+    early stopping sets samples aside itself.
 
     Attributes
     ----------
     device : str or torch.device
-        Device that it computes on.
+        Device that the model computes on.
     """
 
     device: Any = "cpu"
@@ -41,25 +41,25 @@ class CohortModel(Classifier[Samples]):
         return self.layout or ()
 
     def fit(self, train: Samples, setting: FitSettings, valid: Samples | None = None) -> Fitted:
-        """Learn from samples; see `Classifier.fit`."""
+        """Fit the model to samples; see `Classifier.fit`."""
         self.layout, self.classes = train.layout, train.classes
         return self._fit(train, setting)
 
     @abstractmethod
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
-        """Learn from samples, all of which have a label; see `fit`."""
+        """Fit the model to samples, all of which have a label; see `fit`."""
 
     @classmethod
     def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
-        """Return configurations for `late_fusion` to choose from, one per strength of a penalty.
+        """Return the fields for `late_fusion` to choose from, one set per penalty strength.
 
-        The default is a single one, for models without such a penalty.
+        A model without such a penalty returns a single set.
         """
         return [{}]
 
     @classmethod
     def has_gradient(cls) -> bool:
-        """Return True if the model offers `differentiable`, of which attributions are made."""
+        """Return True if the model implements `differentiable`, which attributions need."""
         return cls.differentiable is not CohortModel.differentiable
 
     def differentiable(self) -> Any:
@@ -68,7 +68,7 @@ class CohortModel(Classifier[Samples]):
         Raises
         ------
         NotImplementedError
-            If it has no gradient, as trees have none.
+            If the model has no gradient, such as trees.
         """
         raise NotImplementedError
 
@@ -79,10 +79,10 @@ class Differentiable(NamedTuple):
     Attributes
     ----------
     preprocessor : Preprocessor
-        Makes of samples the values that the model computes with.
+        Encodes samples as the values that the model computes with.
     logits : callable
-        From values, observed and present, tensors as in `Encoded`, to logits ``[B, K]``, in
-        evaluation mode.
+        Function of the tensors values, observed and present (as in `Encoded`) that returns logits
+        ``[B, K]`` in evaluation mode.
     """
 
     preprocessor: Preprocessor

@@ -1,23 +1,24 @@
 """Cancer Alpha: an encoder for each kind of omics, and attention between them.
 
-No publication of it has a DOI that we know of, so what it states stands here. Methylation: dense
-layers with batch norm and dropout, to 128 numbers. Fragments: convolutions over the lengths, and
-global average pooling. Copy number: convolutions and a recurrence along the genome. Each with
-residuals and layer norm; then multi-head attention between modalities [1]_; a head of dropout,
-batch norm and a linear layer; focal loss [2]_ plus a weight times a term that asks for sparse
-attention; AdamW, a schedule, clipped gradients; each encoder first alone, then all jointly.
+We know of no publication with a DOI, so the published design is summarised here. Methylation is
+encoded by dense layers with batch norm and dropout, to 128 numbers; fragments by convolutions over
+the lengths and global average pooling; copy number by convolutions and a recurrence along the
+genome. Each encoder has residuals and layer norm. Multi-head attention between modalities [1]_
+follows, then a head of dropout, batch norm and a linear layer. The loss is the focal loss [2]_ plus
+a weighted penalty that favours sparse attention. Training uses AdamW, a learning-rate schedule and
+clipped gradients, first for each encoder alone, then for all jointly.
 
-Where it leaves open, or this departs from it:
+Details that the design leaves open, and deviations from it:
 
 - A place on an axis is learned beside the values (`encoders.Stem`), as the mean over all lengths
   would otherwise forget at which length something was.
-- The output of the recurrence is read at every place, which the paper does not say.
-- A modality may attend to itself too: one that is alone has nothing else. Every modality has its
-  own projections to queries, keys and values.
-- Sparse attention means a small entropy of each row.
-- A modality that a sample lacks is a learned token, which attends to those that are there; nothing
-  attends to it. The sample is left out of that encoder and of its batch norm.
-- Other kinds than those three have the dense encoder.
+- The output of the recurrence is read at every position, which the paper does not specify.
+- A modality may also attend to itself, since a single modality has nothing else to attend to. Every
+  modality has its own projections to queries, keys and values.
+- The penalty for sparse attention is the entropy of each row.
+- A modality that a sample lacks is a learned token. It attends to the present modalities, and
+  nothing attends to it. The sample is left out of that encoder and of its batch norm.
+- All other kinds of modalities use the dense encoder.
 
 Letters: B batch, M modalities, K classes, w width, H heads, e = w / H.
 
@@ -46,7 +47,7 @@ from genomix_cli.learning.layers.transformer import attention_weights
 from genomix_cli.learning.networks import new_module
 from genomix_cli.learning.task import Epoch
 
-# Keeps the logarithm, and its gradient, finite where attention is 0.
+# Keeps the logarithm and its gradient finite where attention is 0.
 TINY = 1e-12
 
 
@@ -131,7 +132,7 @@ class CancerAlphaNetwork(nn.Module):
     ) -> None:
         super().__init__()
         generic = config.encoders == "generic"
-        # One without a feature that varies has nothing to encode: it is as if always missing.
+        # A modality without a varying feature has nothing to encode; treat it as always missing.
         self.encoders = nn.ModuleDict(
             {
                 str(i): encoder_of(modality, config.width, config.dropout, generic=generic)
@@ -149,7 +150,7 @@ class CancerAlphaNetwork(nn.Module):
         self.head = head(count * width, n_classes, config.dropout)
 
     def forward(self, inputs: Inputs) -> Output:
-        """Logits, attention ``[B, M, M]`` (mean over heads and layers), penalty, vectors."""
+        """Return logits, attention ``[B, M, M]`` (mean over heads and layers), penalty, vectors."""
         x, there = self.encode(inputs)
         # A softmax over nothing has no value: without any modality, weights are uniform.
         readable = there | ~there.any(1, keepdim=True)
@@ -166,7 +167,7 @@ class CancerAlphaNetwork(nn.Module):
         return Output(logits, attention.mean((1, 2)), penalty, vector)
 
     def encode(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """A vector per modality ``[B, M, w]``, and bool ``[B, M]``: which come from values."""
+        """Return a vector per modality ``[B, M, w]``, and bool ``[B, M]``: True if from values."""
         tokens, there = [], torch.zeros_like(inputs.present)
         for i, missing in enumerate(self.missing):
             token = missing.expand(len(inputs.present), -1)
@@ -180,7 +181,7 @@ class CancerAlphaNetwork(nn.Module):
 
 
 class Alone(nn.Module):
-    """One encoder with a head of its own; takes `Inputs` with that modality only."""
+    """One encoder with its own head; takes `Inputs` with only that modality."""
 
     def __init__(self, encoder: nn.Module, width: int, n_classes: int, dropout: float) -> None:
         super().__init__()
@@ -193,7 +194,7 @@ class Alone(nn.Module):
 
 
 class CancerAlpha(NetworkModel):
-    """See the text of this file."""
+    """Cancer Alpha; see the docstring of this module."""
 
     config_class = CancerAlphaConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -222,7 +223,7 @@ class CancerAlpha(NetworkModel):
     def learn(
         self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
-        """Train everything at once, or each encoder alone before."""
+        """Train everything jointly, after each encoder alone if training is progressive."""
         if self.config.training == "end-to-end":
             return self.stage(module, train, valid, member, setting)
         assert isinstance(module, CancerAlphaNetwork)
@@ -251,12 +252,12 @@ class CancerAlpha(NetworkModel):
 
 
 def head(width: int, n_classes: int, dropout: float) -> nn.Sequential:
-    """Dropout, batch norm and a linear layer: ``[B, w]`` -> ``[B, K]``."""
+    """Return dropout, batch norm and a linear layer: ``[B, w]`` -> ``[B, K]``."""
     return nn.Sequential(nn.Dropout(dropout), BatchNorm(width), nn.Linear(width, n_classes))
 
 
 def attention_entropy(attention: Tensor, present: Tensor) -> Tensor:
-    """Return the mean entropy, in nats, of the rows of modalities that are there; 0 if none is.
+    """Return the mean entropy, in nats, of the rows of present modalities; 0 if none is present.
 
     Parameters
     ----------
@@ -270,7 +271,7 @@ def attention_entropy(attention: Tensor, present: Tensor) -> Tensor:
 
 
 def _only(part: Part, i: int) -> Part:
-    """Samples that have a modality, with nothing but it."""
+    """Return the samples that have modality `i`, restricted to that modality."""
     rows = torch.nonzero(part.inputs.present[:, i])[:, 0]
     own = part.inputs.take(rows)
     return Part(

@@ -1,4 +1,4 @@
-"""Gradient boosting by CatBoost, kept as plain trees.
+"""Gradient boosting by CatBoost, stored as plain trees.
 
 Letters: n samples, d columns, k classes in the fit.
 """
@@ -30,20 +30,20 @@ class CatBoostConfig:
     Attributes
     ----------
     rounds : int
-        Trees, each with a value for every class.
+        Number of trees; each has a value for every class.
     learning_rate : float or "auto"
-        ``auto``: the library's, by the numbers of samples and of rounds; it has one only where `l2`
-        is its own too.
+        ``auto``: the library's choice from the numbers of samples and rounds, which it makes only
+        if `l2` is also ``auto``.
     depth : int
-        Of a tree; every level splits all its nodes alike.
+        Depth of a tree; all nodes of a level have the same split.
     l2 : float or "auto"
-        Penalty on the squares of leaf values. ``auto``: the library's.
+        Penalty on the squares of leaf values. ``auto``: the library's default.
     column_share : float or "auto"
-        Share of the columns that a split looks at. ``auto``: all of up to `FEW_COLUMNS`, of more as
-        many as that.
+        Share of the columns that a split considers. ``auto``: all of up to `FEW_COLUMNS` columns,
+        otherwise `FEW_COLUMNS` of them.
     bins : int or "auto"
-        Number of bins of each column. ``auto``: 254, as the library has it, of up to `FEW_COLUMNS`,
-        else 31.
+        Number of bins per column. ``auto``: 254, the library's default, for up to `FEW_COLUMNS`
+        columns, else 31.
     balanced : bool
         Give every class the same weight, however rare.
     """
@@ -57,7 +57,7 @@ class CatBoostConfig:
     balanced: bool = False
 
     def columns(self, d: int) -> tuple[float, int]:
-        """Return the share of `d` columns to look at, and the number of bins."""
+        """Return the share of `d` columns to consider, and the number of bins."""
         share, bins = min(1.0, FEW_COLUMNS / d), 254 if d <= FEW_COLUMNS else 31
         if not isinstance(self.column_share, str):
             share = max(self.column_share, 1e-6)
@@ -94,7 +94,7 @@ class CatBoost(Boosted):
         told = {"learning_rate": config.learning_rate, "l2_leaf_reg": config.l2}
         model = CatBoostClassifier(
             iterations=config.rounds,
-            # What is named is no longer automatic, even by its default.
+            # The library stops choosing a value once it is passed, even if it is the default.
             **{name: value for name, value in told.items() if not isinstance(value, str)},
             depth=config.depth,
             rsm=share,
@@ -116,9 +116,9 @@ class CatBoost(Boosted):
 
 
 def _tree(tree: Mapping[str, Any], k: int, scale: float) -> Forest:
-    """Convert a symmetric tree: the n-th bit of a leaf's number is the answer to the n-th split."""
-    # Nodes by level, the root first: the children of node i are 2 i + 1 and 2 i + 2. The last split
-    # is asked first, so that leaves come in the order of their numbers.
+    """Convert a symmetric tree: bit n of a leaf's number is the outcome of split n."""
+    # Nodes are stored by level, root first; the children of node i are 2 i + 1 and 2 i + 2. The
+    # last split is at the root, so that leaves are in the order of their numbers.
     splits = tree["splits"][::-1] if tree["splits"] else []
     depth = len(splits)
     here = np.arange(2 ** (depth + 1) - 1)

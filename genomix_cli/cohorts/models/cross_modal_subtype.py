@@ -1,25 +1,25 @@
-"""Subtypes of breast cancer from expression that asks copy number and mutations.
+"""Subtypes of breast cancer from expression that attends to copy number and mutations.
 
 The paper (cross-modal self-attention fusion for breast-cancer subtypes; it has no DOI that we know
 of) projects each omics to a sequence in a shared space. Expression is the primary stream: it is
 enriched by attention to the others [1]_, flattened, and classified by a residual MLP. Features are
 the first K of an elastic net.
 
-Where it leaves open, or this departs from it:
+Details that the paper leaves open, and deviations from it:
 
-- The elastic net sees the training samples of a fold only; the paper does not say.
-- A token is a feature: its value times a learned direction plus a learned origin. A value that is
-  missing is a learned direction instead. With K = 500 the space is small, 8 dimensions.
-- Each other omics is attended to by itself, the answers are normalised and added. A mean over
-  hundreds of features would be lost beside the token otherwise.
-- Primary is the modality that the configuration names, else the first of kind ``expression``, else
-  the first of the file, so that cohorts without expression can be learned from.
-- An omics that a sample lacks adds nothing. Where the primary is lacking, its tokens are those of
-  missing values, and still ask the others.
+- The elastic net sees only the training samples of a fold, which the paper does not specify.
+- A token is a feature: its value times a learned direction plus a learned origin. A missing value
+  has a learned direction instead. With K = 500 the space is small, 8 dimensions.
+- Each other omics is attended to separately, and the results are normalised and added. Otherwise a
+  mean over hundreds of features would be negligible beside the token.
+- The primary modality is the one that the configuration names, else the first of kind
+  ``expression``, else the first of the file, so cohorts without expression can be used.
+- An omics that a sample lacks adds nothing. If the primary is missing, its tokens are those of
+  missing values, and still attend to the others.
 
-The mass that the primary's tokens put on another modality's features is 1 for every modality, as
-each has a softmax of its own. So there is no attention of modality to modality to show, and
-`Output.attention` is None.
+Each modality has its own softmax, so the primary's tokens always put a total attention of 1 on
+every other modality. There is no attention between modalities to report, and `Output.attention` is
+None.
 
 Letters: B batch, M modalities, K classes, d features of a modality, P of the primary, s width of
 the space, h width of the MLP.
@@ -55,7 +55,7 @@ class CrossModalSubtypeConfig(NetworkConfig):
     Attributes
     ----------
     primary : str
-        Modality of the primary stream; empty, or not there: the first of kind ``expression``, else
+        Modality of the primary stream. If empty or absent: the first of kind ``expression``, else
         the first of the file.
     space : int
         Dimensions of a token.
@@ -82,7 +82,7 @@ class CrossModalSubtypeConfig(NetworkConfig):
 
 
 class FeatureTokens(nn.Module):
-    """A token per feature: where it lies when 0, and where a value moves it."""
+    """A token per feature: a learned origin plus the value times a learned direction."""
 
     def __init__(self, n_features: int, space: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Enrichment(nn.Module):
         self.norm = nn.LayerNorm(space)
 
     def forward(self, primary: Tensor, other: Tensor, present: Tensor) -> Tensor:
-        """``[B, P, s]``, ``[B, d, s]``, bool ``[B]`` -> ``[B, P, s]``, 0 where not present."""
+        """Map ``[B, P, s]``, ``[B, d, s]``, bool ``[B]`` to ``[B, P, s]``, 0 where not present."""
         q, k, v = (
             t.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for t in (self.query(primary), *self.key_value(other).chunk(2, dim=-1))
@@ -169,7 +169,7 @@ class CrossModalSubtypeNetwork(nn.Module):
         return Output(self.mlp[-1](vector), vector=vector)
 
     def enriched(self, inputs: Inputs) -> Tensor:
-        """Return the tokens of the primary modality ``[B, P, s]`` with what the others add."""
+        """Return the tokens of the primary modality after attention to the others ``[B, P, s]``."""
         tokens = {
             int(i): embed(inputs.values[int(i)], inputs.observed[int(i)])
             for i, embed in self.tokens.items()
@@ -208,17 +208,17 @@ class CrossModalSubtype(NetworkModel):
 
 
 def primary_of(modalities: tuple[Modality, ...], named: str) -> int:
-    """Index of the modality that asks the others; one that has features.
+    """Return the index of the primary modality among those with features.
 
     Raises
     ------
     DataError
-        If none has.
+        If no modality has features.
     """
     able = [i for i, modality in enumerate(modalities) if modality.features]
     if not able:
         raise DataError("no feature of any modality varies among the samples to learn from")
-    # The first of equals.
+    # Of equals, take the first.
     return min(
         able, key=lambda i: (modalities[i].name != named, modalities[i].kind != "expression")
     )

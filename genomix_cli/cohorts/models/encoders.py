@@ -1,7 +1,7 @@
-"""Encoders of one modality each: from values, and which were observed, to a vector.
+"""Encoders of Cancer Alpha: each maps the values of one modality and their mask to a vector.
 
-Cancer Alpha's (see `cancer_alpha`). What lies on an axis, fragment lengths or the genome, is put in
-its order there first, whatever the order of the file.
+See `cancer_alpha`. Features on an axis (fragment lengths or the genome) are first sorted along it,
+whatever the order of the file.
 
 Letters: B batch, d features, C channels, L places on an axis, w width.
 """
@@ -20,16 +20,17 @@ from torch import Tensor, nn
 
 from genomix_cli.cohorts.dataset import Modality
 
-# No feature: where one is missing, and between chromosomes, so that convolutions stay inside one.
+# Marks a position without a feature: a gap in the axis, or between chromosomes, so that
+# convolutions stay within one.
 EMPTY = -1
-# Numbers read at each step of the recurrence: more of them learn the samples by heart.
+# Values read at each step of the recurrence; more of them overfit.
 READ = 4
-# Steps of the recurrence along the genome, at most; longer profiles are pooled.
+# Largest number of steps of the recurrence along the genome; longer profiles are pooled.
 RECURRENT_STEPS = 64
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm that takes a batch of one, which has no spread, by what was seen so far."""
+    """Batch norm that uses its running statistics for a batch of one, which has no variance."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C]`` or ``[B, C, L]``."""
@@ -53,12 +54,12 @@ class MLPEncoder(nn.Module):
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """``[B, d]`` -> ``[B, w]``; a missing value is the mean."""
         x = self.first(values)
-        # What is linear in the values stays so: much of what few samples can teach is.
+        # The residual keeps linear effects, which are much of what few samples can teach.
         return self.norm(x + self.second(x))
 
 
 class Track(nn.Module):
-    """Puts features in their places.
+    """Arrange features along an axis.
 
     Parameters
     ----------
@@ -73,14 +74,14 @@ class Track(nn.Module):
         self.register_buffer("places", torch.from_numpy(places), persistent=False)
 
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
-        """``[B, d]`` -> ``[B, 2C, L]``: values, and channels that say which were observed."""
+        """Map ``[B, d]`` to ``[B, 2C, L]``: channels of values, and channels of their masks."""
         both = torch.stack([values, observed.to(values.dtype)], 1)
-        # The column that is added is what EMPTY points to: nothing, and not observed.
+        # EMPTY points to the column added here: 0, and not observed.
         return F.pad(both, (0, 1))[:, :, self.places].flatten(1, 2)
 
 
 class Stem(nn.Module):
-    """First convolution along an axis, which also learns where on it a place is."""
+    """First convolution along an axis, with a learned embedding of each position."""
 
     def __init__(self, places: NDArray[np.int64], channels: int, kernel: int) -> None:
         super().__init__()
@@ -96,7 +97,7 @@ class Stem(nn.Module):
 
 
 class ResidualConvolution(nn.Module):
-    """Convolution, batch norm, ReLU and dropout beside what comes in."""
+    """Convolution, batch norm, ReLU and dropout, added to the input."""
 
     def __init__(self, channels: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -115,7 +116,7 @@ class ResidualConvolution(nn.Module):
 class FragmentEncoder(nn.Module):
     """Convolutions along the fragment lengths, and global average pooling.
 
-    Where there are short and long fragments in bins (DELFI), a second tower has them as two
+    If the modality has short and long fragments in bins (DELFI), a second tower reads them as two
     channels along the genome.
     """
 
@@ -157,7 +158,7 @@ class FragmentTower(nn.Module):
 
 
 class CopyNumberEncoder(nn.Module):
-    """Convolutions for what is local, a recurrence in both directions for whole chromosomes.
+    """Convolutions for local patterns, and a bidirectional recurrence for whole chromosomes.
 
     The recurrence is a gated recurrent unit (Cho et al. 2014, doi:10.3115/v1/D14-1179).
     """
@@ -181,17 +182,17 @@ class CopyNumberEncoder(nn.Module):
     def forward(self, values: Tensor, observed: Tensor) -> Tensor:
         """``[B, d]`` -> ``[B, w]``."""
         x = self.pool(self.block(self.stem(values, observed))).transpose(1, 2)  # [B, L, C]
-        # cuDNN has no gradient of a recurrence outside training, which attributions need.
+        # Attributions need gradients outside training, where cuDNN has none for a recurrence.
         with torch.backends.cudnn.flags(enabled=self.training):
             x = x + self.recur(x)[0]
         return self.norm(self.out(self.drop(self.read(x).flatten(1))))
 
 
 def encoder_of(modality: Modality, width: int, dropout: float, *, generic: bool) -> nn.Module:
-    """Return the encoder for the modality's kind, or the one for any."""
+    """Return the encoder for the modality's kind, or the dense one if `generic`."""
     specific = {
         "fragments": FragmentEncoder,
-        # Ratios of fragments are numbers along the genome too.
+        # Fragment ratios are values along the genome too.
         "fragment_ratios": CopyNumberEncoder,
         "copy_number": CopyNumberEncoder,
         "copy_number_calls": CopyNumberEncoder,
@@ -202,7 +203,7 @@ def encoder_of(modality: Modality, width: int, dropout: float, *, generic: bool)
 
 
 def genome_places(modality: Modality) -> NDArray[np.int64]:
-    """Return features in genome order ``[1, L]``; in that of the file where it has no places."""
+    """Return features in genome order ``[1, L]``, or in file order if they have no positions."""
     columns = _sorted(modality, range(len(modality.features)))
     return np.array([_parted(modality, columns)], np.int64)
 
@@ -222,7 +223,7 @@ def bin_places(modality: Modality) -> NDArray[np.int64]:
     for i, name in enumerate(readout):
         if name not in nth:
             continue
-        # Without places the first short bin is that of the first long one, and so on.
+        # Without positions, pair short and long bins by their order.
         key = (modality.contig[i], modality.position[i]) if known else ("", nth[name])
         nth[name] += 1
         place_of.setdefault(key, [EMPTY, EMPTY])[name == "long"] = i
@@ -237,7 +238,7 @@ def _readout(modality: Modality) -> tuple[str, ...]:
 
 
 def _sorted(modality: Modality, columns: Sequence[int]) -> list[int]:
-    """Columns by contig, position and name; those without a place last, in the file's order."""
+    """Sort columns by contig, position and name; those without a position last, in file order."""
     if not modality.position:
         return list(columns)
     contig = modality.contig or ("",) * len(modality.features)
@@ -249,14 +250,14 @@ def _sorted(modality: Modality, columns: Sequence[int]) -> list[int]:
 
 
 def _parted(modality: Modality, columns: Sequence[int], gap: int = 2) -> list[int]:
-    """Return the columns with places without a feature between one contig and the next."""
+    """Return the columns with `gap` empty positions between contigs."""
     contig = modality.contig or ("",) * len(modality.features)
     runs = (list(run) for _, run in itertools.groupby(columns, key=contig.__getitem__))
-    # A gap before each run but the first.
+    # Put a gap before each run except the first.
     return [i for run in runs for i in ([EMPTY] * gap + run)][gap:]
 
 
 def _natural(contig: str) -> tuple[bool, int, str]:
-    """Sorts 2 before 10 before X, with or without ``chr``."""
+    """Return a sort key that puts 2 before 10 before X, with or without ``chr``."""
     name = re.sub("^chr", "", contig, flags=re.IGNORECASE)
     return (not name.isdigit(), int(name) if name.isdigit() else 0, name)

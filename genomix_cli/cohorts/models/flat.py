@@ -1,4 +1,4 @@
-"""Models of one matrix: the features of all modalities side by side, and missing modalities.
+"""Models of a single matrix: features of all modalities, and indicators of missing modalities.
 
 Letters: n samples, d columns of the matrix, M modalities, K classes, k of them in the fit.
 """
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 Matrix = NDArray[np.float32]
 
-# Of a class that was not in the fit, beside those that were.
+# Log-probability of a class that was not in the fit.
 UNSEEN = float(np.log(1e-9))
 
 
 class FlatModel(CohortModel):
-    """A model of the matrix; a subclass says which.
+    """Base class of models of a single matrix.
 
     The matrix has the values of :class:`Preprocessor`, then a column for each modality that some
-    training samples lack: 1 where it is lacking.
+    training samples lack, which is 1 where it is missing.
     """
 
     _preprocessor: Preprocessor
@@ -42,11 +42,11 @@ class FlatModel(CohortModel):
 
     @abstractmethod
     def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
-        """Fit to ``[n, d]`` and classes ``[n]`` numbered 0 to k - 1, all of which are there."""
+        """Fit to ``[n, d]`` and classes ``[n]`` from 0 to k - 1, all of which occur."""
 
     @abstractmethod
     def _logits(self, x: Matrix) -> Floats:
-        """``[n, k]``, up to a constant of each sample; finite."""
+        """Return logits ``[n, k]``, up to a constant per sample; finite."""
 
     @abstractmethod
     def _learned(self) -> State:
@@ -54,7 +54,7 @@ class FlatModel(CohortModel):
 
     @abstractmethod
     def _relearn(self, state: State) -> None:
-        """Set everything from the result of `_learned`."""
+        """Restore the model from the result of `_learned`."""
 
     def _fit(self, samples: Samples, setting: FitSettings) -> Fitted:
         self._preprocessor = fit_preprocessor(samples)
@@ -67,7 +67,7 @@ class FlatModel(CohortModel):
 
     @property
     def _informed(self) -> bool:
-        """True if there was anything to learn: two classes, and a column."""
+        """Return True if there is anything to learn: two classes and at least one column."""
         width = len(self._lacking) + sum(len(m.features) for m in self._preprocessor.selected)
         return len(self._seen) > 1 and width > 0
 
@@ -77,7 +77,7 @@ class FlatModel(CohortModel):
         return np.concatenate([values, lacks.astype(np.float32)], axis=1)
 
     def log_probability(self, samples: Samples) -> Floats:
-        """Return the log-softmax of the logits; the frequency of each class without evidence."""
+        """Return the log-softmax of the logits; without evidence, log class frequencies."""
         if self._informed:
             logits = self._logits(self._matrix(samples))
         else:
@@ -85,7 +85,7 @@ class FlatModel(CohortModel):
         return all_classes(logits, self._seen, len(self.classes))
 
     def state(self) -> State:
-        """Return preprocessing, classes of the fit and their frequency, and the fitted model."""
+        """Return the preprocessing, the classes of the fit with frequencies, and the model."""
         learned = self._learned() if self._informed else {}
         return {
             **{f"input/{name}": array for name, array in self._preprocessor.state().items()},
@@ -103,7 +103,7 @@ class FlatModel(CohortModel):
             self._relearn(under(state, "model/"))
 
     def _differentiable(self, of_matrix: Callable[[Tensor], Tensor]) -> Differentiable:
-        """Return the model from a function in torch of the matrix ``[B, d]``: logits ``[B, k]``."""
+        """Return the model, given a torch function from matrix ``[B, d]`` to logits ``[B, k]``."""
         import torch
 
         lacking, seen = torch.from_numpy(self._lacking), torch.from_numpy(self._seen)
@@ -127,7 +127,7 @@ def all_classes(logits: Floats, seen: NDArray[np.int64], n_classes: int) -> Floa
 
 
 def balanced_weights(y: NDArray[np.int64], balanced: bool) -> Floats:
-    """Return weights of the samples ``[n]``, of mean 1; balanced ones sum to the same by class."""
+    """Return sample weights ``[n]`` of mean 1; if balanced, each class has the same total."""
     if not balanced:
         return np.ones(len(y))
     count = np.bincount(y)

@@ -1,4 +1,4 @@
-"""Models of single modalities: the best of them, and all of them combined.
+"""One model per modality: use the best of them, or combine all.
 
 Letters: n samples, M modalities, K classes, k of them in the fit.
 """
@@ -30,23 +30,24 @@ Base = Literal[
 ]
 log = logging.getLogger("genomix")
 
-# Below it a probability is no more evidence: of a class that was not in an inner fold, say.
+# Lower bound of log-probabilities in the regression: values below it, such as those of a class that
+# was absent from an inner fold, are no further evidence.
 LEAST = float(np.log(1e-4))
 
 
 @dataclass(frozen=True)
 class SingleConfig:
-    """Attributes of `BestSingle`, and what `LateFusion` has of it.
+    """Attributes of `BestSingle`, which `LateFusion` shares.
 
     Attributes
     ----------
     base : str
-        Name of the model of each modality.
+        Name of the model used for each modality.
     strengths : tuple of float
-        Strengths of the penalty of the base model to choose from (see `CohortModel.penalties`), for
-        each modality by the out-of-fold likelihood at the best temperature.
+        Penalty strengths of the base model (see `CohortModel.penalties`). One is chosen for each
+        modality by the out-of-fold likelihood at the best temperature.
     folds : int
-        Inner folds, of the training samples.
+        Number of inner folds of the training samples.
     """
 
     base: Base = "logistic"
@@ -55,7 +56,7 @@ class SingleConfig:
 
 
 class SingleModels(CohortModel):
-    """A model for each modality, fitted to the samples that have it."""
+    """One model per modality, each fitted to the samples that have the modality."""
 
     _models: dict[int, CohortModel]
     _temperature: Floats
@@ -68,8 +69,7 @@ class SingleModels(CohortModel):
         Returns
         -------
         dict of int to NDArray
-            ``[n, K]`` for each: log-probability by models that did not see the sample; NaN without
-            the modality.
+            Out-of-fold log-probabilities ``[n, K]`` of each modality; NaN for samples without it.
         """
         config: SingleConfig = self.config
         fold = folds_of(samples, max(2, config.folds), setting.seed)
@@ -96,8 +96,8 @@ class SingleModels(CohortModel):
     ) -> tuple[CohortModel, float, Floats]:
         """Fit a model to samples with one modality, which some lack.
 
-        Its temperature makes the out-of-fold probabilities most likely: a margin, or a sum of many
-        correlated features, is too sure of itself, each model by another factor.
+        The temperature maximises the out-of-fold likelihood: margins, and sums of many correlated
+        features, are overconfident, by a different factor for each model.
         """
         label = samples.label[there]
         base = COHORT_MODELS.load(self.config.base)
@@ -117,7 +117,7 @@ class SingleModels(CohortModel):
         return model, temperature, log_p
 
     def _of_each(self, samples: Samples) -> dict[int, Floats]:
-        """Return log-probability ``[n, K]`` by each model, whether or not the modality is there."""
+        """Return log-probabilities ``[n, K]`` of each model, whether or not the modality exists."""
         return {
             i: log_softmax(
                 model.log_probability(samples.only([self.modalities[i].name]))
@@ -127,14 +127,14 @@ class SingleModels(CohortModel):
         }
 
     def alone(self, samples: Samples) -> dict[str, Floats]:
-        """Return the answer of each modality; of a sample without it the classes' frequencies."""
+        """Return the prediction of each modality; for samples without it, class frequencies."""
         return {
             self.modalities[i].name: np.where(samples.present[:, [i]], log_p, self._log_prior)
             for i, log_p in self._of_each(samples).items()
         }
 
     def state(self) -> State:
-        """Return the frequencies of the classes, and state and temperature of each model."""
+        """Return the class frequencies, and the state and temperature of each model."""
         state = {
             "seen": self._seen,
             "log_prior": self._log_prior,
@@ -163,7 +163,7 @@ def _out_of_fold(
     fold: NDArray[np.int64],
     setting: FitSettings,
 ) -> Floats:
-    """Return the log-probability ``[n, K]`` of each sample by a model of the other folds."""
+    """Return log-probabilities ``[n, K]`` of each sample from a model of the other folds."""
     log_p = np.full((len(samples), len(samples.classes)), np.nan)
     for i in np.unique(fold[there]):
         held_out = there & (fold == i)
@@ -174,10 +174,11 @@ def _out_of_fold(
 
 
 class BestSingle(SingleModels):
-    """A model of the most informative modality alone.
+    """A model of the single most informative modality.
 
-    It is the one with the best out-of-fold likelihood over all training samples, those that lack it
-    having the frequencies of the classes. A sample without it gets the next best that it has.
+    This is the modality with the best out-of-fold likelihood over all training samples, where
+    samples that lack it get the class frequencies. A sample without it is predicted from the next
+    best modality that it has.
     """
 
     config_class = SingleConfig
@@ -199,7 +200,7 @@ class BestSingle(SingleModels):
         return Fitted(sum(_size(model) for model in self._models.values()))
 
     def log_probability(self, samples: Samples) -> Floats:
-        """Return the answer from the best modality that each sample has."""
+        """Return the prediction from the best modality that each sample has."""
         result = np.tile(self._log_prior, (len(samples), 1))
         each = self._of_each(samples)
         for i in map(int, self._order[::-1]):
@@ -223,10 +224,10 @@ class LateFusionConfig(SingleConfig):
     Attributes
     ----------
     combine : str
-        ``stacking``: logistic regression on the out-of-fold log-probabilities; ``product``: of the
-        posteriors, as if modalities were independent given the class.
+        ``stacking``: logistic regression on the out-of-fold log-probabilities; ``product``: product
+        of the posteriors, which assumes modalities to be independent given the class.
     stack_c : float
-        Inverse strength of the penalty of that regression.
+        Inverse penalty strength of the logistic regression.
     """
 
     combine: Literal["stacking", "product"] = "stacking"
@@ -236,8 +237,8 @@ class LateFusionConfig(SingleConfig):
 class LateFusion(SingleModels):
     """A model for each modality, and one that combines their probabilities.
 
-    Wolpert 1992, Stacked generalization. doi:10.1016/S0893-6080(05)80023-1. It sees no feature, so
-    no interaction of features of two modalities.
+    Wolpert 1992, Stacked generalization. doi:10.1016/S0893-6080(05)80023-1. The combining model
+    sees no features, so it cannot learn interactions between features of two modalities.
     """
 
     config_class = LateFusionConfig
@@ -266,9 +267,9 @@ class LateFusion(SingleModels):
         return possible and self.config.combine == "stacking"
 
     def _evidence(self, each: dict[int, Floats], present: NDArray[np.bool_]) -> Floats:
-        """Columns of the regression, float64 ``[n, models (K + 1)]``.
+        """Return the columns of the regression, float64 ``[n, models (K + 1)]``.
 
-        Log-probabilities, 0 where the modality is lacking, and whether it is.
+        They are log-probabilities, 0 where the modality is missing, and an indicator of that.
         """
         columns = []
         for i, log_p in each.items():
@@ -279,7 +280,7 @@ class LateFusion(SingleModels):
         return np.concatenate(columns, axis=1).astype(np.float64)
 
     def log_probability(self, samples: Samples) -> Floats:
-        """Combine the answers from the modalities that a sample has."""
+        """Return the combined prediction from the modalities that each sample has."""
         each = self._of_each(samples)
         if self._stacked:
             logits = self._stack.logits(self._evidence(each, samples.present))

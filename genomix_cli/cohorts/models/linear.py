@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_ITERATIONS = 2000
-# What a logistic regression chooses its penalty from, the folds it does so by, and how flat the
-# loss is to be there.
+# Values of `c` that ``auto`` chooses from, number of folds for the choice, and largest slope of the
+# loss at which a fit stops there.
 STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 FOLDS = 3
 ROUGHLY = 1e-3
@@ -49,13 +49,13 @@ class Linear(NamedTuple):
 
 
 class LinearModel(FlatModel):
-    """Logits are linear in the matrix."""
+    """Base class of models whose logits are linear in the matrix."""
 
     _linear: Linear
 
     @classmethod
     def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
-        """Return each strength as `c`."""
+        """Return one configuration per strength, as the field `c`."""
         return [{"c": c} for c in strengths]
 
     @abstractmethod
@@ -78,7 +78,7 @@ class LinearModel(FlatModel):
         self._linear = Linear(state["coefficients"], state["intercepts"])
 
     def differentiable(self) -> Differentiable:
-        """Return the matrix product, which is exact."""
+        """Return the model as a matrix product, which is exact."""
         import torch
 
         if not self._informed:
@@ -99,8 +99,9 @@ class LogisticConfig:
     Attributes
     ----------
     c : float or "auto"
-        Inverse strength of the penalty, per sum (not mean) of losses, as in scikit-learn. ``auto``:
-        that of `STRENGTHS` with the least log loss in three folds of the samples to learn from.
+        Inverse penalty strength, relative to the sum (not mean) of losses, as in scikit-learn.
+        ``auto``: the one of `STRENGTHS` with the lowest log loss in three folds of the training
+        samples.
     balanced : bool
         Give every class the same weight, however rare.
     """
@@ -126,9 +127,9 @@ class Logistic(LinearModel):
 
 
 def in_fewer_columns(x: Floats) -> Floats:
-    """Return columns in the space of the samples, where there are more than these.
+    """Project the columns on the space spanned by the samples if there are more columns.
 
-    A ridge penalty does not notice.
+    This does not change a fit with a ridge penalty.
     """
     if x.shape[1] <= len(x):
         return x
@@ -144,22 +145,22 @@ def best_strength(
     *,
     calibrated: bool = False,
 ) -> float:
-    """Return the `c` of `STRENGTHS` with the least log loss in `FOLDS` folds.
+    """Return the `c` of `STRENGTHS` with the lowest log loss in `FOLDS` folds.
 
-    The samples of a class go to the folds in turn; that of a class with a single one is always
-    learned from.
+    The samples of each class are dealt to the folds in turn. The sample of a class with only one is
+    in every training part.
 
     Parameters
     ----------
     solve : callable
-        From x, y, c, balanced and the largest slope of the loss to `Linear`.
+        Function of x, y, c, balanced and the largest slope of the loss that returns `Linear`.
     x : NDArray
         float64 ``[n, d]``.
     y : NDArray
         int64 ``[n]``.
     balanced : bool
     calibrated : bool
-        Compare log losses at the best temperature of each, which follows for all models.
+        Compare log losses at the best temperature of each, as calibration follows for all models.
     """
     count = np.bincount(y)
     fold = np.empty(len(y), np.int64)
@@ -186,7 +187,7 @@ def ridge_logistic(
 ) -> Linear:
     """Minimise ``c sum of losses + |w|^2 / 2``; `y` ``[n]`` has all of 0 to k - 1.
 
-    `flat` is the largest slope of the loss at which it stops.
+    The fit stops once the slope of the loss is at most `flat`.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -200,7 +201,7 @@ def ridge_logistic(
 
 
 def both_sides(coefficients: Floats, intercepts: Floats, converged: bool = True) -> Linear:
-    """Return a row per class, also of two classes, where scikit-learn gives only the second's."""
+    """Return one row per class, also for two classes, for which scikit-learn has a single row."""
     if len(coefficients) == 1:
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
@@ -214,9 +215,9 @@ class ElasticNetConfig:
     Attributes
     ----------
     c : float or "auto"
-        As for `LogisticConfig`, but by log losses at the best temperature of each.
+        As for `LogisticConfig`, but chosen by log losses at the best temperature of each.
     l1_ratio : float
-        Share of the penalty that is absolute values and makes coefficients zero; the rest is
+        Share of the penalty on absolute values, which sets coefficients to zero; the rest is on
         squares.
     balanced : bool
         Give every class the same weight, however rare.
@@ -250,8 +251,8 @@ class ElasticNet(LinearModel):
             return elastic_net(x, y, balanced_weights(y, balanced), c, l1_ratio, flat)
 
         if c == "auto":
-            # One penalty selects and shrinks: not calibrated, it selects too many columns or none
-            # for the sake of how sure it is.
+            # The same penalty selects columns and sets the confidence. Without calibration, the
+            # choice would favour a good confidence over a good selection.
             c = best_strength(solve, x, y, balanced, calibrated=True)
         return solve(x, y, c, balanced)
 
@@ -266,11 +267,11 @@ def elastic_net(
 ) -> Linear:
     """Minimise ``c sum of losses + l1_ratio |w|_1 + (1 - l1_ratio) |w|^2 / 2``.
 
-    Accelerated proximal gradient (Beck & Teboulle 2009, doi:10.1137/080716542) that starts anew
-    where the momentum points uphill (O'Donoghue & Candes 2015, doi:10.1007/s10208-013-9150-3), and
-    whose step grows until it overshoots: the softmax of a good fit is far flatter than its bound.
-    With more columns than samples it needs a few hundred steps, where a stochastic solver needs
-    thousands of passes; and the result depends on no seed.
+    The method is accelerated proximal gradient (Beck & Teboulle 2009, doi:10.1137/080716542). It
+    restarts where the momentum points uphill (O'Donoghue & Candes 2015,
+    doi:10.1007/s10208-013-9150-3), and its step grows until it overshoots, since the softmax of a
+    good fit is far flatter than its bound. With more columns than samples it needs a few hundred
+    steps, where a stochastic solver needs thousands of passes, and the result depends on no seed.
 
     Parameters
     ----------
@@ -279,10 +280,10 @@ def elastic_net(
     y : NDArray
         int ``[n]``: all of 0 to k - 1.
     weight : NDArray
-        ``[n]``, of mean 1.
+        Sample weights ``[n]`` of mean 1.
     c, l1_ratio : float
     flat : float
-        Largest slope of the mean loss at which it stops.
+        Largest slope of the mean loss at which the fit stops.
     """
     loss = _Loss.of(x, y, weight, c, l1_ratio)
     n, k = loss.target.shape
@@ -294,7 +295,7 @@ def elastic_net(
         moved = new - ahead
         if np.abs(moved).max() <= flat * step:
             return _without_ones(new)
-        # The momentum points uphill: forget it.
+        # Restart if the momentum points uphill.
         if np.sum(moved * (new - w)) < 0:
             momentum = 1.0
         later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
@@ -337,11 +338,11 @@ class _Loss(NamedTuple):
         slope = error.T @ self.design + self.ridge * w
         while True:
             new = w - step * slope
-            # The proximal step of the lasso: towards 0 by so much, and not beyond.
+            # Proximal step of the lasso: move towards 0, but not past it.
             new = np.sign(new) * np.maximum(np.abs(new) - step * self.lasso, 0)
             moved, z_new = new - w, self.design @ new.T
             parabola = here + np.sum(slope * moved) + np.sum(moved**2) / (2 * step)
-            # Near the end the difference is rounding, of either sign.
+            # Near convergence the difference is rounding error of either sign.
             if self.smooth(new, z_new) <= parabola + 1e-13 * (1 + abs(here)):
                 return new, z_new, step
             step /= 2
@@ -358,9 +359,9 @@ class LDAConfig:
     Attributes
     ----------
     shrinkage : float or "auto"
-        Share of a multiple of the identity in the covariance; ``auto``: Ledoit and Wolf's.
+        Weight of the scaled identity in the covariance; ``auto``: Ledoit and Wolf's estimate.
     balanced : bool
-        Every class is as likely beforehand, instead of as frequent as in the fit.
+        Use equal prior probabilities of the classes instead of their training frequencies.
     """
 
     shrinkage: Annotated[float, Within(0, 1, above=True)] | Literal["auto"] = "auto"
@@ -368,11 +369,12 @@ class LDAConfig:
 
 
 class LDA(LinearModel):
-    """Linear discriminant analysis: normal classes of one covariance, which is shrunk.
+    """Linear discriminant analysis: normal classes with a common, shrunk covariance.
 
     Ledoit & Wolf 2004, A well-conditioned estimator for large-dimensional covariance matrices.
-    doi:10.1016/S0047-259X(03)00096-4. As scikit-learn's least-squares solver has it, with each
-    class's covariance shrunk by itself; but by Cholesky, an order faster with many columns.
+    doi:10.1016/S0047-259X(03)00096-4. As in scikit-learn's least-squares solver, each class's
+    covariance is shrunk separately. The solver here is Cholesky, ten times faster with many
+    columns.
     """
 
     config_class = LDAConfig
@@ -383,7 +385,7 @@ class LDA(LinearModel):
 
     @classmethod
     def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
-        """Return shrinkages, whatever the strengths."""
+        """Return configurations with different shrinkages; the strengths are ignored."""
         return [{"shrinkage": shrinkage} for shrinkage in ("auto", 0.5, 0.9)]
 
     def _solve(self, x: Floats, y: NDArray[np.int64], seed: int) -> Linear:
@@ -394,7 +396,7 @@ class LDA(LinearModel):
         covariance = np.zeros((x.shape[1], x.shape[1]))
         for k in range(len(count)):
             covariance += share[k] * shrunk(x[y == k] - mean[k], self.config.shrinkage)
-        # Never quite singular, also where no class varies.
+        # Keep the matrix regular even if no class varies.
         covariance.flat[:: len(covariance) + 1] += 1e-9
         coefficients = cho_solve(cho_factor(covariance), mean.T).T
         intercepts = np.log(prior) - (coefficients * mean).sum(1) / 2
@@ -402,9 +404,9 @@ class LDA(LinearModel):
 
 
 def shrunk(centred: Floats, shrinkage: float | Literal["auto"]) -> Floats:
-    """Covariance ``[d, d]`` of centred columns, drawn towards a multiple of the identity.
+    """Return the covariance ``[d, d]`` of centred columns, shrunk towards a scaled identity.
 
-    With ``auto`` it is the correlations that are drawn, by as much as Ledoit and Wolf say.
+    With ``auto``, the correlations are shrunk, by the amount that Ledoit and Wolf estimate.
     """
     from sklearn.covariance import ledoit_wolf
 

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron on all modalities side by side: the plainest network there is."""
+"""A multi-layer perceptron on the concatenated modalities, the simplest network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MLPConfig(NetworkConfig):
 
 
 class MLPNetwork(nn.Module):
-    """Hidden layers of ReLU with dropout, on the values and on which modalities are there."""
+    """ReLU layers with dropout, on the values and on indicators of the present modalities."""
 
     def __init__(self, config: MLPConfig, modalities: tuple[Modality, ...], n_classes: int) -> None:
         super().__init__()

@@ -33,11 +33,11 @@ class MOFAConfig:
     Attributes
     ----------
     factors : int
-        Number of factors; those that explain nothing are shrunk to nothing.
+        Number of factors; factors that explain nothing are shrunk to zero.
     iterations : int
-        Updates of all variables, at most.
+        Largest number of updates of all variables.
     c : float
-        Inverse strength of the penalty of the logistic regression, per sum of losses.
+        Inverse penalty strength of the logistic regression, relative to the sum of losses.
     balanced : bool
         Give every class the same weight, however rare.
     """
@@ -49,14 +49,14 @@ class MOFAConfig:
 
 
 class Factors(NamedTuple):
-    """Evidence that the values of a modality give of the factors.
+    """Weights and noise that link the values of a modality to the factors.
 
     Attributes
     ----------
     weight : NDArray
-        float64 ``[d, f]``: mean of the posterior.
+        float64 ``[d, f]``: posterior mean of the weights.
     variance : NDArray
-        float64 ``[d, f]``: variance of the posterior.
+        float64 ``[d, f]``: posterior variance of the weights.
     precision : NDArray
         float64 ``[d]``: inverse variance of the noise.
     """
@@ -70,12 +70,12 @@ class MOFA(CohortModel):
     """MOFA+ factors of the training samples, and logistic regression on the factors.
 
     Argelaguet et al. 2020, MOFA+: a statistical framework for comprehensive integration of
-    multi-modal single-cell data. doi:10.1186/s13059-020-02015-1, by its authors' mofapy2: one
-    group, ARD on the weights of each factor in each modality. Factors are learned without the
-    labels. Then every sample, of training too, is given its factors by `project`.
+    multi-modal single-cell data. doi:10.1186/s13059-020-02015-1, with the authors' package mofapy2:
+    one group, and ARD on the weights of each factor in each modality. Factors are learned without
+    labels. `project` then gives the factors of every sample, including training samples.
 
-    Deviations: the likelihood of every modality is normal, on standardised values; weights have no
-    spike and slab, since projection needs a single mode.
+    Deviations: the likelihood of every modality is normal, on standardised values. Weights have no
+    spike-and-slab prior, since projection needs a single mode.
     """
 
     config_class = MOFAConfig
@@ -112,12 +112,12 @@ class MOFA(CohortModel):
         return Fitted(size, converged=self._linear.converged)
 
     def log_probability(self, samples: Samples) -> Floats:
-        """Return the log-softmax of the logits; a sample without values is at the mean."""
+        """Return the log-softmax of the logits; a sample without values has mean factors."""
         z = project(self._preprocessor.transform(samples), self._factors)
         return all_classes(self._linear.logits(z), self._seen, len(self.classes))
 
     def state(self) -> State:
-        """Return preprocessing, weights and noise of each modality, and coefficients."""
+        """Return the preprocessing, the weights and noise of each modality, and coefficients."""
         return {
             **{f"input/{name}": array for name, array in self._preprocessor.state().items()},
             **{
@@ -142,15 +142,15 @@ class MOFA(CohortModel):
 def learn_factors(
     encoded: Encoded, n_factors: int, iterations: int, seed: int
 ) -> tuple[Factors, ...]:
-    """Fit MOFA+ to standardised values, and return what it learned of each modality.
+    """Fit MOFA+ to standardised values, and return the weights and noise of each modality.
 
-    Modalities and samples without any value take no part; those modalities say nothing of factors.
+    Modalities and samples without any value take no part; the weights of such modalities are 0.
     """
     some = [i for i, seen in enumerate(encoded.observed) if seen.any()]
     known = np.zeros((len(encoded.present), 0), bool)
     rows = np.flatnonzero(np.hstack([known, *encoded.observed]).any(1))
     width = sum(encoded.values[i].shape[1] for i in some)
-    # It starts from principal components, of which there are no more.
+    # MOFA starts from principal components, of which there are no more than this.
     n_factors = max(1, min(n_factors, width, len(rows) - 1))
     nothing = [np.zeros((values.shape[1], n_factors)) for values in encoded.values]
     found = [Factors(each, each, each[:, 0]) for each in nothing]
@@ -161,12 +161,12 @@ def learn_factors(
         [np.where(encoded.observed[i], encoded.values[i], np.nan)[rows].astype(np.float64)]
         for i in some
     ]
-    # It speaks on the standard output, and seeds NumPy's global generator.
+    # The package prints to standard output and seeds NumPy's global generator.
     state = np.random.get_state()  # noqa: NPY002
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             model = entry_point()
-            # They are centred and of one scale already.
+            # The values are already standardised.
             model.set_data_options(center_groups=False)
             model.set_data_matrix(values, ["gaussian"] * len(some))
             model.set_model_options(n_factors, spikeslab_weights=False, ard_weights=True)
@@ -179,7 +179,7 @@ def learn_factors(
     weights, noise = nodes["W"].getExpectations(), nodes["Tau"].getExpectations()
     for i, weight, tau in zip(some, weights, noise, strict=True):
         mean = np.asarray(weight["E"], np.float64)
-        # Every sample has the same noise: there is one group.
+        # With one group, every sample has the same noise.
         found[i] = Factors(mean, weight["E2"] - mean**2, np.asarray(tau["E"], np.float64)[0])
     return tuple(found)
 
@@ -187,9 +187,9 @@ def learn_factors(
 def project(encoded: Encoded, factors: Sequence[Factors]) -> Floats:
     """Return the mean of the factors of each sample, given the weights: float64 ``[n, f]``.
 
-    Least squares of the values that a sample has, each by the precision of its noise, with the
-    prior of the factors (normal, variance 1). This is where MOFA's own updates of the factors of
-    that sample end: uncertain weights count by the mean of their squares.
+    This is least squares on the values that a sample has, weighted by noise precision, with the
+    prior of the factors (normal, variance 1). MOFA's own updates of the sample's factors converge
+    to the same result: uncertain weights enter with the mean of their squares.
     """
     n, f = len(encoded.present), factors[0].weight.shape[1]
     precision, evidence = np.tile(np.eye(f), (n, 1, 1)), np.zeros((n, f))
@@ -204,7 +204,7 @@ def project(encoded: Encoded, factors: Sequence[Factors]) -> Floats:
 
 
 def _mofapy2() -> Any:
-    """Return the entry point of the package, which takes seconds to import and speaks."""
+    """Return the entry point of mofapy2, which takes seconds to import and prints messages."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             from mofapy2.run.entry_point import entry_point

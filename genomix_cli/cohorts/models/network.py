@@ -1,4 +1,4 @@
-"""Networks of cohorts: how they learn, which they share; each model builds its own.
+"""Base class of cohort networks: shared training; each model builds its own network.
 
 Letters: B batch, M modalities, d features of a modality that are kept, K classes.
 """
@@ -54,12 +54,12 @@ class NetworkConfig(Learning):
     smoothing : float
         Share of a label that is spread over all classes.
     members : int
-        Number of networks whose logits are averaged, each with another part of the training
-        samples to stop by.
+        Number of networks whose logits are averaged; each uses a different part of the training
+        samples for early stopping.
     valid_share : float
-        Share of the training samples that a network stops by and never learns from.
+        Share of the training samples set aside for early stopping.
     top_k : int
-        Number of features selected from each modality that has more; 0: all.
+        Number of features selected from each modality that has more; 0 keeps all.
     """
 
     epochs: Count = 50
@@ -75,16 +75,16 @@ class NetworkConfig(Learning):
 
 
 class Inputs(NamedTuple):
-    """A batch.
+    """Inputs of a network for a batch of samples.
 
     Attributes
     ----------
     values : tuple of Tensor
         float32 ``[B, d]`` of each modality; 0 where missing.
     observed : tuple of Tensor
-        bool ``[B, d]``; false in all of a modality that a sample lacks.
+        bool ``[B, d]`` of each modality: True where a value was measured.
     present : Tensor
-        bool ``[B, M]``.
+        bool ``[B, M]``: True if the sample has the modality.
     """
 
     values: tuple[Tensor, ...]
@@ -92,7 +92,7 @@ class Inputs(NamedTuple):
     present: Tensor
 
     def each(self, change: Callable[[Any], Tensor]) -> Inputs:
-        """Return the inputs after a change of every array."""
+        """Return the inputs with `change` applied to every array."""
         values, observed = (tuple(map(change, arrays)) for arrays in self[:2])
         return Inputs(values, observed, change(self.present))
 
@@ -107,13 +107,14 @@ class Output(NamedTuple):
     Attributes
     ----------
     logits : Tensor
-        ``[B, K]``; in training also ``[B, m, K]``, of members that learn each on its own.
+        ``[B, K]``; in training also ``[B, m, K]`` for members that learn independently.
     attention : Tensor, optional
-        ``[B, M, M]``, mean over heads: of each modality (row) to each; rows sum to 1.
+        ``[B, M, M]``: attention of each modality (row) to each (column), mean over heads; rows sum
+        to 1.
     penalty : Tensor, optional
-        Scalar added to the loss, weighted already.
+        Scalar to add to the loss, already weighted.
     vector : Tensor, optional
-        ``[B, w]``: what was made of each sample, which a last small network tells classes by.
+        ``[B, w]``: representation of each sample before the last small network.
     """
 
     logits: Tensor
@@ -131,7 +132,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """Samples to learn from, or to stop by."""
+    """Samples of the training or validation part."""
 
     inputs: Inputs
     label: Tensor
@@ -189,7 +190,7 @@ def hide(inputs: Inputs, config: NetworkConfig, generator: torch.Generator) -> I
     device = present.device
     if config.modality_dropout and present.shape[1] > 1:
         draw = torch.rand(present.shape, generator=generator, device=device)
-        # Of the modalities that are there, the one with the largest draw stays in any case.
+        # Always keep the present modality with the largest draw.
         most = torch.where(present, draw, -1.0).argmax(1, keepdim=True)
         stays = torch.zeros_like(present).scatter_(1, most, True)
         present = present & ((draw >= config.modality_dropout) | stays)
@@ -221,12 +222,12 @@ class NetworkModel(CohortModel):
         super().__init__(config)
         self.device = torch.device("cpu")
         self._members: list[nn.Module] = []
-        # True if the last epoch that was allowed was the best one.
+        # True if the last allowed epoch was the best one.
         self._improving = False
 
     @abstractmethod
     def build(self, modalities: tuple[Modality, ...], n_classes: int) -> nn.Module:
-        """Build a network from `Inputs` to `Output`; `modalities` have the selected features.
+        """Build a network from `Inputs` to `Output`; `modalities` hold the selected features.
 
         Initial weights come from the global generator, which the caller has seeded.
         """
@@ -234,7 +235,7 @@ class NetworkModel(CohortModel):
     def learn(
         self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
-        """Train a new network; progressive training does more than one :meth:`stage`."""
+        """Train a new network in one :meth:`stage`; progressive training overrides this."""
         return self.stage(module, train, valid, member, setting)
 
     def stage(
@@ -248,9 +249,9 @@ class NetworkModel(CohortModel):
         name: str = JOINT,
         **limits: int,
     ) -> list[Epoch]:
-        """Train `module`, leave the weights that validated best in it, and return its curve.
+        """Train `module`, restore its best weights by validation, and return the training curve.
 
-        `limits` are `epochs` and `patience`, if other than those of the configuration.
+        `limits` may override `epochs` and `patience` of the configuration.
         """
         config: NetworkConfig = replace(self.config, **limits)
         seed = setting.seed + 1000 * member
@@ -301,12 +302,12 @@ class NetworkModel(CohortModel):
         return self.build(self._preprocessor.selected, len(self.classes))
 
     def log_probability(self, samples: Samples) -> Floats:
-        """Return the log-softmax of the mean logit of all members."""
+        """Return the log-softmax of the logits averaged over members."""
         logits = [output.logits.double().cpu() for output in self._outputs(samples)]
         return torch.log_softmax(torch.cat(logits), dim=-1).numpy()
 
     def attention(self, samples: Samples) -> NDArray[np.float32] | None:
-        """Return the mean over heads and members."""
+        """Return attention, mean over heads and members."""
         attentions = [output.attention for output in self._outputs(samples)]
         if any(attention is None for attention in attentions):
             return None
@@ -315,7 +316,7 @@ class NetworkModel(CohortModel):
         return np.where(both, joined, np.float32(np.nan))
 
     def encoded(self, samples: Samples) -> Encoding | None:
-        """Return the vectors of all members, one after the other."""
+        """Return the inputs and the concatenated vectors of all members."""
         vectors = [output.vector for output in self._outputs(samples)]
         if any(vector is None for vector in vectors):
             return None
@@ -337,7 +338,7 @@ class NetworkModel(CohortModel):
             member.to(self.device)
 
     def state(self) -> State:
-        """Return the preprocessing, and the weights of each member."""
+        """Return the preprocessing and the weights of each member."""
         state = {f"input/{k}": v for k, v in self._preprocessor.state().items()}
         for i, member in enumerate(self._members):
             state |= {f"member{i}/{name}": array for name, array in weights(member).items()}
@@ -351,7 +352,7 @@ class NetworkModel(CohortModel):
             self._members.append(member.eval())
 
     def differentiable(self) -> Differentiable:
-        """Return the mean logit of all members as a function."""
+        """Return the logits averaged over members as a differentiable function."""
 
         def logits(values: Any, observed: Any, present: Any) -> Tensor:
             return self._mean(Inputs(tuple(values), tuple(observed), present)).logits
@@ -369,7 +370,7 @@ class NetworkModel(CohortModel):
         return Output(
             logits,
             torch.stack(attention).mean(0) if attention else None,
-            # Each member has a space of its own.
+            # Each member has its own vector space.
             vector=torch.cat(vectors, 1) if vectors else None,
         )
 

@@ -14,7 +14,7 @@ def focal_loss(
     weight: Tensor | None = None,
     smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy in which what is already right counts less: ``-(1 - p)^gamma log p``.
+    """Return the focal loss ``-(1 - p)^gamma log p``, which gives easy samples less weight.
 
     Lin et al. 2017, Focal loss for dense object detection. doi:10.1109/ICCV.2017.324
 
@@ -27,7 +27,7 @@ def focal_loss(
     gamma : float
         0 is cross-entropy.
     weight : Tensor, optional
-        ``[K]``, of each class; the loss is the weighted mean.
+        Weight of each class ``[K]``; the loss is the weighted mean.
     smoothing : float
         Share of each label that is spread over all classes (Szegedy et al. 2016,
         doi:10.1109/CVPR.2016.308).
@@ -36,14 +36,14 @@ def focal_loss(
     own = log_p.gather(1, label[:, None])[:, 0]
     loss = -(1 - smoothing) * own - smoothing * log_p.mean(-1)
     if gamma:
-        # 1 - p as -expm1(log p): near p = 1 the plain difference has no digits, and its root no
-        # gradient.
+        # Compute 1 - p as -expm1(log p): near p = 1 the plain difference loses all digits, and its
+        # root has no gradient.
         loss = loss * (-torch.expm1(own)).clamp_min(1e-12) ** gamma
     each = torch.ones_like(loss) if weight is None else weight[label]
     return (each * loss).sum() / each.sum()
 
 
 def class_weights(label: Tensor, n_classes: int) -> Tensor:
-    """``n / (K n_k)``, so that classes count the same; float32 ``[K]``, 0 for one not there."""
+    """Return balanced class weights ``n / (K n_k)``, float32 ``[K]``; 0 for an absent class."""
     count = torch.bincount(label, minlength=n_classes).float()
     return torch.where(count > 0, count.sum() / (n_classes * count.clamp_min(1)), 0.0)

@@ -1,4 +1,4 @@
-"""Three ways for modalities to speak to each other, side by side, and their votes combined.
+"""A transformer with three branches that combine modalities, and a fusion of their logits.
 
 Letters: B batch, M modalities, N tokens of a modality, d width of a token, s of a summary, H heads,
 R branches, K classes.
@@ -43,9 +43,9 @@ class OmicsTransformerConfig(TokenConfig):
     hidden : int
         Width of the hidden layers before the logits.
     encoders : str
-        ``specific``: each modality has an encoder of its own; ``generic``: all share one.
+        ``specific``: each modality has its own encoder; ``generic``: all share one.
     fusion : str
-        Combination of the branches' votes: ``gate``, ``average`` or ``stacking``, as in `Fusion`.
+        Combination of the branches' logits: ``gate``, ``average`` or ``stacking``, see `Fusion`.
     cross_modal : bool
         Use the branch of cross-modal attention.
     """
@@ -91,9 +91,9 @@ class PerceiverBranch(nn.Module):
 
 
 class Summary(nn.Module):
-    """A modality in one vector: tokens pooled by attention, and all of them side by side.
+    """A modality as one vector: tokens pooled by attention, plus a linear map of all tokens.
 
-    Attention alone gives a mean; that weak evidence of many features adds up is for the other part.
+    Attention alone gives a mean; the linear map can add up weak evidence from many features.
     """
 
     def __init__(self, tokens: int, config: OmicsTransformerConfig) -> None:
@@ -107,16 +107,16 @@ class Summary(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, N, d]`` to ``[B, s]``."""
+        """Map ``[B, N, d]`` to ``[B, s]``."""
         summary = self.pooled(self.pool(x)) + self.all(x.flatten(1))
         return summary + self.mlp(summary)
 
 
 class CrossModalBranch(nn.Module):
-    """Summaries of modalities attend to each other.
+    """Attention between the summaries of modalities.
 
-    Beside what a summary hears of the others goes its product with a projection of the summary
-    itself: what two modalities say together is then one multiplication away.
+    The attended values are also multiplied by a projection of the attending summary, so that the
+    branch can represent interactions of two modalities directly.
 
     Parameters
     ----------
@@ -146,11 +146,11 @@ class CrossModalBranch(nn.Module):
         )
 
     def forward(self, tokens: Sequence[Tensor], present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits ``[B, K]``, attention of each modality to each ``[B, M, M]``, summaries.
+        """Return logits ``[B, K]``, attention between modalities ``[B, M, M]``, and summaries.
 
-        These are ``[B, M s]``.
+        The summaries are ``[B, M s]``.
         """
-        # A modality that is absent has a learned vector of its own, and is hidden from the others.
+        # An absent modality has its own learned vector and is hidden from the others.
         own = torch.stack(
             [summary(x) for summary, x in zip(self.summaries, tokens, strict=True)], dim=1
         )
@@ -170,12 +170,12 @@ class CrossModalBranch(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Logits of R branches to logits ``[B, R, K]`` -> ``[B, K]``.
+    """Fusion of the logits of R branches: ``[B, R, K]`` -> ``[B, K]``.
 
-    ``average``: their mean. ``gate``: a mean whose weights, a softmax, depend linearly on all
-    log-probabilities. ``stacking``: a linear function of all log-probabilities (Wolpert 1992,
-    doi:10.1016/S0893-6080(05)80023-1), here learned together with the branches, not from
-    predictions of samples that they did not see. Both learned kinds begin as the average.
+    ``average`` is their mean. ``gate`` is a weighted mean; the weights are a softmax of a linear
+    function of all log-probabilities. ``stacking`` is a linear function of all log-probabilities
+    (Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1), here learned together with the branches, not
+    from out-of-fold predictions. Both learned kinds start as the average.
     """
 
     def __init__(self, kind: str, branches: int, n_classes: int) -> None:
@@ -184,7 +184,7 @@ class Fusion(nn.Module):
         self.learned: nn.Linear | None = None
         if kind == "gate":
             self.learned = nn.Linear(branches * n_classes, branches)
-            # Zero logits: the softmax weighs all branches alike at first.
+            # Zero logits: the softmax initially weights all branches equally.
             nn.init.zeros_(self.learned.weight)
             nn.init.zeros_(self.learned.bias)
         elif kind == "stacking":
@@ -206,20 +206,22 @@ class Fusion(nn.Module):
 class OmicsNetwork(nn.Module):
     """Multi-modal transformer for genomic data integration (Stillwell).
 
-    Features become tokens by a learned linear map, each modality's tokens go through a transformer
-    of its own, and three branches vote on what comes out: a TabTransformer, a Perceiver IO, and
-    cross-modal attention among summaries of the modalities.
+    Features become tokens, and each modality's tokens pass through its own transformer. Three
+    branches then predict the class: a TabTransformer, a Perceiver IO, and cross-modal attention
+    among summaries of the modalities.
 
-    Built from an outline of the paper: sizes, and how the parts connect, are our choices. Known
-    deviations: where it says linear projection, tokens are those of `FeatureTokens`;
-    `CrossModalBranch` has, beside attention, products of what attends and what is attended to, and
-    `Summary`, beside learned attention, a linear function of all tokens; beside the
-    TabTransformer's final layers is a linear function of the plain values; the branches learn
-    together, from the loss of the fused logits alone; of a modality that is absent no token is
-    attended to, and a learned token stands in its place elsewhere.
+    The network is built from an outline of the paper; sizes and connections are our choices. Known
+    deviations:
 
-    ``encoders="generic"`` shares the transformers in front of the branches, not the embeddings of
-    features and the summaries, which cannot be shared among modalities of different sizes.
+    - Tokens are those of `FeatureTokens`, where the paper has a linear projection.
+    - `CrossModalBranch` adds products of the attending and attended modality to attention.
+    - `Summary` adds a linear function of all tokens to learned attention.
+    - A linear function of the plain values is added to the TabTransformer's final layers.
+    - The branches learn together, only from the loss of the fused logits.
+    - No token of an absent modality is attended to; a learned token replaces it elsewhere.
+
+    ``encoders="generic"`` shares the transformers before the branches. Feature embeddings and
+    summaries cannot be shared among modalities of different sizes.
     """
 
     def __init__(
@@ -253,12 +255,12 @@ class OmicsNetwork(nn.Module):
         self.fusion = Fusion(config.fusion, 3 if config.cross_modal else 2, n_classes)
 
     def encode(self, inputs: Inputs) -> list[Tensor]:
-        """Return the tokens of each modality in the context of that modality ``[B, N, d]``."""
-        # A modality is there or not as a whole, so nothing inside it needs a mask.
+        """Return the encoded tokens of each modality ``[B, N, d]``."""
+        # A modality is present or absent as a whole, so its tokens need no mask.
         return [self.encoders[i % len(self.encoders)](x) for i, x in enumerate(self.tokens(inputs))]
 
     def forward(self, inputs: Inputs) -> Output:
-        """Logits; attention ``[B, M, M]`` and summaries where modalities attend to each other."""
+        """Return logits, and with cross-modal attention also attention and summaries."""
         if self.training:
             inputs = thinned(inputs, self.config)
         tokens = self.encode(inputs)
@@ -284,12 +286,12 @@ SMALL = {
 
 
 class OmicsTransformer(TokenModel):
-    """See `OmicsNetwork`."""
+    """Cohort model with an `OmicsNetwork`."""
 
     config_class = OmicsTransformerConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": SMALL,
-        # Three networks, each stopped by other samples, at three times the cost.
+        # Three networks, each with other samples for early stopping, at three times the cost.
         "ensemble": {**SMALL, "members": 3},
         "large": {
             "width": 64,

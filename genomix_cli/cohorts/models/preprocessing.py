@@ -1,4 +1,4 @@
-"""Transformation, selection and scaling of measured values, fitted to training samples alone.
+"""Transformation, selection and scaling of measured values, fitted to training samples only.
 
 Letters: n samples, d features of a modality, k of them kept, M modalities.
 """
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Modality, Samples
 
-# Standard deviations beyond which a value says no more than that it is far out.
+# Values are clipped to this many standard deviations.
 CLIP = 10.0
-# Counts are compositions: a count of nothing is half of one.
+# Added to counts so that a count of 0 has a logarithm.
 PSEUDOCOUNT = 0.5
 
 
 class Encoded(NamedTuple):
-    """Samples in numbers, by modality in order.
+    """Encoded samples, one array per modality.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Encoded(NamedTuple):
     present: NDArray[np.bool_]
 
     def flat(self) -> NDArray[np.float32]:
-        """All modalities side by side ``[n, sum of k]``; a missing value is the training mean."""
+        """All modalities concatenated ``[n, sum of k]``; missing values are the training mean."""
         return np.concatenate(self.values, axis=1)
 
 
 class Selector(Protocol):
-    """Chooses features of a modality."""
+    """Function that selects features of a modality."""
 
     def __call__(
         self, values: NDArray[np.float32], label: NDArray[np.int64], k: int, seed: int
@@ -58,7 +58,7 @@ class Scale(NamedTuple):
     Attributes
     ----------
     columns : NDArray
-        int64 ``[k]``: features that are kept.
+        int64 ``[k]``: selected features.
     mean, sd : NDArray
         float32 ``[k]``, after the transformation of the kind.
     """
@@ -70,12 +70,12 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """Transform, select, centre and scale; :func:`fit_preprocessor` makes one.
+    """Transformation, selection and standardisation, fitted by :func:`fit_preprocessor`.
 
     Attributes
     ----------
     modalities : tuple of Modality
-        Modalities of the samples it was fitted to.
+        Modalities of the samples that it was fitted to.
     scales : tuple of Scale
         Scale of each.
     """
@@ -85,14 +85,14 @@ class Preprocessor:
 
     @property
     def selected(self) -> tuple[Modality, ...]:
-        """The modalities with the features that are kept, in the columns of `transform`."""
+        """Modalities with the selected features, in the column order of `transform`."""
         return tuple(
             _some(modality, scale.columns)
             for modality, scale in zip(self.modalities, self.scales, strict=True)
         )
 
     def transform(self, samples: Samples) -> Encoded:
-        """Samples with the same modalities and features as in the fit."""
+        """Return encoded samples; they need the modalities and features of the fit."""
         values, observed = [], []
         for modality, scale in zip(self.modalities, self.scales, strict=True):
             raw = comparable(samples.values[modality.name], modality)[:, scale.columns]
@@ -103,7 +103,7 @@ class Preprocessor:
         return Encoded(tuple(values), tuple(observed), samples.present)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything learned, as arrays by name."""
+        """Return everything learned as named arrays."""
         return {
             f"{modality.name}/{field}": getattr(scale, field)
             for modality, scale in zip(self.modalities, self.scales, strict=True)
@@ -125,30 +125,30 @@ class Preprocessor:
 def fit_preprocessor(
     samples: Samples, *, select: Selector | None = None, top_k: int = 0, seed: int = 0
 ) -> Preprocessor:
-    """Learn from training samples, and from nothing else.
+    """Fit a preprocessor to training samples only.
 
-    A feature that is constant or never observed in them is left out.
+    Features that are constant or never observed in them are left out.
 
     Parameters
     ----------
     samples : Samples
     select : Selector, optional
-        Chooses among the features of a modality that has more than `top_k`.
+        Selects features of a modality that has more than `top_k`.
     top_k : int
-        0: keep all.
+        Number of features to select; 0 keeps all.
     seed : int
-        For `select`.
+        Seed for `select`.
     """
     scales = []
     for modality in samples.modalities:
         raw = comparable(samples.values[modality.name], modality)
         seen = np.isfinite(raw)
         count = np.maximum(seen.sum(0), 1)
-        # float64: the variance of large values is the small difference of large numbers.
+        # float64, since the variance of large values is a small difference of large numbers.
         mean = np.where(seen, raw, 0).sum(0, dtype=np.float64) / count
         centred = np.where(seen, raw - mean, 0)
         sd = np.sqrt((centred**2).sum(0, dtype=np.float64) / count)
-        # Relative to the mean, as units may be of any size; and not too small for float32.
+        # Relative to the mean, since units vary, and not too small for float32.
         columns = np.flatnonzero(sd > np.maximum(1e-6 * np.abs(mean), 1e-30))
         if select is not None and 0 < top_k < len(columns):
             z = (centred[:, columns] / sd[columns]).astype(np.float32)
@@ -160,11 +160,11 @@ def fit_preprocessor(
 
 
 def comparable(values: NDArray[np.float32], modality: Modality) -> NDArray[np.float32]:
-    """Values of a kind as numbers whose differences mean the same everywhere.
+    """Return values on a scale on which differences are comparable, float32 ``[n, d]``.
 
     Fragment counts become centred log-ratios within their readout (Aitchison 1982,
-    doi:10.1111/j.2517-6161.1982.tb01195.x), so that the depth of a sample does not count. Other
-    kinds are such numbers already.
+    doi:10.1111/j.2517-6161.1982.tb01195.x), which removes the sequencing depth of a sample. Other
+    kinds are already on such a scale.
     """
     if modality.kind != "fragments":
         return values

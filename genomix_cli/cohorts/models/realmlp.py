@@ -18,9 +18,9 @@ from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output
 from genomix_cli.config import Count, Layers, NotNegative, Positive, Share, Whole
 
-# Values are squashed to within this many standard deviations.
+# Values are smoothly limited to this many standard deviations.
 SOFT_CLIP = 3.0
-# Rates of learning of scales, and of biases, activations and embeddings, as shares of the others'.
+# Relative learning rates: of scales (fast), and of biases, activations and embeddings (slow).
 FAST, SLOW = 6.0, 0.1
 
 
@@ -34,9 +34,9 @@ class RealMLPConfig(NetworkConfig):
         Width and number of the hidden layers.
     dropout : float
     frequencies : int
-        Cosines that a number is embedded by; 0: numbers as they are.
+        Number of cosines in the embedding of a value; 0 for no embedding.
     sigma : float
-        Standard deviation of their frequencies.
+        Standard deviation of the frequencies.
     """
 
     learning_rate: Positive = 0.04
@@ -53,10 +53,10 @@ class RealMLPConfig(NetworkConfig):
 
 
 class Paced(nn.Module):
-    """A parameter whose steps are `pace` times those of others, under Adam.
+    """A parameter with a learning rate of `pace` times that of others, under Adam.
 
-    Adam's steps do not depend on the scale of a gradient, so a parameter that is multiplied by
-    `pace` where it is used moves as many times as fast.
+    Adam's steps do not depend on the scale of the gradient, so a parameter that is multiplied by
+    `pace` where it is used moves `pace` times as fast.
     """
 
     def __init__(self, start: Tensor, pace: float) -> None:
@@ -70,7 +70,7 @@ class Paced(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Each number beside a linear function of its cosines: ``[B, d]`` to ``[B, d e]``."""
+    """Embedding of each value: itself and a linear map of cosines, ``[B, d]`` to ``[B, d e]``."""
 
     def __init__(self, d: int, frequencies: int, sigma: float, size: int = 4) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Embedding(nn.Module):
 
 
 class Layer(nn.Module):
-    """A linear layer whose weights are of size 1 however wide it is (neural tangent kernel)."""
+    """A linear layer with weights of unit scale at any width (neural tangent parametrisation)."""
 
     def __init__(self, inputs: int, outputs: int, spread: float = 1.0) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Layer(nn.Module):
 
 
 class Activation(nn.Module):
-    """A share of SELU, learned for each unit, the rest being the identity."""
+    """Parametric SELU: a learned mixture of SELU and the identity for each unit."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -120,11 +120,11 @@ class RealMLPNetwork(nn.Module):
     itself, a learned scale of each input, layers in neural-tangent form with rates of their own for
     biases and scales, parametric SELU, dropout, label smoothing.
 
-    Written here, for the authors' package keeps its models as objects of its own. Deviations:
-    values are standardised, not by quantiles; initial weights and biases are normal and those of
-    the last layer 0, not drawn by the data; the loop of all networks here (AdamW with the usual
-    moments, warm-up and cosine, constant dropout and decay; 100 epochs, not 256, of which the best
-    is kept by likelihood, not by error).
+    It is implemented here because the authors' package stores models as its own objects.
+    Deviations: values are standardised, not scaled by quantiles. Initial weights and biases are
+    normal, and 0 in the last layer, instead of data-dependent. Training is that of all networks
+    here: AdamW with the usual moments, warm-up and cosine, constant dropout and decay, and 100
+    epochs instead of 256, of which the best is kept by likelihood, not by error.
     """
 
     def __init__(

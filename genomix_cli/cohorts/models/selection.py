@@ -1,4 +1,4 @@
-"""Selection of informative features of a modality, from training samples alone.
+"""Selection of informative features of a modality, from training samples only.
 
 Letters: n samples, d features, k of them kept, K classes.
 """
@@ -10,9 +10,10 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-# Share of the penalty that is of absolute, not squared, coefficients.
+# Share of the penalty on absolute rather than squared coefficients.
 L1_RATIO = 0.5
-# Penalties, from the one at which no feature is in down to this share of it.
+# Number of penalties in the path, and the smallest as a share of the largest, at which no feature
+# has entered.
 STEPS, LEAST = 40, 0.01
 # Only the order matters, so the path need not be exact.
 TOLERANCE, ROUNDS = 1e-3, 200
@@ -23,14 +24,14 @@ def elastic_net(
 ) -> NDArray[np.int64]:
     """Return the first `k` features to enter the elastic-net path of the classes.
 
-    The penalty falls until `k` features have had a coefficient that is not 0. Those that enter at
-    the same penalty are ordered by the size of their coefficients; where fewer enter, the analysis
-    of variance of single features says who fills up. Nothing is drawn.
+    The penalty decreases until `k` features have had a non-zero coefficient. Features that enter at
+    the same penalty are ranked by the size of their coefficients. If fewer than `k` enter, the
+    analysis of variance of single features ranks the rest. The result is deterministic.
 
     Zou and Hastie 2005, Regularization and variable selection via the elastic net.
     doi:10.1111/j.1467-9868.2005.00503.x
-    Several classes: their indicators, each of variance 1 so that rare ones count the same, are
-    regressed together, and a feature has a coefficient for all of them or for none (Obozinski et
+    The indicators of several classes are regressed jointly, each scaled to variance 1 so that rare
+    classes count the same. A feature has a coefficient for all classes or for none (Obozinski et
     al. 2010, doi:10.1007/s11222-008-9111-x).
 
     Parameters
@@ -42,7 +43,7 @@ def elastic_net(
     k : int
         Number of features, at most d.
     seed : int
-        Without effect.
+        Unused; part of the interface of a selector.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def elastic_net(
         int64 ``[k]``, ascending.
     """
     entered, size = _path(np.asfortranarray(values, np.float64), _indicators(label), k)
-    # The last key of lexsort is the first to order by; equal to the last digit: the first column.
+    # lexsort orders by its last key first; of exact ties, the first column wins.
     order = np.lexsort((-_variance_ratio(values, label), -size, entered))
     return np.sort(order[:k]).astype(np.int64)
 
@@ -58,7 +59,7 @@ def elastic_net(
 def _path(
     x: NDArray[np.float64], y: NDArray[np.float64], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Step at which each feature enters (`STEPS`: never), and its coefficients' norm there."""
+    """Return the step at which each feature enters (`STEPS` if never) and its norm there."""
     from sklearn.linear_model import enet_path
 
     entered, size = np.full(x.shape[1], STEPS), np.zeros(x.shape[1])
@@ -88,14 +89,14 @@ def _path(
 
 
 def _indicators(label: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Membership of each class that occurs ``[n, K]``, mean 0 and SD 1; empty for one class."""
+    """Return indicators of the occurring classes ``[n, K]``, mean 0, SD 1; empty for one class."""
     of_class = (label[:, None] == np.unique(label)).astype(np.float64)
     spread = of_class.std(0)
     return np.asfortranarray((of_class - of_class.mean(0))[:, spread > 0] / spread[spread > 0])
 
 
 def _variance_ratio(values: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the variance between the classes as a share of all ``[d]``, of values of mean 0."""
+    """Return the share of variance between classes ``[d]``; values must have mean 0."""
     z = values.astype(np.float64)
     between = np.zeros(z.shape[1])
     for c in np.unique(label):

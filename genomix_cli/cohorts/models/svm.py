@@ -1,4 +1,4 @@
-"""Support vector machines, one against the rest for each class.
+"""Support vector machines, one-vs-rest for each class.
 
 Letters: n samples, d columns, s support vectors, k classes in the fit.
 """
@@ -24,11 +24,11 @@ from genomix_cli.learning.fit_settings import FitSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Samples of a class bool ``[n]``.
+# True for the samples of a class, bool ``[n]``.
 Members = NDArray[np.bool_]
 
 MAX_ITERATIONS = 10_000
-# Samples whose kernel is computed at once.
+# Number of samples whose kernel is computed at a time.
 CHUNK = 1024
 
 
@@ -41,7 +41,7 @@ class SVMConfig:
     kernel : str
         ``linear``: squared hinge loss; ``rbf``: hinge loss and a Gaussian kernel.
     c : float
-        Inverse strength of the penalty, per sum (not mean) of losses, as in scikit-learn.
+        Inverse penalty strength, relative to the sum (not mean) of losses, as in scikit-learn.
     gamma : float
         Width of the Gaussian kernel ``exp(-gamma |a - b|^2 / d)``.
     balanced : bool
@@ -60,9 +60,9 @@ class Machines(NamedTuple):
     Attributes
     ----------
     support : NDArray
-        Support vectors float32 ``[s, d]``; none of linear machines.
+        float32 ``[s, d]``: support vectors; empty for linear machines.
     weights : NDArray
-        float64: dual coefficients ``[k, s]``, or coefficients ``[k, d]`` of linear machines.
+        float64: dual coefficients ``[k, s]``, or coefficients ``[k, d]`` for linear machines.
     intercepts : NDArray
         float64 ``[k]``.
     """
@@ -73,11 +73,11 @@ class Machines(NamedTuple):
 
 
 class SVM(FlatModel):
-    """Support vector machines by scikit-learn; the softmax of the distances is the probability.
+    """Support vector machines by scikit-learn; logits are the decision values.
 
-    Cortes & Vapnik 1995, Support-vector networks. doi:10.1007/BF00994018. One machine per class
-    (Rifkin & Klautau 2004, In defense of one-vs-all classification), so that there is a number for
-    each; temperature scaling makes it a probability.
+    Cortes & Vapnik 1995, Support-vector networks. doi:10.1007/BF00994018. There is one machine per
+    class (Rifkin & Klautau 2004, In defense of one-vs-all classification), so each class has a
+    decision value; their softmax with temperature scaling gives probabilities.
     """
 
     config_class = SVMConfig
@@ -92,7 +92,7 @@ class SVM(FlatModel):
 
     @classmethod
     def penalties(cls, strengths: Sequence[float]) -> list[dict[str, Any]]:
-        """Return each strength as `c`, ten times: with many features a Gaussian kernel wants it."""
+        """Return ten times each strength as `c`, which suits a Gaussian kernel of many features."""
         return [{"c": 10 * c} for c in strengths]
 
     @property
@@ -100,7 +100,7 @@ class SVM(FlatModel):
         return self.config.kernel == "linear"
 
     def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
-        # Of two classes one machine knows both.
+        # Two classes need a single machine.
         classes = range(int(y.max()) + 1) if y.max() > 1 else [1]
         learn = self._learn_linear if self._linear else self._learn_gaussian
         own = [y == k for k in classes]
@@ -144,7 +144,7 @@ class SVM(FlatModel):
             machine.fit(x, one)
             weights[row, machine.support_] = machine.dual_coef_[0]
             intercepts[row] = machine.intercept_[0]
-        # Machines share most support vectors: one matrix of them serves all, with zeros between.
+        # Machines share most support vectors, so store one matrix, with zero weights where unused.
         support = np.flatnonzero((weights != 0).any(0))
         weights = np.ascontiguousarray(weights[:, support])
         return Machines(x[support].astype(np.float32), weights, intercepts), True
@@ -157,11 +157,11 @@ class SVM(FlatModel):
         return np.concatenate([-distance, distance], 1) / 2 if len(self._seen) == 2 else distance
 
     def _basis(self, x: Floats) -> Floats:
-        """Basis of the weights: the columns, or the kernel with each support vector."""
+        """Return the basis of the weights: the columns, or the kernel with support vectors."""
         if self._linear:
             return x
         support = self._machines.support.astype(np.float64)
-        # |a - b|^2 by its three terms, so that the large one is a matrix product.
+        # Expand |a - b|^2, so that the expensive term is a matrix product.
         squared = (x**2).sum(1)[:, None] + (support**2).sum(1) - 2 * x @ support.T
         return np.exp(-self.config.gamma / x.shape[1] * squared)
 
@@ -172,7 +172,7 @@ class SVM(FlatModel):
         self._machines = Machines(**state)
 
     def differentiable(self) -> Differentiable:
-        """Return the distances, in torch."""
+        """Return the decision values as a torch function."""
         import torch
 
         if not self._informed:

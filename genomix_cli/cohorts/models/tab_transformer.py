@@ -34,7 +34,7 @@ class TabTransformerConfig(TokenConfig):
     layers : int
         Number of layers of attention.
     hidden : int
-        Width of the hidden layer behind them.
+        Width of the hidden layer after attention.
     """
 
     layers: Layers = 2
@@ -42,12 +42,12 @@ class TabTransformerConfig(TokenConfig):
 
 
 class TabBranch(nn.Module):
-    """Attention among all tokens; then all of them into a hidden layer, the plain values beside it.
+    """Attention among all tokens, then a hidden layer, plus a linear map of the plain values.
 
     Parameters
     ----------
     tokens, values, out : int
-        Number of tokens, of plain values beside them, and of logits.
+        Numbers of tokens, of plain values, and of logits.
     config : TokenConfig
     layers, hidden : int
         Number of layers of attention, and width of the hidden layer.
@@ -82,13 +82,13 @@ class TabBranch(nn.Module):
 class TabNetwork(nn.Module):
     """Huang et al. 2020, TabTransformer: tabular data modeling using contextual embeddings.
 
-    arXiv:2012.06678. Its transformer sees categories alone, and numbers go beside it into the
-    final layers. Here, where all features are numbers, each is a token too, as in Gorishniy et al.
-    2021, arXiv:2106.11959.
+    arXiv:2012.06678. In the paper, the transformer sees only categorical features, and numeric ones
+    go directly to the final layers. Here all features are numeric, and each is also a token, as in
+    Gorishniy et al. 2021, arXiv:2106.11959.
 
-    Further deviations: layers are pre-norm; all contextual embeddings go into one hidden layer with
-    a GELU, not two layers, and the plain numbers into a linear function beside it; these are
-    standardised by the training samples, not by a layer norm over features; nothing is pre-trained.
+    Further deviations: layers are pre-norm. The contextual embeddings go into one hidden layer with
+    GELU, not two, and the plain values into a parallel linear map. Values are standardised by the
+    training samples, not by a layer norm over features. Nothing is pre-trained.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""TabM: many multi-layer perceptrons in one, which share nearly all of their weights.
+"""TabM: an ensemble of multi-layer perceptrons that share nearly all weights.
 
 Letters: B batch, M modalities, m members, d features, K classes.
 """
@@ -28,7 +28,8 @@ class TabMConfig(NetworkConfig):
     width, layers : int
         Width and number of the hidden layers.
     heads : int
-        Networks that share their weights, but for a factor before and after each layer and a head.
+        Number of networks. They share their weights, except for a head and for factors before and
+        after each layer.
     dropout : float
     """
 
@@ -43,10 +44,11 @@ class TabMConfig(NetworkConfig):
 class TabMNetwork(nn.Module):
     """Gorishniy et al. 2025, TabM: tabular deep learning with parameter-efficient ensembling.
 
-    arXiv:2410.24210 (ICLR 2025), by the authors' package. Each head learns on its own, and the
-    answer is the mean of their probabilities. Deviations: no embeddings of the numbers, which of
-    thousands of features are costly; hidden layers of 256, not 512; the loop of all networks here
-    (warm-up and cosine, `modality_dropout`); a column for each modality says whether it is there.
+    arXiv:2410.24210 (ICLR 2025), with the authors' package. Each head has its own loss, and the
+    prediction is the mean of their probabilities. Deviations: values have no embeddings, which are
+    costly for thousands of features. Hidden layers have 256 units, not 512. Training is that of all
+    networks here (warm-up and cosine, `modality_dropout`). An extra column for each modality marks
+    whether it is present.
     """
 
     def __init__(

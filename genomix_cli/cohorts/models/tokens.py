@@ -26,16 +26,17 @@ class TokenConfig(NetworkConfig):
     Attributes
     ----------
     steps : int
-        Minimum number of steps: on few samples, `epochs` and `patience` are as many times longer.
+        Minimum number of training steps. With few samples, `epochs` and `patience` are increased in
+        proportion to reach it.
     width, heads : int
-        Width of a token, and number of heads of attention.
+        Width of a token, and number of attention heads.
     max_tokens : int
-        Tokens of a modality at most; one with more features is projected to so many.
+        Largest number of tokens of a modality; more features are projected to this number.
     wide_dropout : float
-        Share of the values of such a modality that count as the mean, in training: enough are left,
-        and all together could tell any two samples apart.
+        Share of the values of such a projected modality that are replaced by the mean in training,
+        since all values together could distinguish any two samples.
     dropout : float
-        Elsewhere.
+        Dropout in all other places.
     """
 
     steps: Whole = 0
@@ -64,20 +65,20 @@ class TokenModel(NetworkModel):
 
 
 class FeatureTokens(nn.Module):
-    """Each feature of a modality a token: an embedding, and the value times a direction.
+    """Token of each feature: an embedding plus the value times a learned direction.
 
-    The tokens of numeric features of Gorishniy et al. 2021, Revisiting deep learning models for
-    tabular data. arXiv:2106.11959. Beside them, each feature has a token for where its value is
-    missing, and a modality one token for where it is missing as a whole.
+    These are the tokens for numeric features of Gorishniy et al. 2021, Revisiting deep learning
+    models for tabular data. arXiv:2106.11959. In addition, each feature has a token for a missing
+    value, and each modality has a token for the case that it is missing as a whole.
 
-    A deviation: of a modality with more than `max_tokens` features, tokens stand for `max_tokens`
-    learned linear combinations of the values (a missing one counts as the training mean), since
-    attention is quadratic in the tokens.
+    Deviation: for a modality with more than `max_tokens` features, tokens are `max_tokens` learned
+    linear combinations of the values (missing ones count as the training mean), since attention is
+    quadratic in the number of tokens.
 
     Parameters
     ----------
     features : int
-        k; without any, there is one token that says no more than that the modality is there.
+        k; with 0 features there is one token, which only marks the modality as present.
     width : int
         d.
     max_tokens : int
@@ -89,7 +90,7 @@ class FeatureTokens(nn.Module):
         self.project: nn.Linear | None = None
         if features > max_tokens:
             self.project = nn.Linear(features, max_tokens, bias=False)
-            # Standardised values stay so, whatever their number.
+            # Keep projections at unit variance, whatever the number of features.
             nn.init.normal_(self.project.weight, std=features**-0.5)
         scale = width**-0.5
         self.embedding = nn.Parameter(scale * torch.randn(self.tokens, width))
@@ -123,7 +124,7 @@ class CohortTokens(nn.Module):
     Attributes
     ----------
     sizes : tuple of int
-        Tokens of each modality.
+        Number of tokens of each modality.
     """
 
     def __init__(self, features: Sequence[int], width: int, max_tokens: int) -> None:
@@ -141,14 +142,14 @@ class CohortTokens(nn.Module):
         ]
 
     def present(self, inputs: Inputs) -> Tensor:
-        """Return True ``[B, sum of N]`` for the tokens of modalities that a sample has."""
+        """Return True for tokens of modalities that a sample has, bool ``[B, sum of N]``."""
         return torch.cat(
             [inputs.present[:, i, None].expand(-1, n) for i, n in enumerate(self.sizes)], dim=1
         )
 
 
 def thinned(inputs: Inputs, config: TokenConfig) -> Inputs:
-    """Return a training batch after `wide_dropout`; the rest is scaled up, so that sums keep."""
+    """Return a training batch after `wide_dropout`, rescaled to keep expected sums."""
     return inputs._replace(
         values=tuple(
             F.dropout(v, config.wide_dropout) if v.shape[1] > config.max_tokens else v
@@ -158,7 +159,7 @@ def thinned(inputs: Inputs, config: TokenConfig) -> Inputs:
 
 
 def plain_values(inputs: Inputs) -> Tensor:
-    """Return all values side by side, 0 where missing, and which modalities are there.
+    """Return all values concatenated, 0 where missing, and indicators of present modalities.
 
     Returns
     -------

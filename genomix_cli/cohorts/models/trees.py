@@ -23,7 +23,7 @@ from genomix_cli.config import Count, NotNegative, Positive, Share, Within
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.learning.fit_settings import FitSettings
 
-# Samples times trees that walk down together: what the cache of a core holds.
+# Number of (sample, tree) pairs to evaluate at a time, chosen to fit the cache of a core.
 CHUNK = 1 << 17
 
 
@@ -35,9 +35,9 @@ class Forest(NamedTuple):
     feature : NDArray
         int32 ``[N]``.
     threshold : NDArray
-        float64 ``[N]``: at most this goes left.
+        float64 ``[N]``: values up to this go left.
     children : NDArray
-        int32 ``[N, 2]``: left and right; a leaf has itself as both.
+        int32 ``[N, 2]``: left and right child; a leaf is its own child.
     value : NDArray
         float64 ``[N, v]``.
     root : NDArray
@@ -52,8 +52,8 @@ class Forest(NamedTuple):
 
     def leaves(self, x: Matrix) -> NDArray[np.int64]:
         """Return the leaf of each sample in each tree ``[n, T]``."""
-        # All pairs of a sample and a tree walk down in step, and drop out at a leaf. Indices are
-        # flat, since indexing in two dimensions is slower.
+        # All (sample, tree) pairs descend one level at a time and drop out at a leaf. Indices are
+        # flat, since two-dimensional indexing is slower.
         row = np.repeat(np.arange(len(x)) * x.shape[1], len(self.root))
         node = np.tile(self.root, len(x))
         values, children = np.ascontiguousarray(x).ravel(), self.children.ravel()
@@ -68,7 +68,7 @@ class Forest(NamedTuple):
         return node.reshape(len(x), len(self.root))
 
     def __call__(self, x: Matrix, every: int = 1) -> Floats:
-        """Return the sum of the values of all trees, or of each `every`-th: ``[n, every * v]``."""
+        """Return the sum over trees, or over every `every`-th tree: ``[n, every * v]``."""
         size = max(1, CHUNK // len(self.root))
         sums = []
         for start in range(0, max(1, len(x)), size):
@@ -86,7 +86,7 @@ def one_tree(
     threshold: NDArray[Any],
     value: NDArray[Any],
 ) -> Forest:
-    """Return a tree whose root is node 0, from arrays of its nodes; those of leaves may be void."""
+    """Return a tree with root 0 from arrays of its nodes; entries of leaves are ignored."""
     here = np.arange(len(leaf))
     return Forest(
         np.where(leaf, 0, feature).astype(np.int32),
@@ -109,7 +109,7 @@ def joined(trees: Sequence[Forest]) -> Forest:
 
 
 class ForestModel(FlatModel):
-    """A model whose trees are plain arrays: nothing is pickled, and no library version matters."""
+    """A model with trees as plain arrays, which need no pickle and no version of a library."""
 
     _forest: Forest
 
@@ -128,9 +128,10 @@ class RandomForestConfig:
     ----------
     trees : int
     min_leaf : int
-        Samples in a leaf, at least.
+        Smallest number of samples in a leaf.
     max_features : float or str
-        Share of the columns that each split looks at, or their square root in number.
+        Share of the columns that each split considers, or ``sqrt`` for the square root of their
+        number.
     balanced : bool
         Give every class the same weight, however rare.
     """
@@ -176,14 +177,15 @@ class RandomForest(ForestModel):
 
 
 def _tree(tree: Any) -> Forest:
-    """Convert scikit-learn's (public) ``tree_``; values become frequencies of classes."""
+    """Convert scikit-learn's (public) ``tree_``; values become class frequencies."""
     children = tree.children_left, tree.children_right
     value = tree.value[:, 0, :] / tree.value[:, 0, :].sum(1, keepdims=True)
     return one_tree(children[0] < 0, tree.feature, children, tree.threshold, value)
 
 
-# Up to so many columns gradient boosting looks at all of them in fine bins, as libraries do: of
-# three columns, a tree that sees one at a time knows no interaction. With more it takes too long.
+# Up to this many columns, gradient boosting considers all of them in fine bins, as libraries do:
+# with three columns, trees that see one at a time cannot learn interactions. With more columns this
+# takes too long.
 FEW_COLUMNS = 300
 
 
@@ -194,20 +196,20 @@ class BoostingConfig:
     Attributes
     ----------
     rounds : int
-        Trees for each class.
+        Number of trees for each class.
     learning_rate : float
     leaves : int
-        In a tree, at most.
+        Largest number of leaves in a tree.
     min_leaf : int
-        Samples in a leaf, at least.
+        Smallest number of samples in a leaf.
     l2 : float
         Penalty on the squares of leaf values.
     column_share : float or "auto"
-        Share of the columns that a split (of LightGBM: a tree) looks at. ``auto``: all of up to
-        `FEW_COLUMNS`, of more columns as many as that, or 30 % where these are more.
+        Share of the columns that a split (in LightGBM: a tree) considers. ``auto``: all of up to
+        `FEW_COLUMNS` columns, otherwise the larger of `FEW_COLUMNS` and 30 % of them.
     bins : int or "auto"
-        Number of bins of each column; time grows with them where columns are many and samples few.
-        ``auto``: 255, as libraries have it, of up to `FEW_COLUMNS`, else 31.
+        Number of bins per column; with many columns and few samples, time grows with it. ``auto``:
+        255, the default of libraries, for up to `FEW_COLUMNS` columns, else 31.
     balanced : bool
         Give every class the same weight, however rare.
     """
@@ -222,7 +224,7 @@ class BoostingConfig:
     balanced: bool = False
 
     def columns(self, d: int) -> tuple[float, int]:
-        """Return the share of `d` columns to look at, and the number of bins."""
+        """Return the share of `d` columns to consider, and the number of bins."""
         share = min(1.0, max(0.3, FEW_COLUMNS / d))
         bins = 255 if d <= FEW_COLUMNS else 31
         if not isinstance(self.column_share, str):
@@ -242,15 +244,16 @@ BOOSTING_SPACE: dict[str, Any] = {
 
 
 class Boosted(ForestModel):
-    """Trees whose values add up to logits; a subclass says which library grows them."""
+    """Base class of boosted trees, whose values add up to logits."""
 
     _start: Floats
 
     @abstractmethod
     def _grow(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> tuple[Forest, Any]:
-        """Return trees, those of a round one after the other, and where their sum starts.
+        """Return the trees, round by round, and the initial values of their sum.
 
-        It starts at k numbers, or at one if there are two classes: trees then speak for the second.
+        There are k initial values. With two classes there is one, and the trees give the logit of
+        the second class.
         """
 
     def _learn(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> Fitted:
@@ -300,7 +303,7 @@ class GradientBoosting(Boosted):
         )
         with threadpool_limits(setting.threads, user_api="openmp"):
             model.fit(x, y, sample_weight=balanced_weights(y, config.balanced))
-        # Private of scikit-learn: `_predictors` and `_baseline_prediction`.
+        # `_predictors` and `_baseline_prediction` are private in scikit-learn.
         trees = [_boosted(tree.nodes) for each in model._predictors for tree in each]
         return joined(trees), model._baseline_prediction
 
@@ -315,7 +318,8 @@ def _boosted(nodes: NDArray[Any]) -> Forest:
 class LightGBM(FlatModel):
     """Ke et al. 2017, LightGBM: a highly efficient gradient boosting decision tree (NeurIPS 30).
 
-    Stored as LightGBM's own text, without the parameters at its end: they name the threads.
+    It is stored in LightGBM's text format without the final parameters, which name the number of
+    threads.
     """
 
     config_class = BoostingConfig
@@ -347,7 +351,7 @@ class LightGBM(FlatModel):
         text = lightgbm.train(parameters, data, config.rounds).model_to_string()
         self._text = text[: text.index("\nparameters:") + 1]
         self._booster = lightgbm.Booster(model_str=self._text)
-        # Of each split a feature, a threshold and two children; of each leaf a value.
+        # Each split has a feature, a threshold and two children; each leaf has a value.
         leaves = sum(tree["num_leaves"] for tree in self._booster.dump_model()["tree_info"])
         return Fitted(5 * leaves - 4 * self._booster.num_trees())
 
@@ -363,7 +367,7 @@ class LightGBM(FlatModel):
 
 
 def _lightgbm() -> Any:
-    """The package, which takes seconds to import."""
+    """Return the package, which takes seconds to import."""
     try:
         import lightgbm
     except ImportError as error:

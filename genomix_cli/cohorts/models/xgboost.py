@@ -1,4 +1,4 @@
-"""Gradient boosting by XGBoost, kept as plain trees.
+"""Gradient boosting by XGBoost, stored as plain trees.
 
 Letters: n samples, d columns, k classes in the fit.
 """
@@ -28,19 +28,19 @@ class XGBoostConfig:
     Attributes
     ----------
     rounds : int
-        Trees for each class.
+        Number of trees for each class.
     learning_rate : float
     depth : int
-        Of a tree, at most.
+        Largest depth of a tree.
     min_weight : float
-        Second derivatives of the loss in a leaf, at least: `min_child_weight`.
+        Smallest sum of second derivatives of the loss in a leaf (`min_child_weight`).
     l2 : float
         Penalty on the squares of leaf values.
     row_share : float
         Share of the samples that a tree sees.
     column_share : float or "auto"
-        Share of the columns that a tree sees. ``auto``: all of up to `FEW_COLUMNS`, of more columns
-        as many as that, or 30 % where these are more.
+        Share of the columns that a tree sees. ``auto``: all of up to `FEW_COLUMNS` columns,
+        otherwise the larger of `FEW_COLUMNS` and 30 % of them.
     balanced : bool
         Give every class the same weight, however rare.
     """
@@ -58,9 +58,9 @@ class XGBoostConfig:
 class XGBoost(Boosted):
     """Chen & Guestrin 2016, XGBoost: a scalable tree boosting system. doi:10.1145/2939672.2939785.
 
-    Trees are read from the library's JSON, so that an answer needs no package. Deviations: values
-    that are missing are those of `Preprocessor`, not a direction that each split learns; of more
-    than `FEW_COLUMNS` columns a tree sees a part.
+    Trees are read from the library's JSON, so that prediction needs no package. Deviations: missing
+    values are filled by `Preprocessor`, instead of a default direction learned for each split. With
+    more than `FEW_COLUMNS` columns, a tree sees some of them.
     """
 
     config_class = XGBoostConfig
@@ -87,7 +87,7 @@ class XGBoost(Boosted):
         if isinstance(share, str):
             share = min(1.0, max(0.3, FEW_COLUMNS / d))
         weight = balanced_weights(y, config.balanced)
-        # The library starts from the frequencies too, but what it says of them changes by version.
+        # The library also starts from class frequencies, but reports them differently by version.
         start = np.log(np.bincount(y, weights=weight) / weight.sum())
         start = start[1:] - start[:1] if k == 2 else start
         parameters = {
@@ -112,10 +112,10 @@ class XGBoost(Boosted):
 
 
 def _tree(tree: Mapping[str, Any]) -> Forest:
-    """Convert a tree of XGBoost's (documented) JSON; less than a threshold goes left there."""
+    """Convert a tree from XGBoost's (documented) JSON, where values below a threshold go left."""
     left, right = (np.array(tree[f"{side}_children"]) for side in ("left", "right"))
     condition = np.array(tree["split_conditions"], np.float32)
-    # Of float32 values, "less than" is "at most the number before".
+    # For float32, "less than x" is the same as "at most the number before x".
     before = np.nextafter(condition, np.float32(-np.inf))
     leaf = left < 0
     value = np.where(leaf, condition, 0)[:, None]

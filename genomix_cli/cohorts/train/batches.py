@@ -1,8 +1,8 @@
-"""Classes that follow batches: whether they do, and whole batches to hold out then.
+"""Detection of classes that follow batches, and splits that hold out whole batches.
 
-A centre, plate or run leaves its mark on what it measures. Where its share of cases differs from
-that of the others, a model may tell classes apart by the mark alone; samples of the same batch on
-both sides of a split then make it look good (Soneson, Gerster and Delorenzi 2014,
+A centre, plate or run affects everything that it measures. If classes have different frequencies in
+different batches, a model can separate classes by the batch effect alone. It then looks good
+wherever samples of one batch are on both sides of a split (Soneson, Gerster and Delorenzi 2014,
 doi:10.1371/journal.pone.0100335).
 
 Letters: n samples.
@@ -20,14 +20,14 @@ from genomix_cli.cohorts.inspect.overview import confounding
 from genomix_cli.comparison.splits import NO_ROWS, Split, folds_of
 from genomix_cli.formats.cohort import BATCH, LABEL, Cohort
 
-# Classes follow batches from here on. At a V of 0.1 the batch alone tells two classes of equal size
-# apart in 55 % of samples, and the p-value says that it is no accident.
+# Classes follow batches if V is at least, and p at most, this. At a V of 0.1, the batch alone
+# predicts two classes of equal size with an accuracy of 55 %; the p-value excludes chance.
 LEAST_V, MOST_P = 0.1, 0.01
 TITLE = "folds of whole batches"
 
 
 def batch_effect(cohort: Cohort) -> float | None:
-    """Return Cramer's V, bias-corrected, of classes and batches where it is large; else None."""
+    """Return the bias-corrected Cramer's V of classes and batches if it is large; else None."""
     if BATCH not in cohort.obs or LABEL not in cohort.obs:
         return None
     found = confounding(cohort)
@@ -37,14 +37,14 @@ def batch_effect(cohort: Cohort) -> float | None:
 
 
 def whole_batches(samples: Samples) -> NDArray[np.int64]:
-    """Return the batch of each sample ``[n]``; batches that share a patient are one."""
+    """Return the batch of each sample ``[n]``, with batches that share a patient merged."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     batch, patient = (
         np.unique(codes, return_inverse=True)[1] for codes in (samples.batch, samples.patient)
     )
-    # Batches come first among the nodes, then patients; a sample is an edge.
+    # Graph of batches and patients: batches are the first nodes, and each sample is an edge.
     n_batches = int(batch.max()) + 1
     size = n_batches + int(patient.max()) + 1
     edges = coo_array((np.ones(len(batch)), (batch, n_batches + patient)), (size, size))
@@ -52,7 +52,7 @@ def whole_batches(samples: Samples) -> NDArray[np.int64]:
 
 
 def keeps_batches(samples: Samples, splits: Sequence[Split]) -> bool:
-    """Return True if no batch, of several, has samples on both sides of a split."""
+    """Return True if there are several batches and no split divides one."""
     several = len(np.unique(samples.batch)) > 1
     return several and not any(
         np.isin(samples.batch[split.test], samples.batch[split.train]).any() for split in splits
@@ -60,10 +60,10 @@ def keeps_batches(samples: Samples, splits: Sequence[Split]) -> bool:
 
 
 def batch_folds(samples: Samples, n_folds: int, seed: int) -> list[Split]:
-    """Return folds of whole batches, at most `n_folds`, classes in as like shares as they allow.
+    """Return at most `n_folds` folds of whole batches, stratified by class as far as possible.
 
-    Empty where there are fewer than two batches, or a fold leaves a class without a sample to learn
-    from.
+    Empty if there are fewer than two batches, or if a fold leaves a class without a training
+    sample.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Train a model of a cohort beside its baselines, and judge all on samples held out."""
+"""Train a model of a cohort with its baselines, and judge all of them on held-out samples."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ WORDING = Wording(
     answer="A row per sample: the probability of each class (`p:<class>`), the most probable one, "
     "the prediction set, and whether to abstain.",
 )
-# Samples whose attributions make the feature table.
+# Number of samples whose attributions are averaged for the feature table.
 EXPLAINED = 200
 
 
@@ -67,7 +67,7 @@ class CohortContest(Contest[Samples]):
     ----------
     request : TrainRequest
     drivers : mapping of str to collection of str
-        Planted drivers of each modality, where the cohort was simulated.
+        Planted drivers of each modality of a simulated cohort.
     """
 
     request: TrainRequest
@@ -75,11 +75,11 @@ class CohortContest(Contest[Samples]):
     fold_title: ClassVar[str] = "fold %s"
 
     def final_split(self) -> Split:
-        """Return all samples to learn from: folds of them serve to tune and calibrate."""
+        """Return a split that trains on all samples; inner folds tune and calibrate."""
         return Split("", np.arange(len(self.data)), NO_ROWS, NO_ROWS)
 
     def importances(self, test: Samples, trained: Trained[Samples]) -> tuple[Importance, ...]:
-        """Return mean absolute attributions of some samples held out, if there is a gradient."""
+        """Return mean absolute attributions over held-out samples, if the model has a gradient."""
         from genomix_cli.cohorts.explain.samples import feature_importance
 
         model = trained.models[0]
@@ -95,7 +95,7 @@ class CohortContest(Contest[Samples]):
         return ()
 
     def save(self, entrant: Entrant[Samples], trained: Trained[Samples], split: Split) -> None:
-        """Store the model that ``genomix score`` will use, and what of `split` it has seen."""
+        """Store the model for ``genomix score``, and the samples of `split` that it has seen."""
         model = trained.models[0]
         assert isinstance(model, CohortModel)
         n_classes = len(self.data.classes)
@@ -115,12 +115,12 @@ class CohortContest(Contest[Samples]):
 
 
 def train_cohort(request: TrainRequest) -> Results:
-    """Tune, train and judge; write the run folder.
+    """Tune, train and judge the models, and write the run folder.
 
-    It holds ``config.json`` and ``model.safetensors`` (what `score` reads), ``metrics.json`` and
-    ``models.tsv``, ``predictions.parquet`` (of samples held out), ``report.html``, ``README.md``
-    (the model card), ``*_mqc.json`` (for MultiQC), ``timing.json`` and ``train.json`` (the
-    request). Only the report, the table and the two last have times in them.
+    The folder holds ``config.json`` and ``model.safetensors`` (read by `score`), ``metrics.json``
+    and ``models.tsv``, ``predictions.parquet`` (of held-out samples), ``report.html``,
+    ``README.md`` (the model card), ``*_mqc.json`` (for MultiQC), ``timing.json`` and ``train.json``
+    (the request). Only the report, ``models.tsv`` and the last two contain times.
 
     Returns
     -------
@@ -130,9 +130,9 @@ def train_cohort(request: TrainRequest) -> Results:
     Raises
     ------
     UsageError
-        If models, presets, fields, modalities or folds do not exist, or the folder is in use.
+        If a model, preset, field, modality or fold does not exist, or the folder is in use.
     DataError
-        If the cohort has no labels, or too few of a class.
+        If the cohort has no labels, or too few samples of a class.
     MissingExtraError
         If pyarrow or, for networks, Lightning is not installed.
     """
@@ -168,7 +168,7 @@ def train_cohort(request: TrainRequest) -> Results:
     held_out = f"{sum(len(split.test) for split in splits):,} of them held out"
     wording = WORDING
     if keeps_batches(samples, splits):
-        # What is held out is what is drawn, and what tuning and calibration hold out inside.
+        # Batches are then also the units of the bootstrap and of inner folds.
         samples, wording = samples.united(whole_batches(samples)), replace(WORDING, units="batches")
         effect = None
     counts = f"{len(samples):,} samples in {len(samples.classes)} classes"
@@ -198,7 +198,7 @@ def train_cohort(request: TrainRequest) -> Results:
 
 
 def _on_batches(contest: CohortContest, shared: Mapping[str, Any]) -> Study | None:
-    """Judge the same entrants with whole batches held out; None where no batch can be."""
+    """Judge the same entrants with whole batches held out; None if that is impossible."""
     samples = contest.data.united(whole_batches(contest.data))
     splits = batch_folds(samples, contest.request.folds, contest.settings.seed)
     if not splits:
@@ -213,7 +213,7 @@ def _on_batches(contest: CohortContest, shared: Mapping[str, Any]) -> Study | No
 
 
 def _labelled(cohort: Cohort, request: TrainRequest) -> tuple[Samples, NDArray[np.int64]]:
-    """Samples with a label, and their rows in the file."""
+    """Return the labelled samples and their rows in the file."""
     samples = read_samples(cohort)
     if request.modalities:
         samples = samples.only(request.modalities)
@@ -225,7 +225,7 @@ def _labelled(cohort: Cohort, request: TrainRequest) -> tuple[Samples, NDArray[n
     if len(rows) < len(samples):
         log.info("%s samples without a label are left out", f"{len(samples) - len(rows):,}")
     samples = samples.take(rows)
-    # A class that no sample has cannot be learned.
+    # Remove classes without a sample, which cannot be learned.
     there, label = np.unique(samples.label, return_inverse=True)
     classes = tuple(samples.classes[k] for k in there)
     samples = replace(samples, classes=classes, label=label)
@@ -236,8 +236,8 @@ def _labelled(cohort: Cohort, request: TrainRequest) -> tuple[Samples, NDArray[n
 def _ceilings(
     cohort: Cohort, samples: Samples, rows: NDArray[np.int64], entrants: Sequence[Entrant[Samples]]
 ) -> dict[tuple[str, ...], Floats]:
-    """Bayes posterior for the modalities of each entrant, where the file has it."""
-    # A class that no sample has is not among those of the samples.
+    """Return the Bayes posterior for the modalities of each entrant, if the file has it."""
+    # `samples` lacks classes without a sample.
     columns = [cohort.classes.index(name) for name in samples.classes]
     ceilings = {}
     for subset in dict.fromkeys(entrant.modalities for entrant in entrants):
@@ -252,7 +252,7 @@ def _provenance(request: TrainRequest) -> Provenance:
 
 
 def _shown(request: TrainRequest) -> dict[str, Any]:
-    """Return the settings that say something of this run: no number of folds of another split."""
+    """Return the settings that apply to this run, without those of other kinds of splits."""
     plain = _plain(request)
     if request.hold_out != FOLDS:
         del plain["folds"]
@@ -260,7 +260,7 @@ def _shown(request: TrainRequest) -> dict[str, Any]:
 
 
 def _plain(request: TrainRequest) -> dict[str, Any]:
-    """Return the request as JSON data, files without their folders."""
+    """Return the request as JSON data, with file names instead of paths."""
     plain = asdict(request)
     for name in ("cohort", "output"):
         plain[name] = Path(plain[name]).name

@@ -10,12 +10,12 @@ from genomix_cli.cohorts.requests import Contest
 from genomix_cli.comparison.entrants import Entrant, preset, require
 from genomix_cli.registry import COHORT_MODELS
 
-# Not a field of any model: which modalities it sees, joined by +.
+# Name in `vary` for the modalities that a model sees, joined by +; not a field of any model.
 MODALITIES = "modalities"
 
 
 def check(contest: Contest) -> None:
-    """Refuse what cannot be, before any file is read.
+    """Refuse an impossible request before any file is read.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def entrants_of(contest: Contest, samples: Samples) -> list[Entrant[Samples]]:
     Raises
     ------
     UsageError
-        If a modality is not there.
+        If a modality does not exist.
     """
     every = tuple(modality.name for modality in samples.modalities)
     asked = [samples.only(each.split("+")) for each in contest.vary.get(MODALITIES, ())]
@@ -66,12 +66,12 @@ def entrants_of(contest: Contest, samples: Samples) -> list[Entrant[Samples]]:
 
 
 def _start(contest: Contest) -> dict[str, Any]:
-    """Fields of the preset, and over them those that the user has set."""
+    """Return the fields of the preset, overridden by those that the user has set."""
     return {**preset(COHORT_MODELS, contest.model, contest.preset), **contest.arch}
 
 
 def _combinations(contest: Contest) -> list[dict[str, Any]]:
-    """Fields of each variation of the model."""
+    """Return the fields of each variation of the model."""
     fields = {key: values for key, values in contest.vary.items() if key != MODALITIES}
     return [
         dict(zip(fields, values, strict=True)) for values in itertools.product(*fields.values())

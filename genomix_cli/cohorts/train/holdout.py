@@ -1,4 +1,4 @@
-"""Splits of a cohort: folds, batches, or as a table says; never a patient on both sides."""
+"""Splits of a cohort by folds, batches or a table, which never divide a patient."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def hold_out(
     seed: int,
     repeats: int = 1,
 ) -> tuple[str, list[Split]]:
-    """Return what a fold is, in words, and the outer splits; none divides a patient.
+    """Return the kind of fold in words, and the outer splits, which never divide a patient.
 
     Parameters
     ----------
@@ -39,19 +39,19 @@ def hold_out(
     rows : NDArray
         int64 ``[n]``: their rows in the cohort.
     by : str
-        ``folds``, ``batch``, a share of the patients as ``0.3``, or the path of a table.
+        ``folds``, ``batch``, a share of the patients such as ``0.3``, or the path of a table.
     n_folds : int
         Number of folds, for ``folds``.
     seed : int
     repeats : int
-        Number of partitions into folds, for ``folds``: that of repeat r is what seed + r gives.
+        Number of partitions into folds, for ``folds``. Repeat r uses `seed` + r.
 
     Raises
     ------
     UsageError
-        If there are no batches, not enough patients, or repeats of what is no draw.
+        If there are no batches, too few patients, or repeats of splits that are not random.
     DataError
-        If the table does not fit, or a fold leaves nothing to learn from.
+        If the table does not match the samples, or a fold leaves nothing to learn from.
     """
     if by == FOLDS:
         title = f"{repeats} times {n_folds} stratified folds" if repeats > 1 else "stratified folds"
@@ -81,13 +81,13 @@ def hold_out(
 
 
 def _splits(fold: NDArray[Any], names: NDArray[Any]) -> list[Split]:
-    """Splits from the name of the fold that holds each sample out, empty for none."""
+    """Return splits from the name of the fold that holds out each sample; empty for none."""
     held_out = ((str(name), fold == name) for name in names if name)
     return [Split(n, np.flatnonzero(~own), NO_ROWS, np.flatnonzero(own)) for n, own in held_out]
 
 
 def _numbered(drawn: list[list[Split]]) -> list[Split]:
-    """Return the splits of all partitions, named as ``2.3``: fold 3 of the second."""
+    """Return the splits of all partitions, with names such as ``2.3``: fold 3 of the second."""
     return [
         split._replace(name=f"{r + 1}.{split.name}", repeat=r)
         for r, splits in enumerate(drawn)
@@ -96,7 +96,7 @@ def _numbered(drawn: list[list[Split]]) -> list[Split]:
 
 
 def _stratified(samples: Samples, n_folds: int, seed: int) -> list[Split]:
-    """Folds with classes in like shares, named by number."""
+    """Return folds stratified by class, named by number."""
     patients = len(np.unique(samples.patient))
     if patients < 2 * n_folds:
         raise UsageError(
@@ -114,7 +114,7 @@ def _stratified(samples: Samples, n_folds: int, seed: int) -> list[Split]:
 
 
 def _batches(cohort: Cohort, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Batch of each sample, str ``[n]``."""
+    """Return the batch of each sample, str ``[n]``."""
     if BATCH not in cohort.obs:
         raise UsageError(
             "has no batches to hold out",
@@ -132,7 +132,7 @@ def _batches(cohort: Cohort, rows: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
-    """Fold of each sample, empty for ``train``, from a table with a header."""
+    """Return the fold of each sample from a table with a header; empty for ``train``."""
     fold = _read_table(path)
     lacking = [name for name in samples.names if name not in fold]
     if lacking:
@@ -149,7 +149,7 @@ def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
 
 
 def _read_table(path: Path) -> dict[str, str]:
-    """Fold by sample: the columns of these names, else the first two."""
+    """Return the fold by sample from the columns of these names, else from the first two."""
     if not path.exists():
         raise UsageError(
             "cannot be read: no such file",
