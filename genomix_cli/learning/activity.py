@@ -1,7 +1,7 @@
-"""A network that predicts what a short DNA sequence does: its activity in assays and cell types.
+"""Network that predicts the activity of a short DNA sequence in assays and cell types.
 
-The domain of sequences trains it; that of variants scores an allele by the difference of the
-activity of two haplotypes.
+The sequences domain trains it; the variants domain scores an allele by the difference in activity
+between two haplotypes.
 
 Letters: B batch, A alleles of an item, L bases, C channels, F features, K outputs, E networks of an
 ensemble.
@@ -27,34 +27,35 @@ from genomix_cli.learning.networks import stored_module
 P = TypeVar("P", bound="Predicted")
 M = TypeVar("M", bound=nn.Module)
 
-#: Domain and task of the runs that train it.
+#: Domain and task of the runs that train this network.
 DOMAIN, TASK = "sequences", "activity"
-#: How the name of an output ends that stands for a cell type, where others are of an assay in it.
+#: Suffix of an output that stands for a cell type as a whole, next to outputs of single assays.
 OF_CELL = "_cell"
-#: Instead of the names of outputs: all that score variants.
+#: Value of ``--fields`` that asks for every output that scores variants.
 EVERY = "all"
-# Filters that start from no motif: of about the size and the rarity of one.
+# Filters that start from random weights get about the scale and the rarity of a motif.
 FREE_SCALE, FREE_THRESHOLD = 3.0, 2.0
-#: Places of the first layer that are averaged into one.
+#: Number of adjacent positions of the first layer that are averaged into one.
 POOL = 4
 
 
 @dataclass(frozen=True)
 class Output:
-    """One thing that the network predicts.
+    """One output of the network: a measured quantity, or the log-odds of a class.
 
     Attributes
     ----------
     name : str
-        Letters, digits and underscores, as ``HepG2``: part of the name of a column or INFO field.
+        Letters, digits and underscores, such as ``HepG2``; becomes part of the name of a column or
+        INFO field.
     assay : str
-        As ``lentiMPRA``.
+        Name of the assay, such as ``lentiMPRA``.
     unit : str
-        Of a quantity, as ``log2 RNA/DNA``; empty for a class, whose value is a log-odds.
+        Unit of a quantity, such as ``log2 RNA/DNA``; empty for a class, whose value is a log-odds.
     left, right : str
-        Bases of the construct on both sides of the measured sequence.
+        Bases of the construct before and after the measured sequence.
     mean, sd : float
-        Of the quantity in training; the network predicts it in these units.
+        Mean and standard deviation in training, by which the network's targets are standardised.
     """
 
     name: str
@@ -72,18 +73,19 @@ class Output:
 
 
 class Predicted:
-    """The outputs that a configuration has, and what they say of variants.
+    """Outputs of a configuration, and which of them score variants.
 
     Attributes
     ----------
     outputs : tuple of Output
     length : int
-        Bases that the network reads.
+        Number of bases that the network reads.
     summary : tuple of str
-        Outputs whose mean sums up a variant, each divided by its `sd`; one named twice counts
-        twice. Empty: the quantities of an assay, or where none is named all quantities.
+        Outputs whose mean sums up a variant, each divided by its `sd`; an output named twice counts
+        twice. If empty, the quantities measured by an assay are used, or all quantities if no
+        output names an assay.
     shown : tuple of str
-        Outputs that `score` writes beside their mean. Empty: all that score variants.
+        Outputs that `score` writes beside the mean. If empty, all that score variants.
     """
 
     outputs: tuple[Output, ...]
@@ -102,7 +104,7 @@ class Predicted:
 
     @property
     def reported(self) -> tuple[Output, ...]:
-        """The outputs that score variants: measured quantities, and those in the summary."""
+        """Outputs that score variants: measured quantities, and those in the summary."""
         names = {*self._measured, *self.summary}
         return tuple(each for each in self.outputs if each.name in names)
 
@@ -112,12 +114,13 @@ class Predicted:
         Parameters
         ----------
         fields : str
-            Names, with commas; ``all``: all that score variants; empty: those that are `shown`.
+            Comma-separated names; ``all`` for every output that scores variants; empty for the
+            default in `shown`.
 
         Raises
         ------
         UsageError
-            If an output that is named is none of those that score variants.
+            If a name is not an output that scores variants.
         """
         names = tuple(output.name for output in self.reported)
         if not fields:
@@ -129,12 +132,12 @@ class Predicted:
         return tuple(dict.fromkeys(asked))
 
     def of_cell(self, cell: str) -> str:
-        """Return the name of the output of a cell type: ``CELL_cell``, or ``CELL`` itself.
+        """Return the name of the output for a cell type: ``CELL_cell`` if it exists, else ``CELL``.
 
         Raises
         ------
         UsageError
-            If none that is reported is called so.
+            If `reported` has neither.
         """
         names = [output.name for output in self.reported]
         for name in (cell + OF_CELL, cell):
@@ -150,14 +153,14 @@ class Predicted:
 
     @property
     def _measured(self) -> tuple[str, ...]:
-        """Names of the quantities of an assay: not of classes or answers of other models."""
+        """Names of quantities that an assay measured, leaving out classes and model predictions."""
         quantities = [each for each in self.outputs if not each.is_class]
         of_assay = [each for each in quantities if each.assay]
         return tuple(each.name for each in of_assay or quantities)
 
 
 def _check_names(where: str, names: Iterable[str], outputs: Iterable[Output]) -> None:
-    """Refuse names that no output has."""
+    """Refuse names that match no output."""
     known = [output.name for output in outputs]
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
@@ -173,14 +176,15 @@ class ActivityConfig(Predicted):
     ----------
     outputs : tuple of Output
     length : int
-        Bases of the sequences in the assay, without the construct's own.
+        Length of the assayed sequences in bases, without the bases of the construct.
     members : int
-        Networks whose predictions are averaged.
+        Number of networks whose predictions are averaged.
     stem, motif_width : int
-        Filters of the first layer, and their width.
+        Number of filters in the first layer, and their width in bases.
     width : int
-        Channels of all later layers.
+        Number of channels of all later layers.
     dropout : float
+        Dropout probability in the heads.
     summary, shown : tuple of str
         See `Predicted`.
     """
@@ -197,7 +201,7 @@ class ActivityConfig(Predicted):
 
 
 class Residual(nn.Module):
-    """Convolutions of 5 and 1 added to what they read."""
+    """Residual block of a convolution of width 5 and one of width 1."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -206,16 +210,16 @@ class Residual(nn.Module):
         self.point = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, L]`` -> the same."""
+        """Apply the block: ``[B, C, L]`` -> ``[B, C, L]``."""
         return x + self.point(F.gelu(self.wide(F.gelu(self.norm(x)))))
 
 
 class ActivityEncoder(nn.Module):
-    """Probabilities of bases ``[B, L, 4]`` -> features ``[B, F]``; one strand.
+    """Encoder of one strand: base probabilities ``[B, L, 4]`` -> features ``[B, F]``.
 
-    The first layer says how far each motif occupies each place: the sigmoid of a log-odds score
-    less a threshold. Its mean over the sequence also reaches the heads directly, where a linear
-    sum of motifs is most of what there is to learn.
+    The first layer gives the occupancy of each position by each motif: the sigmoid of a log-odds
+    score minus a threshold. The mean occupancy over the sequence also goes directly to the heads,
+    since a linear sum of motifs explains most of the activity.
     """
 
     def __init__(self, config: ActivityConfig) -> None:
@@ -241,23 +245,31 @@ class ActivityEncoder(nn.Module):
         )
 
     def forward(self, p: Tensor) -> Tensor:
-        """Return the mean and the largest of each channel, and the mean of each motif."""
+        """Return the mean and maximum of each channel, and the mean occupancy of each motif."""
         occupancy = self.pool(torch.sigmoid(self.motifs(p.transpose(1, 2))))
         x = self.body(self.mix(occupancy))
         return torch.cat([x.mean(-1), x.amax(-1), occupancy.mean(-1)], -1)
 
     @torch.no_grad()
     def start_from(self, log_odds: Tensor, thresholds: Tensor) -> None:
-        """Let the first filters be motifs, ``[m, 4, motif_width]`` in nats, ``[m]``."""
+        """Initialise the first m filters with motifs.
+
+        Parameters
+        ----------
+        log_odds : Tensor
+            ``[m, 4, motif_width]``, in nats.
+        thresholds : Tensor
+            ``[m]``: log-odds score at which the occupancy is 0.5.
+        """
         assert self.motifs.bias is not None
         self.motifs.weight[: len(log_odds)] = log_odds
         self.motifs.bias[: len(log_odds)] = -thresholds
 
 
 class SharedDropout(nn.Module):
-    """Dropout of features ``[B, A, F]`` that is the same for all alleles of an item.
+    """Dropout of features ``[B, A, F]`` with the same mask for all alleles of an item.
 
-    The difference of two alleles is small, and would drown in what is dropped of one alone.
+    The difference between two alleles is small: independent masks would drown it in noise.
     """
 
     def __init__(self, share: float) -> None:
@@ -265,7 +277,7 @@ class SharedDropout(nn.Module):
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, A, F]`` -> the same."""
+        """Drop features in training: ``[B, A, F]`` -> ``[B, A, F]``."""
         if not self.training:
             return x
         kept = F.dropout(torch.ones_like(x[:, :1]), self.share, self.training)
@@ -290,20 +302,27 @@ class Member(nn.Module):
         )
 
     def forward(self, p: Tensor, rows: tuple[int, ...], alleles: int = 1) -> Tensor:
-        """Return the outputs `rows` of whole constructs ``[B, L, 4]``, ``[B, K]``, standardised.
+        """Return standardised outputs of whole constructs: ``[B, L, 4]`` -> ``[B, K]``.
 
-        Each `alleles` that follow each other are those of one item.
+        Parameters
+        ----------
+        p : Tensor
+            Base probabilities; every `alleles` consecutive rows belong to one item.
+        rows : tuple of int
+            Indices of the outputs.
+        alleles : int
+            Number of alleles of each item, A.
         """
         features = self.encoder(p).unflatten(0, (-1, alleles))
         return self.answers(features, rows).flatten(0, 1)
 
     def answers(self, features: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """Return the outputs `rows` from features, ``[B, A, F]`` -> ``[B, A, K]``."""
+        """Apply the heads of the outputs `rows` to features: ``[B, A, F]`` -> ``[B, A, K]``."""
         return torch.cat([self.heads[row](features) for row in rows], -1)
 
 
 class ActivityModel(nn.Module):
-    """Networks that predict activity, averaged."""
+    """Ensemble of networks that predict activity; their outputs are averaged."""
 
     def __init__(self, config: ActivityConfig) -> None:
         super().__init__()
@@ -311,30 +330,30 @@ class ActivityModel(nn.Module):
         self.members = nn.ModuleList(Member(config) for _ in range(config.members))
 
     def network(self, number: int) -> Member:
-        """Return one of the networks."""
+        """Return one network of the ensemble, counted from 0."""
         member = self.members[number]
         assert isinstance(member, Member)
         return member
 
     def forward(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """Return what sequences do, on the strand that is given.
+        """Predict the activity of sequences as given, without their reverse complements.
 
         Parameters
         ----------
         p : Tensor
-            Probability of each base, float32 ``[B, L, 4]``, without the construct's own bases.
+            Probability of each base, float32 ``[B, L, 4]``, without the bases of the construct.
         rows : tuple of int
-            Outputs asked for.
+            Indices of the outputs to predict.
 
         Returns
         -------
         Tensor
-            float32 ``[B, K]``, in the units of the outputs; mean of the networks.
+            float32 ``[B, K]``, in the units of the outputs, averaged over the networks.
         """
         return torch.stack([self.member(m, p, rows) for m in range(len(self.members))]).mean(0)
 
     def member(self, number: int, p: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """Return the same of one network."""
+        """Predict as ``forward`` does, with a single network of the ensemble."""
         outputs = [self.config.outputs[row] for row in rows]
         mean, sd = (p.new_tensor([getattr(o, name) for o in outputs]) for name in ("mean", "sd"))
         return mean + sd * self.standardised(number, p, rows)
@@ -342,9 +361,9 @@ class ActivityModel(nn.Module):
     def standardised(
         self, number: int, p: Tensor, rows: tuple[int, ...], alleles: int = 1
     ) -> Tensor:
-        """Return the same of one network, in standard deviations from the mean of training.
+        """Predict with one network, in standard deviations from the mean of training.
 
-        Each `alleles` that follow each other are those of one item.
+        Every `alleles` consecutive rows of `p` belong to one item.
         """
         found: dict[int, Tensor] = {}
         for (left, right), group in self.constructs(rows).items():
@@ -353,11 +372,11 @@ class ActivityModel(nn.Module):
         return torch.stack([found[row] for row in rows], -1)
 
     def both_strands(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """Return the mean of both orientations of the sequences in the construct."""
+        """Predict the mean over both orientations of the sequences in the construct."""
         return of_both_strands(lambda way: self(way, rows), p)
 
     def constructs(self, rows: tuple[int, ...]) -> dict[tuple[str, str], tuple[int, ...]]:
-        """Return the outputs `rows` by the bases of their construct on both sides."""
+        """Group the outputs `rows` by the left and right bases of their construct."""
         groups: dict[tuple[str, str], tuple[int, ...]] = {}
         for row in rows:
             output = self.config.outputs[row]
@@ -367,12 +386,12 @@ class ActivityModel(nn.Module):
 
 
 def of_both_strands(answer: Callable[[Tensor], Tensor], p: Tensor) -> Tensor:
-    """Return the mean of an answer for sequences ``[B, L, 4]`` and for their other strands."""
+    """Return the mean prediction for sequences ``[B, L, 4]`` and their reverse complements."""
     return (answer(p) + answer(p.flip(1, 2))) / 2
 
 
 def construct(p: Tensor, left: str, right: str) -> Tensor:
-    """Put the construct's own bases on both sides of sequences ``[B, L, 4]``."""
+    """Add the bases of the construct to both ends of sequences ``[B, L, 4]``."""
     ends = (
         torch.eye(4, dtype=p.dtype, device=p.device)[[BASES.index(base) for base in bases]]
         .reshape(1, -1, 4)
@@ -384,18 +403,18 @@ def construct(p: Tensor, left: str, right: str) -> Tensor:
 
 
 def activity_config(arch: Mapping[str, Any], where: object) -> ActivityConfig:
-    """Return an architecture from the plain data of a run folder.
+    """Return the configuration stored as plain data in a run folder.
 
     Raises
     ------
     DataError
-        If this is none.
+        If the data are not a valid configuration.
     """
     return predicted_config(ActivityConfig, arch, where)
 
 
 def predicted_config(kind: type[P], arch: Mapping[str, Any], where: object) -> P:
-    """Return an architecture of a class of configurations; as :func:`activity_config`."""
+    """Return a configuration of class `kind` from plain data; see :func:`activity_config`."""
     try:
         outputs = tuple(from_dict(Output, each) for each in arch["outputs"])
         config = from_dict(kind, {**arch, "outputs": outputs})
@@ -418,21 +437,21 @@ def stored_activity(
     arch : mapping
         An `ActivityConfig` as plain data.
     state : mapping of str to NDArray
-        Its weights.
+        Weights of the model.
     where : Path
-        The folder, for messages.
+        Run folder, for error messages.
 
     Raises
     ------
     DataError
-        If the weights do not fit the configuration, or this is none.
+        If the configuration is invalid, or the weights do not fit it.
     """
     config = activity_config(arch, where)
     return stored_network(lambda: ActivityModel(config), state, where)
 
 
 def stored_network(build: Callable[[], M], state: Mapping[str, NDArray[Any]], where: Path) -> M:
-    """Build the network of a run folder, in evaluation mode; as :func:`stored_activity`."""
+    """Build a network and load its weights, in evaluation mode; see :func:`stored_activity`."""
     try:
         return stored_module(build, state).eval()
     except (ValueError, RuntimeError, MemoryError) as error:

@@ -1,12 +1,12 @@
-"""The activity of two haplotypes less each other, as `ActivityModel` has it, in half the time.
+"""Difference in activity between two haplotypes, in half the time `ActivityModel` would take.
 
-Two things save the time, most of which is that of the encoder's first layer:
+Most of the time goes into the encoder's first layer. Two things shorten it:
 
-- Sequences are images of height 1 whose channels lie side by side in memory (channels last).
-  On a CPU, PyTorch convolves and pools these about three times as fast as sequences.
-- Haplotypes that differ in one base share what the first layer sees elsewhere.
+- Sequences become images of height 1 in channels-last memory format. On a CPU, PyTorch convolves
+  and pools these about three times as fast as sequences.
+- Haplotypes that differ in one base share the output of the first layer elsewhere.
 
-Letters: B alleles, L bases, C channels, S sites that the first layer is pooled to, F features,
+Letters: B alleles, L bases, C channels, S positions after pooling the first layer, F features,
 K outputs.
 """
 
@@ -31,14 +31,14 @@ from genomix_cli.learning.activity import (
 
 
 class Features(NamedTuple):
-    """Features that one network has of two haplotypes in one construct.
+    """Features that one network extracts from two haplotypes in one construct.
 
     Attributes
     ----------
     member : Member
         The network.
     rows : tuple of int
-        Outputs of this construct.
+        Indices of the outputs measured in this construct.
     ref, alt : Tensor
         float32 ``[B, F]``.
     """
@@ -52,22 +52,22 @@ class Features(NamedTuple):
 def differences(
     model: ActivityModel, ref: Tensor, alt: Tensor, rows: tuple[int, ...], at: int | None = None
 ) -> Tensor:
-    """Return the activity of alt less that of ref, the mean of both strands.
+    """Return the activity of alt minus that of ref, averaged over both strands.
 
-    Both go through the same layers in the same places of equal batches, so that rounding does not
-    tell them apart: the difference of equal haplotypes is exactly 0, that of swapped ones exactly
-    the opposite.
+    Both haplotypes pass through the same layers, at the same rows of equal batches, so rounding
+    affects both alike: the difference of equal haplotypes is exactly 0, and swapping ref and alt
+    exactly reverses the sign.
 
     Parameters
     ----------
     model : ActivityModel
         In evaluation mode.
     ref, alt : Tensor
-        Probability of each base, float32 ``[B, L, 4]``, without the construct's own bases.
+        Probability of each base, float32 ``[B, L, 4]``, without the bases of the construct.
     rows : tuple of int
-        Outputs asked for.
+        Indices of the outputs to predict.
     at : int, optional
-        The only base in which ref and alt differ, where there is but one.
+        Index of the base in which ref and alt differ, if they differ in exactly one.
 
     Returns
     -------
@@ -81,7 +81,10 @@ def differences(
 def both_strands(
     model: ActivityModel, ref: Tensor, alt: Tensor, rows: tuple[int, ...], at: int | None = None
 ) -> tuple[list[Features], list[Features]]:
-    """Return what each network reads of either strand; see :func:`differences`."""
+    """Return the features of each network for the given and the opposite strand.
+
+    The arguments are those of :func:`differences`.
+    """
     other = None if at is None else ref.shape[1] - 1 - at
     return (
         _of_strand(model, ref, alt, rows, at),
@@ -90,7 +93,7 @@ def both_strands(
 
 
 def standardised(strands: Sequence[Sequence[Features]], rows: tuple[int, ...]) -> Tensor:
-    """Return the mean difference of strands and networks, in standard deviations, ``[B, K]``."""
+    """Return the mean alt - ref over strands and networks, in standard deviations, ``[B, K]``."""
     means = []
     for strand in strands:
         found: defaultdict[int, list[Tensor]] = defaultdict(list)
@@ -119,14 +122,14 @@ def _features(
 ) -> tuple[Tensor, Tensor]:
     """Return ``encoder(ref)`` and ``encoder(alt)``, ``[B, F]`` each."""
     width = encoder.motifs.kernel_size[0]
-    before = (width - 1) // 2  # bases that a filter reads ahead of its place
+    before = (width - 1) // 2  # bases that a filter reads left of its centre
     ref, alt = (_image(F.pad(p, (0, 0, before, width - 1 - before))) for p in (ref, alt))
     if at is None:
         return _summary(encoder, _sites(encoder, ref)), _summary(encoder, _sites(encoder, alt))
-    # The sites that see the base, and the bases that they see.
+    # Pooled positions whose receptive field contains the base, and the bases in that field.
     first, last = max(0, at - width + 1 + before) // POOL, (at + before) // POOL + 1
     seen = slice(first * POOL, last * POOL + width - 1)
-    # What all others see is the same without the base, whichever allele is ref.
+    # The other positions do not see the base. Blanking it keeps them the same if ref and alt swap.
     without = ref.clone()
     without[..., before + at] = 0
     shared = _sites(encoder, without)
@@ -144,19 +147,19 @@ def _image(p: Tensor) -> Tensor:
 
 
 def _sites(encoder: ActivityEncoder, p: Tensor) -> Tensor:
-    """Return the occupancy of sites of padded haplotypes, ``[B, 4, 1, L]``: ``[B, C, 1, S]``."""
+    """Return pooled motif occupancy of padded haplotypes: ``[B, 4, 1, L]`` -> ``[B, C, 1, S]``."""
     scores = F.conv2d(p, encoder.motifs.weight.unsqueeze(2), encoder.motifs.bias)
     return _applied(encoder.pool, scores.sigmoid_())
 
 
 def _summary(encoder: ActivityEncoder, sites: Tensor) -> Tensor:
-    """Return the features, ``[B, C, 1, S]`` -> ``[B, F]``."""
+    """Return the features of pooled occupancies: ``[B, C, 1, S]`` -> ``[B, F]``."""
     x = _applied(encoder.body, _applied(encoder.mix, sites))
     return torch.cat([x.mean(-1), x.amax(-1), sites.mean(-1)], 1).squeeze(-1)
 
 
 def _applied(layer: nn.Module, x: Tensor) -> Tensor:
-    """Return what a layer of the encoder makes of images, ``[B, C, 1, L]``."""
+    """Apply a layer of the encoder, made for sequences, to images ``[B, C, 1, L]``."""
     if isinstance(layer, nn.Sequential):
         for each in layer:
             x = _applied(each, x)

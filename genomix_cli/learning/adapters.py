@@ -1,4 +1,4 @@
-"""Fine-tuning of a pre-trained model: all of it, its head, or low-rank changes to layers."""
+"""Fine-tuning of a pre-trained model: the whole model, its head, or low-rank adapters."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Mode = Literal["full", "head", "lora"]
 
 
 class Learnable(NamedTuple):
-    """Number of trainable parameters, and of all, adapters among them."""
+    """Number of trainable parameters and of all parameters; both include adapters."""
 
     learn: int
     total: int
 
 
 class LowRank(nn.Module):
-    """W + alpha / r B A, with B zero at first (LoRA; Hu et al. 2021, arXiv:2106.09685).
+    """Low-rank adapter W + alpha / r B A, with B initially 0 (LoRA, Hu et al. 2021).
 
-    Deviation: r is at most the smaller side of W.
+    See arXiv:2106.09685. Deviation: r is capped at the smaller side of W.
 
     Parameters
     ----------
@@ -34,8 +34,9 @@ class LowRank(nn.Module):
     rank : int
         r.
     alpha : float
+        Scale of the adapter.
     generator : torch.Generator
-        Generator of A, on the CPU.
+        Generator of the initial A, on the CPU.
     """
 
     def __init__(self, weight: Tensor, rank: int, alpha: float, generator: torch.Generator) -> None:
@@ -48,7 +49,7 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(weight.new_zeros(n_out, rank))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """``[out, in]`` -> the same."""
+        """Return the adapted weight, ``[out, in]``."""
         return weight + self.scale * (self.up @ self.down)
 
 
@@ -63,22 +64,22 @@ def adapt(
 ) -> Learnable:
     """Choose which parameters of a module are trained, in place; its outputs do not change.
 
-    Statistics that batch normalisation keeps go on following the data in every mode.
+    Running statistics of batch normalisation are updated in every mode.
 
     Parameters
     ----------
     module : nn.Module
     mode : str
-        ``full``: everything; ``head``: the head alone; ``lora``: the head, and low-rank adapters
-        on the weights of every linear layer outside it, whose own weights stay. The module's
-        ``frozen_parts``, if it has any, stay in every mode.
+        ``full`` trains everything; ``head`` trains only the head; ``lora`` trains the head and
+        low-rank adapters on the frozen weights of all other linear layers. The module's
+        ``frozen_parts``, if any, stay frozen in every mode.
     rank, alpha : int, float
         Rank and scale of the adapters.
     head : sequence of str, optional
-        Names of the parameters and parts that make up the head; else the module's
+        Names of the parameters and submodules that make up the head; default: the module's
         ``head_parameters``.
     generator : torch.Generator, optional
-        Generator of the adapters' initial weights; default: seeded with 0.
+        Generator of the adapters' initial weights; default: one seeded with 0.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def adapt(
     Raises
     ------
     UsageError
-        If the mode, a name in `head`, or the rank makes no sense, or the module is adapted already.
+        If the mode, rank, alpha or a name in `head` is invalid, or the module is already adapted.
     """
     if mode not in get_args(Mode):
         raise UsageError("cannot adapt so", expected=" or ".join(get_args(Mode)), found=str(mode))
@@ -105,13 +106,16 @@ def adapt(
 
 
 def merge(module: nn.Module) -> None:
-    """Fold adapters into the weights, in place; the outputs stay, all weights may learn again."""
+    """Fold adapters into the weights, in place, and make all parameters trainable.
+
+    The outputs of the module do not change.
+    """
     for part in module.modules():
         if not _has_adapter(part):
             continue
         assert isinstance(part, nn.Linear)
         parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)
-        # The order that the layer was made with, and its state dict had.
+        # Restore the original order, weight before bias, of parameters and state dict.
         bias = part.bias
         del part.bias
         part.register_parameter("bias", bias)
@@ -119,12 +123,12 @@ def merge(module: nn.Module) -> None:
 
 
 def is_adapted(module: nn.Module) -> bool:
-    """Return True if a layer carries an adapter."""
+    """Return True if a layer of the module has an adapter."""
     return any(_has_adapter(part) for part in module.modules())
 
 
 def learnable(module: nn.Module) -> Learnable:
-    """Count the parameters."""
+    """Count the trainable and all parameters of a module."""
     counts = [(p.numel() * p.requires_grad, p.numel()) for p in module.parameters()]
     return Learnable(sum(learn for learn, _ in counts), sum(total for _, total in counts))
 
@@ -141,7 +145,7 @@ def _add_adapters(
 ) -> None:
     if rank < 1 or not alpha > 0:
         raise UsageError(f"adapters of rank {rank} and alpha {alpha:g} change nothing")
-    # A list, since adapters are modules too.
+    # A list, since registering an adapter adds a module.
     for name, part in list(module.named_modules()):
         if isinstance(part, nn.Linear) and not _within(name, head):
             adapter = LowRank(part.weight, rank, alpha, generator)
@@ -162,5 +166,5 @@ def _head(module: nn.Module, head: Sequence[str] | None) -> Sequence[str]:
 
 
 def _within(name: str, prefixes: Sequence[str]) -> bool:
-    """Return True if a parameter is one of the modules named, or inside one."""
+    """Return True if a dotted name equals one of the prefixes, or lies inside one."""
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)

@@ -1,4 +1,4 @@
-"""Platt scaling: from a model's logits to probabilities that mean what they say."""
+"""Calibration of probabilities: Platt scaling for two classes, temperature scaling for more."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _RIDGE = 1e-12
 
 
 class Platt(NamedTuple):
-    """``p = sigmoid(slope * logit + intercept)``; slope 1 and intercept 0 change nothing."""
+    """Calibration ``p = sigmoid(slope * logit + intercept)``; the default changes nothing."""
 
     slope: float = 1.0
     intercept: float = 0.0
 
     def apply(self, logits: npt.ArrayLike) -> FloatArray:
-        """Calibrated probabilities, float64 of the shape of `logits`."""
+        """Return calibrated probabilities, float64 in the shape of `logits`."""
         return _sigmoid(self.slope * np.asarray(logits, np.float64) + self.intercept)
 
 
@@ -32,9 +32,9 @@ def fit_platt(
 ) -> Platt:
     """Fit a sigmoid to held-out logits by Newton's method with step halving.
 
-    The targets are drawn in from 0 and 1 as in Platt (1999), "Probabilistic outputs for
-    support vector machines": (N+ + 1) / (N+ + 2) and 1 / (N- + 2), so that separable
-    scores do not give an infinite slope. The iteration follows Lin, Lin and Weng (2007,
+    The targets are (N+ + 1) / (N+ + 2) and 1 / (N- + 2) instead of 1 and 0, as in Platt (1999),
+    "Probabilistic outputs for support vector machines", because separable scores would otherwise
+    give an infinite slope. The iteration follows Lin, Lin and Weng (2007,
     doi:10.1007/s10994-007-5018-6).
 
     Parameters
@@ -43,11 +43,12 @@ def fit_platt(
     labels : array [n]
         Positive where > 0.5.
     weights : array [n], optional
+        Weight of each sample; default: 1.
 
     Raises
     ------
     DataError
-        If there are not both classes, or a logit is not finite.
+        If either class is missing, or a logit is not finite.
     """
     x = np.asarray(logits, np.float64)
     positive = np.asarray(labels, np.float64) > 0.5
@@ -99,7 +100,7 @@ def _sigmoid(z: FloatArray) -> FloatArray:
 
 
 def fit_temperature(log_probability: npt.ArrayLike, label: npt.ArrayLike) -> float:
-    """The number to divide logits by so that held-out labels are most likely.
+    """Fit the temperature that maximises the likelihood of held-out labels.
 
     Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599. Focal loss needs
     it most: its minimum is not the true probability.
@@ -107,14 +108,14 @@ def fit_temperature(log_probability: npt.ArrayLike, label: npt.ArrayLike) -> flo
     Parameters
     ----------
     log_probability : array
-        float ``[n, K]``, or logits, by a model that has not seen these samples.
+        Logits or log-probabilities, float ``[n, K]``, of a model not trained on these samples.
     label : array
         int ``[n]``.
 
     Returns
     -------
     float
-        Between 0.05 and 20; above 1 where the model was too sure.
+        Divisor of the logits, between 0.05 and 20; above 1 if the model was overconfident.
     """
     z, y = np.asarray(log_probability, np.float64), np.asarray(label)
     rows = np.arange(len(y))
@@ -140,10 +141,11 @@ def fit_temperature(log_probability: npt.ArrayLike, label: npt.ArrayLike) -> flo
 
 
 def cautious_temperature(log_probability: FloatArray, label: npt.NDArray[np.int64]) -> float:
-    """Return `fit_temperature` as if one more item, of a middling margin, had been wrong.
+    """Fit a temperature after adding one misclassified copy of the sample with the median margin.
 
-    Where all of few are right, the likelihood would have every later one certain: a rule of
-    succession, as Platt's (1999) for two classes.
+    If all of a few samples are classified correctly, maximum likelihood makes every later
+    prediction certain. The added error acts as a rule of succession, as the targets of Platt (1999)
+    do for two classes.
 
     Parameters
     ----------
@@ -151,6 +153,11 @@ def cautious_temperature(log_probability: FloatArray, label: npt.NDArray[np.int6
         float64 ``[n, K]``.
     label : array
         int64 ``[n]``.
+
+    Returns
+    -------
+    float
+        As :func:`fit_temperature`.
     """
     order = np.sort(log_probability, axis=1)
     margin = order[:, -1] - order[:, -2]
@@ -161,12 +168,12 @@ def cautious_temperature(log_probability: FloatArray, label: npt.NDArray[np.int6
 
 
 def at_temperature(log_probability: npt.ArrayLike, temperature: npt.ArrayLike) -> FloatArray:
-    """Probabilities ``[n, K]`` of logits divided by `temperature`, one or ``[n, 1]``."""
+    """Return the softmax ``[n, K]`` of logits divided by `temperature`, a scalar or ``[n, 1]``."""
     return np.exp(log_softmax(np.asarray(log_probability, np.float64) / np.asarray(temperature)))
 
 
 def log_softmax(logits: npt.ArrayLike) -> FloatArray:
-    """Logarithm of the softmax over the last axis."""
+    """Return the logarithm of the softmax over the last axis, float64."""
     z = np.asarray(logits, np.float64)
     z = z - z.max(-1, keepdims=True)
     return z - np.log(np.exp(z).sum(-1, keepdims=True))

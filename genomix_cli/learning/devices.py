@@ -1,4 +1,4 @@
-"""Devices by name."""
+"""Selection of PyTorch devices by name."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from genomix_cli.errors import UsageError
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a device that is there.
+    """Return the device called ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    ``auto`` is the GPU if PyTorch sees one, else the CPU.
 
     Raises
     ------
     UsageError
-        If the name is unknown or the device is not there.
+        If the name is unknown or the device does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -34,20 +36,20 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_devices(device: str, devices: str = "") -> list[torch.device]:
-    """The devices that share the work.
+    """Return the devices that share the work.
 
     Parameters
     ----------
     device : str
         As for :func:`resolve_device`.
     devices : str
-        How many (``"4"``), or the indices of GPUs (``"0,2"`` or ``"3,"``); empty: `device` alone.
-        A number of CPUs is a number of processes.
+        Number of devices (``"4"``) or indices of GPUs (``"0,2"`` or ``"3,"``); if empty, only
+        `device`. On a CPU, the number is one of processes.
 
     Raises
     ------
     UsageError
-        If they are not there, or nothing of this kind is asked for.
+        If a device does not exist, `devices` cannot be parsed, or `device` has an index as well.
     """
     first = resolve_device(device)
     if not devices:

@@ -1,4 +1,4 @@
-"""Numbers that a model gave are numbers, or nobody gets to see them."""
+"""Check that a model's outputs are finite before anything uses them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ CPU = "--device cpu says which"
 
 
 def finite(values: NDArray[F], what: str, hint: str = CPU) -> NDArray[F]:
-    """Return the answers of a model.
+    """Return the outputs of a model, or fail if they are not all finite.
 
     Parameters
     ----------
     values : NDArray
     what : str
-        One of them, as in "a logit".
+        Noun for one value in the message, such as "a logit".
     hint : str
-        How to find out whether the model or the device is at fault.
+        Advice on how to find out whether the model or the device is at fault.
 
     Raises
     ------
     GenomixError
-        If one is NaN or infinite.
+        If a value is NaN or infinite.
     """
     if not np.isfinite(values).all():
         raise GenomixError(

@@ -24,11 +24,12 @@ class FitSettings:
     devices : int
         GPUs, or processes on a CPU, that share each batch.
     threads : int
-        Number of threads of libraries that take it as an argument.
+        Number of threads, for libraries that take it as an argument.
     precision : str
-        ``auto``: bf16 on a GPU that supports it, fp32 otherwise; or a precision of Lightning.
+        A precision of Lightning; or ``auto``: fp32 on a CPU, and on a GPU bf16, or fp16 if it does
+        not support bf16.
     logs : Path, optional
-        Folder for TensorBoard logs; without it none are kept.
+        Folder for TensorBoard logs; by default, none are kept.
     """
 
     seed: int = 0
@@ -43,13 +44,14 @@ class FitSettings:
 class FitConfig:
     """Settings of the fit loop.
 
-    The learning rate is the peak, reached after a linear warm-up over the share `warmup` of all
-    steps, and followed by a cosine. `clip` is the maximum norm of the gradients. `monitor` is
-    maximised. With several devices each process runs the whole command, and the task's loaders give
-    each its share; strategy ``ddp``: each holds the whole model; ``fsdp``: each holds a shard of
-    its weights, gradients and optimiser state, and layers are gathered while they compute. With
-    `checkpoint_every` 0 only the best and the last checkpoint are kept. `quiet`, for many short
-    fits: no line per epoch, and TensorBoard logs only at debug level.
+    `learning_rate` is the peak, reached after a linear warm-up over the fraction `warmup` of all
+    steps and followed by a cosine. `clip` is the maximum norm of the gradients. `monitor` is
+    maximised. With several devices, each process runs the whole command and the task's loaders give
+    it a share of the data. With strategy ``ddp``, each process holds the whole model; with
+    ``fsdp``, each holds a shard of the weights, gradients and optimiser state, and layers are
+    gathered while they compute. If `checkpoint_every` is 0, only the best and the last checkpoint
+    are kept. `quiet` suits many short fits: it logs no line per epoch, and writes TensorBoard logs
+    only at debug level.
     """
 
     epochs: int = option(10, "Maximum number of epochs", min=1, panel=_TRAINING)

@@ -1,4 +1,4 @@
-"""Folds that hold out whole contigs: neighbouring variants share sequence and tracks."""
+"""Cross-validation folds of whole contigs: neighbouring variants share sequence and tracks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from genomix_cli.errors import UsageError
 
 
 def contig_folds(n_folds: int, sizes: Mapping[str, int]) -> tuple[tuple[str, ...], ...]:
-    """Distribute contigs over folds of about equal size, the largest first.
+    """Distribute contigs, largest first, over folds of about equal total size.
 
     Parameters
     ----------
     n_folds : int
         Number of folds, 2 or more.
     sizes : mapping of str to int
-        Contig to its size (bases, or variants).
+        Size of each contig, in bases or variants.
 
     Returns
     -------

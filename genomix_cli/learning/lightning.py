@@ -1,4 +1,4 @@
-"""The Lightning side of the fit loop; imported only where training happens."""
+"""Lightning part of the fit loop; imported only for training, since it loads slowly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger("genomix")
 
 
 class LightningTask(pl.LightningModule):
-    """A `Task` with optimiser, schedule and logging."""
+    """`Task` as a LightningModule, with optimiser, learning-rate schedule and logging."""
 
     def __init__(
         self,
@@ -55,22 +55,22 @@ class LightningTask(pl.LightningModule):
         return rank_and_world_size()[1] > 1 and getattr(self.task, "shares_validation", False)
 
     def configure_model(self) -> None:
-        """Leave each device its shard of the module, if it is to be sharded."""
+        """Shard the module across devices if the strategy is FSDP."""
         if _sharded(self.settings):
             assert self.device_mesh is not None
             shard(self.module, self.device_mesh["data_parallel"])
 
     def train_dataloader(self) -> Any:
-        """Return the loader of the current epoch (reloaded each epoch)."""
+        """Return the loader of the current epoch; Lightning asks for a new one each epoch."""
         loader, config = self._train_loader(self.trainer.current_epoch), self.settings
         if min(config.accumulate, config.validations_per_epoch) > 1:
-            # After whole steps: a checkpoint holds no gradients that are still being summed.
+            # Validate after whole optimiser steps: checkpoints do not store accumulated gradients.
             steps = max(1, len(loader) // config.accumulate // config.validations_per_epoch)
             self.trainer.val_check_interval = min(steps * config.accumulate, len(loader))
         return Rest(loader, self.trainer)
 
     def val_dataloader(self) -> Any:
-        """Return the validation loader, of equal length in each process that shares it."""
+        """Return the validation loader; processes that share it get loaders of equal length."""
         loader = self._valid_loader() if callable(self._valid_loader) else self._valid_loader
         if not self._shares_validation:
             return loader
@@ -79,7 +79,7 @@ class LightningTask(pl.LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         """Return the loss of a batch, and log its parts."""
         step = (self._seed, self.current_epoch, index, rank_and_world_size()[0])
-        # For dropout, which takes no generator.
+        # Dropout takes no generator and uses the global one.
         torch.manual_seed(seed_of(*step, 1))
         losses = self.task.losses(batch, generator_of(self.device, *step, 2))
         if not self.settings.quiet:
@@ -88,7 +88,7 @@ class LightningTask(pl.LightningModule):
         return losses["loss"]
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Keep the predictions: ranking metrics need all of them."""
+        """Collect predictions, since ranking metrics need all of them."""
         surplus = isinstance(batch, Surplus)
         predicted = self.task.predict(batch.batch if surplus else batch)
         if not surplus:
@@ -110,17 +110,17 @@ class LightningTask(pl.LightningModule):
         log.log(level, "epoch %d, step %d: %s", self.current_epoch, self.global_step, said)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curve, which a resumed run continues."""
+        """Store the training curve, which a resumed run continues."""
         checkpoint["history"] = self.history
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the curve; checkpoints of older versions have none."""
+        """Restore the training curve; checkpoints of older versions have none."""
         self.history = list(checkpoint.get("history", ()))
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW (no decay on vectors) with a linear warm-up and a cosine."""
+        """Return AdamW with linear warm-up and cosine decay; vectors get no weight decay."""
         config = self.settings
-        # Vectors are biases and scales of norms, which decay would pull towards nothing useful.
+        # Vectors are biases and scales of norms, for which 0 is no sensible prior.
         learned = [p for p in self.module.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -130,7 +130,7 @@ class LightningTask(pl.LightningModule):
         optimiser = torch.optim.AdamW(
             groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=fused or None
         )
-        # Without a scaler there is nothing that it could unscale, which Lightning would not clip.
+        # Lightning refuses to clip gradients if a fused optimiser claims to unscale them itself.
         optimiser._step_supports_amp_scaling = False
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -140,7 +140,7 @@ class LightningTask(pl.LightningModule):
 
 
 class Rest:
-    """Loader of an epoch, of which a resumed run leaves out what was learned from before."""
+    """Loader of an epoch that skips the batches on which a resumed run was already trained."""
 
     def __init__(self, loader: Any, trainer: pl.Trainer) -> None:
         self._loader, self._trainer = loader, trainer
@@ -149,13 +149,13 @@ class Rest:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[Any]:
-        # Asked for with the first batch: Lightning makes iterators before it reads a checkpoint.
+        # Read on the first batch: Lightning makes iterators before it loads a checkpoint.
         done = self._trainer.fit_loop.epoch_loop.batch_progress.current.ready
         yield from islice(self._loader, done, None)
 
 
 class ShownProgress(Callback):
-    """Batches of an epoch, and of its validation, as they are done."""
+    """Progress lines for the training and validation batches of each epoch."""
 
     def __init__(self) -> None:
         self._open: dict[str, Progress] = {}
@@ -171,55 +171,57 @@ class ShownProgress(Callback):
             self._open.pop(part).close()
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Begin to count; a resumed run does so within an epoch."""
+        """Start the count, which in a resumed run happens in the middle of an epoch."""
         if "training" not in self._open:
             self._begin("training", trainer, trainer.num_training_batches)
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        """Count a batch."""
+        """Count a training batch."""
         self._open["training"].advance()
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Begin to count."""
+        """Start the count of validation batches."""
         self._begin("validating", trainer, sum(trainer.num_val_batches))
 
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
-        """Count a batch."""
+        """Count a validation batch."""
         self._open["validating"].advance()
 
     def on_validation_epoch_end(self, *_: Any) -> None:
-        """Leave off."""
+        """Close the progress of validation."""
         self._end("validating")
 
     def on_train_epoch_end(self, *_: Any) -> None:
-        """Leave off."""
+        """Close the progress of training."""
         self._end("training")
 
     def on_exception(self, *_: Any) -> None:
-        """Leave off."""
+        """Close all progress lines."""
         for part in list(self._open):
             self._end(part)
 
 
 class Surplus(NamedTuple):
-    """A batch that only keeps step with the other processes."""
+    """Repeated batch that keeps a process in step with the others; its predictions are dropped."""
 
     batch: Any
 
 
 class Evened:
-    """Loader with as many batches in every process: all of them gather an FSDP layer, or none.
+    """Loader padded to the same number of batches in every process.
+
+    All processes must take part whenever a layer is gathered under FSDP.
 
     Parameters
     ----------
     loader : iterable
     lengths : list of int
-        Batches in each process.
+        Number of batches in each process.
 
     Raises
     ------
     UsageError
-        If a process has none.
+        If a process has no batches.
     """
 
     def __init__(self, loader: Any, lengths: list[int]) -> None:
@@ -244,10 +246,10 @@ class Evened:
 
 
 class Best(ModelCheckpoint):
-    """The best checkpoint, found again where the folder of a run was moved."""
+    """Best checkpoint, which is found again after the run folder has moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best so far."""
+        """Restore the best checkpoint so far, with its path in the current folder."""
         before, here = str(state_dict["dirpath"]), str(self.dirpath)
         if (Path(here) / "best.ckpt").is_file():
             paths = ("best_model_path", "kth_best_model_path", "last_model_path")
@@ -268,17 +270,19 @@ class Best(ModelCheckpoint):
 
 
 class BestInMemory(Callback):
-    """The best weights of a fit that nobody resumes: a small network would wait for the disk.
+    """Best weights of a fit that cannot be resumed, kept in memory.
+
+    Small networks train faster without checkpoints on disk.
 
     Parameters
     ----------
     monitor : str
-        Metric that is to be high.
+        Metric to maximise.
 
     Attributes
     ----------
     best_model_score : float or None
-        As `ModelCheckpoint` has it; None before the first validation.
+        As in `ModelCheckpoint`; None before the first validation.
     """
 
     def __init__(self, monitor: str) -> None:
@@ -302,30 +306,33 @@ class BestInMemory(Callback):
 
 
 class Last(ModelCheckpoint):
-    """The last checkpoint, which a run is resumed from."""
+    """Last checkpoint, from which a run is resumed."""
 
 
 class Patience(EarlyStopping):
-    """Early stopping by the patience that is asked for now, also of a run that had stopped."""
+    """Early stopping that uses the current patience, also in a run resumed after it stopped."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the number of validations without improvement."""
+        """Restore the number of validations without improvement, but not the patience."""
         super().load_state_dict({**state_dict, "patience": self.patience})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop a resumed run that had stopped before it was interrupted."""
+        """Stop a resumed run at once if it had already run out of patience."""
         trainer.should_stop = self.wait_count >= self.patience
 
 
 def gathered(value: Any) -> list[Any]:
-    """Return the values of all processes, by rank, in each of them."""
+    """Gather the values of all processes, ordered by rank, in every process."""
     values = [None] * rank_and_world_size()[1]
     torch.distributed.all_gather_object(values, value)
     return values
 
 
 def warmup_cosine(step: int, total: int, warmup: float) -> float:
-    """Return the factor on the peak rate: a linear warm-up, then a cosine down to 2 %."""
+    """Return the learning rate of a step as a fraction of the peak.
+
+    The rate rises linearly over the fraction `warmup` of all steps, then follows a cosine to 2 %.
+    """
     first = max(1, round(total * warmup))
     if step < first:
         return (step + 1) / first
@@ -344,26 +351,26 @@ def run(
     resume: Path | None,
     resumable: bool,
 ) -> FitResult:
-    """See `genomix_cli.learning.loop.fit`."""
+    """Train and keep the best weights; the arguments are those of `learning.loop.fit`."""
     kept = _kept(config, folder / "checkpoints", resumable)
     precision = _precision(config.precision, device)
     check_strategy(config, task.module, device, precision)
     plain = task.module
     if _sharded(config) or precision in ("bf16-true", "16-true"):
-        # A module once shared among devices, or rounded, cannot be made whole again.
+        # Sharding or rounding the weights cannot be undone, so train a copy.
         task.module = copy.deepcopy(plain)
     try:
         module = LightningTask(task, train_loader, valid_loader, config, seed)
-        # Lightning leaves a module in the mode that it finds it in.
+        # Lightning does not switch a module to training mode.
         module.train()
         trainer = _trainer(config, task.module, folder, device, kept)
         _fit(trainer, module, resume)
     finally:
         task.module = plain
     best = kept[0]
-    # The best weights, not the last: early stopping ends after them.
+    # Early stopping ends some epochs after the best weights.
     plain.load_state_dict(best.weights())
-    # Among several processes the first one's folder may be gone as soon as it has read its own.
+    # The first process may delete its folder once it is done; wait until all have read from it.
     trainer.strategy.barrier()
     assert best.best_model_score is not None
     epochs = trainer.fit_loop.epoch_progress.total.ready
@@ -371,13 +378,13 @@ def run(
 
 
 def _kept(config: FitConfig, folder: Path, resumable: bool) -> list[Any]:
-    """Return what keeps the best weights, then what keeps the last, if a run may be resumed."""
+    """Return the callback that keeps the best weights and, if resumable, one for the last."""
     if not resumable and not _sharded(config):
         return [BestInMemory(config.monitor)]
     best = Best(
         folder, filename="best", monitor=config.monitor, mode="max", enable_version_counter=False
     )
-    # After the best one, which it names.
+    # Comes after the best checkpoint, whose path it stores.
     last = Last(folder, filename="last", enable_version_counter=False)
     return [best, last] if resumable else [best]
 
@@ -385,12 +392,12 @@ def _kept(config: FitConfig, folder: Path, resumable: bool) -> list[Any]:
 def _fit(trainer: pl.Trainer, module: LightningTask, resume: Path | None) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        # Nothing works in place on what a module gives.
+        # Harmless: no code modifies a module's output in place.
         warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
         try:
             trainer.fit(module, ckpt_path=resume, weights_only=True)
         except SystemExit as stop:
-            # Lightning makes of Ctrl-C an exit of its own.
+            # Lightning turns Ctrl-C into SystemExit.
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from stop
             raise
@@ -425,7 +432,7 @@ def _trainer(
         accelerator="gpu" if cuda else "cpu",
         devices=[device.index or 0] if cuda and config.devices == 1 else config.devices,
         strategy=strategy_of(config, module),
-        # Loaders give each process its part; and a sharded module gathers in no inference mode.
+        # Loaders already split the data, and FSDP cannot gather layers in inference mode.
         use_distributed_sampler=False,
         inference_mode=not _sharded(config),
         sync_batchnorm=config.devices > 1 and cuda,
@@ -438,7 +445,7 @@ def _trainer(
         default_root_dir=folder,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
-        # Without one of ours, Lightning would write checkpoints of its own.
+        # Otherwise Lightning adds a checkpoint callback of its own.
         enable_checkpointing=any(isinstance(each, ModelCheckpoint) for each in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -453,7 +460,7 @@ def _loggers(folder: Path, config: FitConfig) -> Any:
 
 
 def can_fuse(device: torch.device, config: FitConfig) -> bool:
-    """Return True if one kernel may update all weights: on one device, without a scaler of fp16."""
+    """Return True if fused AdamW works: on a single CPU or GPU, without fp16 gradient scaling."""
     precision = _precision(config.precision, device)
     one = device.type in ("cpu", "cuda") and config.devices == 1
     return one and not precision.startswith("16")

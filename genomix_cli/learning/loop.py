@@ -1,4 +1,4 @@
-"""The fit loop: a task says what to learn, Lightning does the rest."""
+"""Fit loop of all domains: a `Task` defines losses and metrics, Lightning does the rest."""
 
 from __future__ import annotations
 
@@ -32,29 +32,33 @@ def fit(
     ----------
     task : Task
     train_loader : callable
-        Maps an epoch to its data loader.
+        Function from the number of an epoch to its data loader.
     valid_loader : iterable or callable
-        Validation batches; or a function that returns them, called inside the processes that train
-        together, so that it can ask for its rank.
+        Validation batches, or a function that returns them. The function is called in each training
+        process, where it can ask for its rank.
     config : FitConfig
     folder : Path
         Folder for ``checkpoints/`` and ``logs/``.
     device : torch.device
     seed : int
-        Seed of what a step draws; the global generator is restored afterwards.
+        Seed of the random numbers drawn in each step; the global generator is restored afterwards.
     resume : Path, optional
         Checkpoint of the same run to resume from.
     resumable : bool
-        Keep the last checkpoint, not the best alone.
+        If True, keep the last checkpoint as well as the best one.
+
+    Returns
+    -------
+    FitResult
 
     Raises
     ------
     MissingExtraError
         If Lightning is not installed.
     UsageError
-        If the checkpoint does not exist, or the strategy cannot work here.
+        If the checkpoint does not exist, or the strategy does not suit the model or the devices.
     DiskError
-        If there is no room for checkpoints and logs.
+        If there is no disk space for checkpoints and logs.
     """
     try:
         import lightning.pytorch  # noqa: F401

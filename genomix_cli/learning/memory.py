@@ -1,4 +1,4 @@
-"""Advice for training that runs out of memory."""
+"""Error messages with advice for work that runs out of memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 
 from genomix_cli.errors import DataError
 
-# What allocators and libraries say in a RuntimeError that has no type of its own.
+# Phrases by which allocators and libraries report it in a plain RuntimeError.
 SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 class OutOfMemoryError(DataError):
-    """The work does not fit into the memory of the device, or of the machine."""
+    """Memory of the GPU or of the machine that ran out."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -26,9 +26,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def explain_out_of_memory(advice: str) -> Iterator[None]:
-    """Turn the many errors of exhausted memory into one line; other errors pass.
+    """Turn any error of exhausted memory into one line of advice; other errors pass.
 
-    Also a decorator.
+    Works as a context manager and as a decorator.
 
     Parameters
     ----------

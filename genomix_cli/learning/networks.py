@@ -1,4 +1,4 @@
-"""Training of networks in every domain: batches, one call of the fit loop, weights as arrays.
+"""Training helpers shared by all domains: batches, a call of the fit loop, weights as arrays.
 
 Letters: B batch, K classes.
 """
@@ -27,24 +27,24 @@ from genomix_cli.learning.task import Epoch, FitResult, Task
 
 M = TypeVar("M", bound=nn.Module)
 
-# Stage of a fit in which the whole network learns.
+# Name of the stage in which the whole network is trained.
 JOINT = "joint"
 MONITOR = "log_likelihood"
 
 
 @dataclass(frozen=True)
 class Learning:
-    """Training of a network; the configuration of each model adds its architecture.
+    """Training settings; the configuration of each model adds its architecture.
 
     Attributes
     ----------
     learning_rate, weight_decay : float
-        AdamW's; the rate is the peak of a warm-up and a cosine.
+        Settings of AdamW; the rate is the peak between warm-up and cosine decay.
     batch_size : int
     epochs : int
         Maximum number of epochs.
     patience : int
-        Epochs without a better validation before training stops; 0: never stop early.
+        Validations without improvement before training stops; 0 means never stop early.
     clip : float
         Maximum norm of the gradients.
     """
@@ -58,19 +58,19 @@ class Learning:
 
 
 class Examples(Protocol):
-    """Examples to learn from, or to validate on."""
+    """Examples for training or validation."""
 
     def __len__(self) -> int:
         """Number of examples."""
 
     def batch(self, rows: NDArray[np.int64]) -> Any:
-        """Return some examples as the task reads them."""
+        """Return the examples at the indices `rows` as a batch for the task."""
 
 
 class Batches:
     """Examples in batches of nearly equal size, in a given order.
 
-    Where several processes share the work, each takes its share of every batch.
+    If `shared`, each process takes its share of every batch.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Batches:
     ) -> None:
         self._examples = examples
         rank, world_size = rank_and_world_size() if shared else (0, 1)
-        # Of nearly equal size: a last batch of one would break batch norm.
+        # Nearly equal sizes, since batch norm fails on a last batch of one example.
         whole = np.array_split(order, max(1, -(-len(order) // size)))
         self._rows = [rows[rank::world_size] for rows in whole]
 
@@ -97,7 +97,7 @@ class Predictions(NamedTuple):
 
 
 class ClassTask(ABC):
-    """Classes to learn, as a `genomix_cli.learning.task.Task`; a subclass knows its batches.
+    """Classification as a `genomix_cli.learning.task.Task`; subclasses unpack their batches.
 
     Parameters
     ----------
@@ -109,14 +109,14 @@ class ClassTask(ABC):
 
     @abstractmethod
     def losses(self, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the loss and its parts."""
+        """Return the loss under ``"loss"``, and its parts."""
 
     @abstractmethod
     def answers(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Return the logits ``[B, K]`` and the labels ``[B]`` of a batch."""
 
     def predict(self, batch: Any) -> Predictions:
-        """Return logits and labels, on the CPU."""
+        """Return the logits and labels of a batch, on the CPU."""
         logits, label = self.answers(batch)
         return Predictions(logits.float().cpu(), label.cpu())
 
@@ -142,26 +142,31 @@ def learn(
     resume: Path | None = None,
     **options: Any,
 ) -> FitResult:
-    """Train `task.module` and leave the weights that validated best in it, in evaluation mode.
+    """Train `task.module` and leave it in evaluation mode, with the best validated weights.
 
     Parameters
     ----------
     task : Task
     train : Examples or callable
-        In a random order; or a function of the epoch that returns its batches.
+        Examples, which are shuffled each epoch; or a function from the epoch to its batches.
     valid : Examples
     config : Learning
     setting : FitSettings
     predict_batch : int
         Size of validation batches.
     seed : int, optional
-        Seed of what a step draws and of the order of the examples; default: the setting's.
+        Seed of the random numbers of each step and of the order of examples; default:
+        `setting.seed`.
     folder : Path, optional
-        Folder for checkpoints and logs; otherwise none are kept.
+        Folder for checkpoints and logs; by default, none are kept.
     resume : Path, optional
         Checkpoint to resume from.
     **options
         Further fields of `FitConfig`.
+
+    Returns
+    -------
+    FitResult
     """
     seed = setting.seed if seed is None else seed
     fit_config = FitConfig(
@@ -178,7 +183,7 @@ def learn(
     def loader(epoch: int) -> Any:
         if callable(train):
             return train(epoch)
-        # Of seed and epoch alone, so that a resumed run sees the same order.
+        # Depends only on seed and epoch, so a resumed run sees the same order.
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
         return Batches(train, config.batch_size, order, shared=True)
 
@@ -201,7 +206,7 @@ def curve(result: FitResult, stage: str = JOINT, member: int = 0) -> tuple[Epoch
 
 
 def new_module(build: Callable[[], M], seed: int) -> M:
-    """Build a network whose initial weights depend on the seed alone."""
+    """Build a network whose initial weights depend only on the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
@@ -213,17 +218,17 @@ def weights(module: nn.Module) -> dict[str, NDArray[Any]]:
 
 
 def stored_module(build: Callable[[], M], arrays: Mapping[str, NDArray[Any]]) -> M:
-    """Build the network that weights were stored of, and set them.
+    """Build a network and load its stored weights.
 
     Raises
     ------
     ValueError
-        If it asks for more weights than are stored. This is noticed while it is built: a size that
-        is damaged would take all memory, or all time.
+        If the network needs more weights than are stored. The check runs during construction,
+        because a damaged size could otherwise exhaust memory or run for hours.
     RuntimeError
-        If they do not fit it.
+        If the weights do not fit the network.
     """
-    # Parts that are shared or replaced are registered again.
+    # Parameters left to register, and their values; with slack for parts registered repeatedly.
     left = [4 * len(arrays) + 1000, 4 * sum(a.size for a in arrays.values()) + 2**20]
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -242,5 +247,5 @@ def stored_module(build: Callable[[], M], arrays: Mapping[str, NDArray[Any]]) ->
 
 
 def set_weights(module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Load weights from arrays; copies, since those may lie in a read-only map."""
+    """Load weights from copies of arrays, which may be read-only memory maps."""
     module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})

@@ -18,9 +18,9 @@ def first_process() -> bool:
 
 
 def own_folder(folder: Path) -> Path:
-    """Return the folder of a run in the first process, a temporary one in the others.
+    """Return the run folder in the first process, and a temporary folder in the others.
 
-    The others are silenced too, but for errors.
+    In the other processes, this also silences all log messages except errors.
     """
     if first_process():
         return folder
@@ -29,7 +29,7 @@ def own_folder(folder: Path) -> Path:
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """Return this process's number among those that train together, and their number."""
+    """Return the rank of this process and the number of processes; 0 and 1 without others."""
     import torch  # here, since requests ask for `first_process` and must import fast
 
     if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -40,7 +40,7 @@ def rank_and_world_size() -> tuple[int, int]:
 def share(items: Sequence[T], rank: int, world_size: int, *, pad: bool) -> list[T]:
     """Return one process's share of the items: every `world_size`-th, starting at `rank`.
 
-    The next item of each process together are the next `world_size` items of a single process.
+    In each round, the processes together take the next `world_size` items of `items`.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def share(items: Sequence[T], rank: int, world_size: int, *, pad: bool) -> list[
     rank, world_size : int
         See :func:`rank_and_world_size`.
     pad : bool
-        Repeat the first items so that every process gets the same number, as training needs, where
-        processes step together. Otherwise nothing is repeated, as validation needs.
+        If True, repeat the first items until every process gets the same number, which training
+        needs because processes step together. If False, repeat nothing, which validation needs.
     """
     items = list(items)
     if pad and items:

@@ -1,7 +1,7 @@
-"""BPNet: the signal of a track along a DNA sequence, as its total and its shape.
+"""BPNet, which predicts the total and the shape of a track's signal along a DNA sequence.
 
-The domain of sequences trains it (``genomix train --task profile``); that of variants scores an
-allele by the difference of the counts of two haplotypes.
+The sequences domain trains it (``genomix train --task profile``); the variants domain scores an
+allele by the difference in predicted counts between two haplotypes.
 
 Letters: B batch, L bases, C channels, K outputs (tracks), J control tracks, O bases of a profile.
 """
@@ -27,12 +27,12 @@ from genomix_cli.learning.layers.convolution import WIDE, dilated_tower
 __all__ = ["DOMAIN", "TASK", "ProfileConfig", "ProfileModel", "profile_config", "stored_profiles"]
 
 TASK = "profile"
-# A motif is a few bases of the mean over hundreds: as it is, the head of counts would take
-# thousands of steps to tell one window from another.
+# A motif is a few of the hundreds of bases averaged. Without a gain, the counts head would need
+# thousands of steps before it tells windows apart.
 GAIN = 10.0
-# Bases over which a control is averaged, beside each base by itself; odd, so that it has a middle.
+# Width in bases of the moving average of a control; odd, so that it is centred on a base.
 SMOOTH = 51
-#: Unit of the counts that are predicted.
+#: Unit of predicted counts.
 UNIT = "ln(1 + counts)"
 
 
@@ -43,23 +43,24 @@ class ProfileConfig(Predicted):
     Attributes
     ----------
     outputs : tuple of Output
-        A track each.
+        One output per track.
     opposite : tuple of int
-        Number of the track of the other strand; a track's own where it has both strands.
+        For each track, the index of the track of the opposite strand; its own index if the track
+        covers both strands.
     length : int
-        L.
+        Bases that the network reads, L.
     profile : int
-        O, in the middle of them.
+        Bases of the predicted profile, O, in the middle of the L.
     width : int
-        C.
+        Channels, C.
     n_dilated : int
-        Dilated convolutions; the dilation of the last is 2 to this power.
+        Number of dilated convolutions; the last has a dilation of 2 to this power.
     summary : tuple of str
         See `Predicted`.
     controls : tuple of str
         Names of the J control tracks.
     control_opposite : tuple of int
-        As `opposite`, of these.
+        As `opposite`, for the control tracks.
     """
 
     outputs: tuple[Output, ...]
@@ -91,14 +92,14 @@ def _refuse_no_pairs(name: str, opposite: tuple[int, ...], n: int) -> None:
 
 
 class Answer(NamedTuple):
-    """Profiles and counts that the network predicts.
+    """Predicted profiles and counts.
 
     Attributes
     ----------
     profile : Tensor
-        float32 ``[B, K, O]``: log-probabilities of a read's base, up to a constant.
+        float32 ``[B, K, O]``: log-probability that a read falls on each base, up to a constant.
     counts : Tensor
-        float32 ``[B, K]``: ln(1 + counts) of the same bases.
+        float32 ``[B, K]``: ln(1 + total count) over the same bases.
     """
 
     profile: Tensor
@@ -106,18 +107,24 @@ class Answer(NamedTuple):
 
 
 class ProfileModel(nn.Module):
-    """Dilated convolutions at base resolution, with a head of profiles and one of counts.
+    """Dilated convolutions at base resolution, with a profile head and a counts head.
 
-    After Avsec et al. 2021 (doi:10.1038/s41588-021-00782-6): a convolution of 25, nine residual
-    ones of 3 whose dilation doubles, 64 channels; a transposed convolution of 25 to the profile of
-    each track and strand; the mean over all bases to its counts. What control tracks count at each
-    base and around it is added to the profile with weights of its own, and ln(1 + counts) of them
-    to the counts, without a constant: where there is no control, nothing is added. Deviations: the
-    profile is that of the bases in the middle, the others are context; of a control the logarithm
-    of 1 + counts is added to the profile, which is one too, where the authors' code adds the
-    counts; it is averaged over 51 bases, not 50; where strands are not told apart, a track is one
-    output; the head of counts starts from the mean of training and reads ten times the mean over
-    bases, and answers are averaged over both strands.
+    After Avsec et al. 2021 (doi:10.1038/s41588-021-00782-6): 64 channels, a convolution of width
+    25, and nine residual ones of width 3 whose dilation doubles. A transposed convolution of width
+    25 predicts the profile of each track and strand; a linear layer on the mean over all bases
+    predicts the counts. The signal of control tracks at each base and around it is added to the
+    profile with learned weights, and ln(1 + counts) of the controls to the counts. Neither has a
+    constant term, so without a control nothing is added.
+
+    Deviations:
+
+    - Only the bases in the middle have a profile; the others are context.
+    - The profile, a logarithm, gets ln(1 + counts) of a control. The authors' code adds the counts
+      themselves.
+    - Controls are averaged over 51 bases instead of 50.
+    - A track that does not tell strands apart is a single output.
+    - The counts head starts from the mean of training and reads ten times the mean over bases.
+    - Predictions are averaged over both strands.
 
     Parameters
     ----------
@@ -140,18 +147,18 @@ class ProfileModel(nn.Module):
             nn.init.zeros_(self.control_counts.weight)
 
     def forward(self, p: Tensor, control: Tensor | None = None) -> Answer:
-        """Return what one strand says.
+        """Predict profiles and counts from one strand.
 
         Parameters
         ----------
         p : Tensor
             ``[B, L, 4]``: probabilities of bases.
         control : Tensor, optional
-            float32 ``[B, J, O]``: counts of the control tracks. Without it the answer is what the
-            sequence says by itself.
+            float32 ``[B, J, O]``: counts of the control tracks. If omitted, the prediction is based
+            on the sequence only.
         """
         x = self.body(p.transpose(1, 2))
-        # The bases in the middle, and those that reach into them.
+        # Keep the profile's bases, and those within reach of its last convolution.
         beside, reach = (self.config.length - self.config.profile) // 2, WIDE // 2
         first = max(0, beside - reach)
         seen = x[..., first : beside + self.config.profile + reach]
@@ -160,7 +167,7 @@ class ProfileModel(nn.Module):
         return answer if control is None else self._beside(answer, control)
 
     def _beside(self, answer: Answer, control: Tensor) -> Answer:
-        """Add what control tracks say."""
+        """Add the contribution of control tracks, float32 ``[B, J, O]``."""
         around = avg_pool1d(control, SMOOTH, 1, SMOOTH // 2, count_include_pad=False)
         logs = torch.cat([control, around], 1).log1p()  # [B, 2 J, O]
         return Answer(
@@ -169,12 +176,12 @@ class ProfileModel(nn.Module):
         )
 
     def _counts(self, x: Tensor) -> Tensor:
-        """Return ln(1 + counts) from what the body reads, ``[B, C, L]`` -> ``[B, K]``."""
+        """Predict ln(1 + counts) from the output of the body: ``[B, C, L]`` -> ``[B, K]``."""
         found: Tensor = self.counts(GAIN * x.mean(-1))
         return found
 
     def answers(self, p: Tensor, control: Tensor | None = None) -> Answer:
-        """Return the mean of both strands, in which profiles are averaged as probabilities."""
+        """Predict from both strands and average: counts in log space, profiles as probabilities."""
         turned = control
         if control is not None:
             turned = control[:, list(self.config.control_opposite)].flip(-1)
@@ -186,19 +193,22 @@ class ProfileModel(nn.Module):
         return Answer(profile, (one.counts + other.counts) / 2)
 
     def both_strands(self, p: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """Return counts of the outputs `rows` by sequence alone, ``[B, L, 4]`` -> ``[B, K]``."""
+        """Predict ln(1 + counts) of the outputs `rows` from the sequence, without controls.
+
+        The result is averaged over both strands: ``[B, L, 4]`` -> float32 ``[B, K]``.
+        """
         one, other = (self._counts(self.body(way.transpose(1, 2))) for way in (p, p.flip(1, 2)))
         opposite = [self.config.opposite[row] for row in rows]
         return (one[:, list(rows)] + other[:, opposite]) / 2
 
 
 def profile_config(arch: Mapping[str, Any], where: object) -> ProfileConfig:
-    """Return an architecture from the plain data of a run folder.
+    """Return the configuration stored as plain data in a run folder.
 
     Raises
     ------
     DataError
-        If this is none.
+        If the data are not a valid configuration.
     """
     return predicted_config(ProfileConfig, arch, where)
 
@@ -213,14 +223,14 @@ def stored_profiles(
     arch : mapping
         A `ProfileConfig` as plain data.
     state : mapping of str to NDArray
-        Its weights.
+        Weights of the model.
     where : Path
-        The folder, for messages.
+        Run folder, for error messages.
 
     Raises
     ------
     DataError
-        If the weights do not fit the configuration, or this is none.
+        If the configuration is invalid, or the weights do not fit it.
     """
     config = profile_config(arch, where)
     return stored(lambda: ProfileModel(config), state, where)

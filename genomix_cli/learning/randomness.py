@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and on numbers of what they are for, and on nothing else."""
+"""Seeds and generators derived from lists of numbers, such as seed, epoch and step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import torch
 
 
 def seed_of(*numbers: int) -> int:
-    """Return a seed, of 63 bits, for a stream of its own for every list of numbers."""
+    """Return a 63-bit seed, which gives every list of numbers an independent random stream."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def generator_of(device: torch.device, *numbers: int) -> torch.Generator:
-    """Return a generator on a device, seeded by numbers of 0 or more."""
+    """Return a generator on a device, seeded by :func:`seed_of` of non-negative numbers."""
     return torch.Generator(device).manual_seed(seed_of(*numbers))

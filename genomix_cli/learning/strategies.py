@@ -1,9 +1,9 @@
-"""Training on several devices: each holds a copy of the model (DDP), or a shard of it (FSDP).
+"""Training on several devices: each holds a copy of the model (DDP) or a shard of it (FSDP).
 
-Lightning's FSDPStrategy works on GPUs only, and its wrapping changes the module for good. So FSDP
-is PyTorch's second implementation, `torch.distributed.fsdp.fully_shard` (Zhao et al. 2023,
-arXiv:2304.11277), through Lightning's ModelParallelStrategy: the same code runs on GPUs (NCCL) and
-among processes on a CPU (gloo).
+Lightning's FSDPStrategy works only on GPUs, and its wrapping changes the module permanently. FSDP
+therefore uses PyTorch's second implementation, `torch.distributed.fsdp.fully_shard` (Zhao et al.
+2023, arXiv:2304.11277), through Lightning's ModelParallelStrategy. The same code then runs on GPUs
+(NCCL) and across processes on a CPU (gloo).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import STRATEGIES, FitConfig
 
-# Of Trainer(precision=...); fp16 under FSDP would need gradients scaled across processes.
+# Values of Trainer(precision=...); fp16 under FSDP would need gradient scaling across processes.
 SHARDED_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true")
 
 
@@ -29,7 +29,7 @@ def check_strategy(
     Raises
     ------
     UsageError
-        If the strategy is unknown, or does not go with the model, the devices or the precision.
+        If the strategy is unknown, or does not suit the model, the devices or the precision.
     """
     if config.strategy not in STRATEGIES:
         expected = " or ".join(STRATEGIES)
@@ -72,8 +72,8 @@ def _check_sharding(config: FitConfig, module: nn.Module, precision: str) -> Non
 def strategy_of(config: FitConfig, module: nn.Module) -> Any:
     """Return the strategy for `lightning.pytorch.Trainer`.
 
-    DDP looks for parameters that a step left out, unless the module's ``uses_all_parameters`` says
-    that there are none: the search goes through the graph of every step.
+    DDP searches the graph of every step for unused parameters, which costs time. A module with a
+    true attribute ``uses_all_parameters`` skips the search.
     """
     if config.devices == 1:
         return "auto"
@@ -88,17 +88,17 @@ def strategy_of(config: FitConfig, module: nn.Module) -> Any:
 
 
 def layers_of(module: nn.Module) -> list[nn.Module]:
-    """Return the layers that are gathered one at a time, by the module's ``shard_layers``."""
+    """Return the layers that FSDP gathers one at a time: those of types in ``shard_layers``."""
     kinds = getattr(module, "shard_layers", ())
     return [part for part in module.modules() if isinstance(part, kinds)]
 
 
 def shard(module: nn.Module, mesh: Any) -> None:
-    """Leave a shard of each parameter on each device of `mesh`, in place.
+    """Shard each parameter across the devices of `mesh`, in place.
 
-    A layer's parameters are gathered while it computes, and those outside all layers while
-    ``forward`` of the whole module does. Other methods of a layer that compute have to be named in
-    its ``forward_methods``.
+    The parameters of a layer are gathered while its ``forward`` runs, and those outside all layers
+    while ``forward`` of the whole module runs. Other methods of a layer that compute must be listed
+    in its ``forward_methods``.
     """
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
@@ -113,7 +113,7 @@ def shard(module: nn.Module, mesh: Any) -> None:
 def _lengthen_scalars(module: nn.Module) -> None:
     """Give scalar parameters an axis of length 1, since sharding needs one.
 
-    `nn.Module.load_state_dict` takes that for a scalar.
+    `nn.Module.load_state_dict` accepts such a parameter in place of a scalar.
     """
     for part in module.modules():
         for name, value in list(part.named_parameters(recurse=False)):

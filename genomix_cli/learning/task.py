@@ -1,4 +1,4 @@
-"""Arguments and results of the fit loop: a task of some domain, and how to train it."""
+"""Interface of the fit loop: the task that a domain defines, and the result of its training."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ if TYPE_CHECKING:
 
 
 class Task(Protocol):
-    """A module and what it learns: all that the fit loop knows of a domain.
+    """Module to train with its losses and metrics: all that the fit loop needs from a domain.
 
-    A task whose validation loader gives each process only its share sets an attribute
-    ``shares_validation = True``; `metrics` then gets the predictions of all processes, in each of
-    them. Otherwise every process validates on everything.
+    By default, every process validates on all data. A task whose validation loader gives each
+    process only a share sets ``shares_validation = True``; in every process, `metrics` then gets
+    the predictions of all processes.
     """
 
     module: nn.Module
 
     def losses(self, batch: Any, generator: Generator) -> dict[str, Tensor]:
-        """Scalars to log; ``"loss"`` is minimised.
+        """Return scalars to log, of which ``"loss"`` is minimised.
 
-        What it draws comes from `generator`, on the device, or from the global one, as dropout
-        does. Both start anew in each step, from the seed of the run and the number of the step, so
-        that a resumed run draws what an uninterrupted one does.
+        Random numbers come from `generator`, which is on the device, or from the global generator,
+        as those of dropout do. Both are seeded anew in each step from the run's seed and the step,
+        so a resumed run draws the same numbers as an uninterrupted one.
         """
 
     def predict(self, batch: Any) -> Any:
-        """Predictions for a validation batch, on the CPU."""
+        """Return predictions for a validation batch, on the CPU."""
 
     def metrics(self, predictions: list[Any]) -> dict[str, float]:
-        """Metrics over all validation batches."""
+        """Return metrics over the predictions of all validation batches."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FitResult:
     best : float
         Best value of the monitored metric.
     epochs : int
-        Number of epochs begun.
+        Number of epochs that were started.
     history : tuple of dict
         Metrics of each validation, and the mean ``train_loss`` since the previous one.
     """
@@ -60,12 +60,13 @@ class Epoch:
     Attributes
     ----------
     stage : str
-        ``joint``, or the encoder that is trained alone.
+        ``joint``, or the name of an encoder that is trained by itself.
     member : int
-        Number of the network in an ensemble.
+        Index of the network in an ensemble, from 0.
     epoch : int
-        Counted from 1.
+        Number of the epoch, from 1.
     train_loss, valid_nll, valid_accuracy : float
+        Training loss, and mean negative log-likelihood and accuracy in validation.
     """
 
     stage: str

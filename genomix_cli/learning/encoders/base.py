@@ -1,7 +1,7 @@
-"""Networks that others have trained: they turn bases into features, and stay as they are.
+"""Frozen pre-trained networks that turn bases into features.
 
-Nothing is downloaded, nothing is unpickled, and code that comes with weights runs only where the
-user names the folder in ``GENOMIX_TRUST_CODE``.
+Nothing is downloaded or unpickled, and code that comes with weights runs only if the user names
+its folder in ``GENOMIX_TRUST_CODE``.
 
 Letters: V haplotypes, B bases, F features.
 """
@@ -21,19 +21,19 @@ from torch import Tensor
 from genomix_cli.errors import DataError, UsageError, guarded
 from genomix_cli.provenance import sha256
 
-#: Environment variable with the names of folders whose own code may run, between commas.
+#: Environment variable with the comma-separated names of folders whose own code may run.
 TRUST = "GENOMIX_TRUST_CODE"
-# Files that decide what an encoder gives.
+# Suffixes of files that affect the features.
 READ = {".safetensors", ".json", ".txt", ".model", ".py", ".pt", ".pt2"}
-# Bases that go through a network at once.
+# Bases in a batch, over all rows.
 BASES_AT_ONCE = 1 << 17
 
 
 class Encoder(ABC):
-    """A network without gradient, and how it reads bases.
+    """Frozen network that turns windows of bases into features.
 
-    It is no part of the module that uses it: neither saved nor counted with it, and moved to the
-    device of what it reads.
+    It is not a submodule of the model that uses it, so it is neither saved nor counted with it. It
+    moves to the device of its input.
 
     Parameters
     ----------
@@ -45,24 +45,24 @@ class Encoder(ABC):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of every file that decides what it gives."""
+        """SHA-256 over the names and contents of all files that affect the features."""
         files = sorted(path for path in self.folder.iterdir() if path.suffix in READ)
         lines = "".join(f"{path.name}\0{sha256(path)}\n" for path in files)
         return hashlib.sha256(lines.encode()).hexdigest()
 
     @abstractmethod
     def window(self, bases: int) -> int:
-        """Return the bases to read where `bases` are asked for, 0 for its own choice.
+        """Return the window in bases; `bases` is the one requested, or 0 for the default.
 
         Raises
         ------
         UsageError
-            If it cannot read so many.
+            If the network cannot read a window of `bases`.
         """
 
     @abstractmethod
     def features(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features of the middle base and their mean: ``[V, B]`` -> 2 of ``[V, F]``."""
+        """Return features of the middle base and of the mean: ``[V, B]`` -> two of ``[V, F]``."""
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Return both features side by side: uint8 ``[V, B]`` -> float32 ``[V, 2 F]``."""
@@ -72,12 +72,12 @@ class Encoder(ABC):
         return torch.cat(parts).float()
 
     def width(self, bases: int) -> int:
-        """Return F, by reading two windows.
+        """Return F, which is found by encoding two windows of `bases`.
 
         Raises
         ------
         DataError
-            If it does not give finite features of each.
+            If the encoder does not return finite features for each window.
         """
         with torch.device("cpu"), guarded(self.folder, "the encoder"):
             given = self(some_codes(2, bases))
@@ -88,12 +88,12 @@ class Encoder(ABC):
 
 
 def is_trusted(folder: Path) -> bool:
-    """Return True if the user has named this folder as one whose code may run."""
+    """Return True if ``GENOMIX_TRUST_CODE`` lists the name of this folder."""
     return folder.resolve().name in os.environ.get(TRUST, "").split(",")
 
 
 def code_refused(folder: Path, what: str) -> UsageError:
-    """Return the error that says what code is not run, and how the user may let it."""
+    """Return the error for code that is not run, with a hint on how to allow it."""
     return UsageError(
         f"{what}, which is not run",
         where=folder,
@@ -102,6 +102,6 @@ def code_refused(folder: Path, what: str) -> UsageError:
 
 
 def some_codes(rows: int, bases: int) -> Tensor:
-    """Bases to try a network with, always the same: uint8 ``[rows, bases]``."""
+    """Return fixed pseudo-random bases for probing a network, uint8 ``[rows, bases]``."""
     rng = np.random.default_rng(0)
     return torch.from_numpy(rng.integers(0, 4, (rows, bases), dtype=np.uint8))

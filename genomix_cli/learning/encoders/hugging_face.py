@@ -1,4 +1,4 @@
-"""Encoders in a folder of Hugging Face: ``config.json``, a tokenizer, weights in safetensors.
+"""Encoders in Hugging Face folders: ``config.json``, a tokenizer and weights in safetensors.
 
 Letters: V haplotypes, B bases, T tokens, F features.
 """
@@ -31,16 +31,16 @@ from genomix_cli.learning.encoders.base import (
 )
 
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
-# Window, where none is asked for and positions allow it.
+# Default window, if the network has enough positions.
 DEFAULT_BASES = 1000
-# Classes of `transformers` that a folder's own code may stand for, the plainest first.
+# Classes of `transformers` that a folder's own code may implement, in order of preference.
 AUTO_CLASSES = ("AutoModel", "AutoModelForMaskedLM", "AutoModelForCausalLM")
-# Parts that a network may lack weights of, since nothing of theirs is read.
+# Parts of a network whose weights may be missing, since their outputs are not used.
 UNREAD = {"pooler", "lm_head", "classifier", "score", "cls"}
 
 
 class HuggingFaceEncoder(Encoder):
-    """A model and a tokenizer of `transformers`; features are those of the last layer."""
+    """Model and tokenizer of `transformers`; features are the hidden states of the last layer."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -57,7 +57,13 @@ class HuggingFaceEncoder(Encoder):
         self._check_alphabet()
 
     def _own_code(self) -> dict[str, str]:
-        """Return the folder's own classes by what they stand for; none that lie elsewhere."""
+        """Return the folder's own classes by the Auto class that each implements.
+
+        Raises
+        ------
+        DataError
+            If the folder is trusted and refers to code in another repository.
+        """
         found: dict[str, str] = {}
         for name in (CONFIG, TOKENIZER_CONFIG):
             if (self.folder / name).is_file():
@@ -93,7 +99,7 @@ class HuggingFaceEncoder(Encoder):
     # Tokens
 
     def _check_alphabet(self) -> None:
-        """Refuse a tokenizer to which a base is unknown, or whose tokens spell something else."""
+        """Refuse a tokenizer that lacks a base, or whose tokens do not spell the sequence."""
         probe = decode(some_codes(1, 64)[0])
         unknown = self.tokenizer.unk_token_id
         with guarded(self.folder, "the tokenizer"):
@@ -115,22 +121,22 @@ class HuggingFaceEncoder(Encoder):
             )
 
     def _ids(self, text: str) -> list[int]:
-        """Return the tokens of a text, without special ones."""
+        """Return the token ids of a text, without special tokens."""
         return self.tokenizer(text, add_special_tokens=False).input_ids
 
     def _spans(self, texts: list[str]) -> Iterator[tuple[list[int], NDArray[np.int64]]]:
-        """Yield the tokens of each text, and how many bases there are up to the end of each."""
+        """Yield the token ids of each text, and the offset in bases of each token's end."""
         fast = self.tokenizer.is_fast
         found = self.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=fast)
         lengths = np.array([len(word) for word in self._words])
         for i, ids in enumerate(found.input_ids):
-            # Several unknown bases may be one token, of which only the tokenizer knows the length.
+            # One unknown token may cover several bases; only the tokenizer knows how many.
             ends = [end for _, end in found.offset_mapping[i]] if fast else np.cumsum(lengths[ids])
             yield ids, np.asarray(ends)
 
     @cached_property
     def _words(self) -> list[str]:
-        """Bases that each token spells; special tokens none, unknown ones one."""
+        """Bases that each token spells: none for special tokens, ``N`` for the unknown token."""
         tokens = self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))
         special = set(self.tokenizer.all_special_ids)
         words = ["" if i in special else str(token) for i, token in enumerate(tokens)]
@@ -147,16 +153,16 @@ class HuggingFaceEncoder(Encoder):
 
     @property
     def positions(self) -> int | None:
-        """Largest number of tokens, special ones included; None if nothing limits it."""
+        """Maximum number of tokens, including special ones; None if there is no limit."""
         names = ("max_position_embeddings", "max_seq_len", "n_positions")
         stated = [getattr(self.config, name, None) for name in names]
         stated.append(self.tokenizer.model_max_length)
-        # transformers writes 1e30 for none.
+        # transformers uses 1e30 to mean no limit.
         limits = [int(n) for n in stated if n and n < 1 << 40]
         return min(limits, default=None)
 
     def window(self, bases: int) -> int:
-        """See `Encoder`; every token holds a base at least."""
+        """Return the window in bases, as `Encoder` does; every token covers at least one base."""
         special = sum(map(len, self.special))
         if not bases:
             return min([DEFAULT_BASES, *([self.positions - special] if self.positions else [])])
@@ -170,10 +176,11 @@ class HuggingFaceEncoder(Encoder):
         return bases
 
     def _tokens(self, texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], list[slice]]:
-        """Return tokens with special ones ``[V, T]``, each middle token, and where others lie.
+        """Return padded token ids ``[V, T]``, indices of middle tokens, and slices of the bases.
 
-        Of a text of more tokens than there are positions, as one with many unknown bases may be,
-        those nearest to the middle are taken.
+        The ids include special tokens, the slices do not. If a text has more tokens than the
+        network has positions, as one with many unknown bases may, those nearest to the middle are
+        kept.
         """
         before, after = self.special
         most = (self.positions or 1 << 40) - len(before) - len(after)
@@ -195,7 +202,7 @@ class HuggingFaceEncoder(Encoder):
 
     @cached_property
     def _network(self) -> Any:
-        """The network with its weights; refused if they are those of another one."""
+        """Network with its weights; loading fails if they belong to another architecture."""
         of_own = [c for c in AUTO_CLASSES if self.trusted and c in self.own_code]
         auto_class = of_own[0] if of_own else "AutoModel"
         with guarded(self.folder, "the encoder"):
@@ -207,16 +214,16 @@ class HuggingFaceEncoder(Encoder):
                 dtype=torch.float32,
             )
         self._check_weights(network, loaded)
-        # Models for a task give scores of tokens first, and their layers only if told so.
+        # Task models return token scores first, and hidden states only on request.
         network.config.output_hidden_states = auto_class != "AutoModel"
         return network.eval().requires_grad_(False)
 
     def _check_weights(self, network: Any, loaded: dict[str, Any]) -> None:
-        """Refuse weights that a layer lacks, are of another shape, or belong to no layer."""
+        """Refuse weights that are missing, have another shape, or belong to no layer."""
         parts = tuple(f"{name}." for name, _ in network.named_children())
         prefix = f"{network.base_model_prefix}."
         own = {name for name, _ in network.named_parameters()}
-        # Heads of other tasks, and numbers of positions, are left over rightly.
+        # Heads of other tasks and buffers of position ids may be left over.
         extra = [n for n in loaded["unexpected_keys"] if n.endswith((".weight", ".bias"))]
         problems = {
             "missing": [n for n in loaded["missing_keys"] if n in own and not _is_unread(n)],
@@ -237,7 +244,7 @@ class HuggingFaceEncoder(Encoder):
         )
 
     def features(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder`; the mean is over all tokens but special ones."""
+        """Return features as `Encoder` does; the mean is over all tokens except special ones."""
         network = self._network.to(codes.device)
         ids, middle, insides = self._tokens([decode(row) for row in codes.cpu()])
         inside = torch.zeros(ids.shape, device=codes.device)
@@ -246,7 +253,7 @@ class HuggingFaceEncoder(Encoder):
         for row, part in enumerate(insides):
             inside[row, part] = 1
             mask[row, : part.stop + after] = 1
-        # Networks without attention take no mask, and their tokens are as many as their bases.
+        # Networks without attention take no mask; they have one token per base, so no padding.
         masked = "attention_mask" in signature(network.forward).parameters
         options = {"attention_mask": mask} if masked else {}
         out = network(torch.from_numpy(ids).to(codes.device), **options)
@@ -260,8 +267,8 @@ class HuggingFaceEncoder(Encoder):
 
 
 def _transformers() -> Any:
-    """Import `transformers`, silent and offline."""
-    # Before the first import: not even a look whether there is a newer version.
+    """Import `transformers` with warnings silenced and network access disabled."""
+    # Must be set before the first import, which otherwise checks for a newer version.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers
 

@@ -1,4 +1,4 @@
-"""Encoders by their folder."""
+"""Choice of the encoder class for a folder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from genomix_cli.learning.encoders.program import SPEC, ProgramEncoder
 
 
 def open_encoder(name: str) -> Encoder:
-    """Open a folder without loading its weights.
+    """Open the encoder in a folder without loading its weights.
 
     Raises
     ------
     UsageError
-        If there is none, or its code would have to be trusted.
+        If the folder has no encoder, or the encoder needs code that the user has not trusted.
     DataError
-        If it is damaged, or cannot read the four bases.
+        If the encoder is damaged, or cannot read the four bases.
     MissingExtraError
         If a package is missing.
     """

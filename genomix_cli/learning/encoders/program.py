@@ -1,4 +1,4 @@
-"""Encoders as programs of torch, beside an ``encoder.json`` that says what they read.
+"""Encoders saved as TorchScript or exported programs, with an ``encoder.json`` for their inputs.
 
 Letters: V haplotypes, B bases, T tokens, F features, k bases of a word.
 """
@@ -24,32 +24,33 @@ from genomix_cli.genome.alphabet import BASES
 from genomix_cli.learning.encoders.base import Encoder, code_refused, is_trusted
 
 SPEC = "encoder.json"
-# Longer words would make a table that does not fit into memory.
+# The table of all longer words would not fit into memory.
 MAX_WORD = 12
 
 
 @dataclass(frozen=True)
 class ProgramSpec:
-    """Inputs and outputs of a program of torch, as ``encoder.json`` states them.
+    """Inputs and outputs of a program, as ``encoder.json`` states them.
 
     Attributes
     ----------
     program : str
-        File in the same folder: ``.pt`` of ``torch.jit.save`` or ``.pt2`` of
+        File in the same folder: ``.pt`` from ``torch.jit.save`` or ``.pt2`` from
         ``torch.export.save``.
     window : int
-        Bases that it reads, B.
-    tokens : dict of str to int
-        Number of each word, of all words of k bases: it reads int64 ``[V, T]``. Without any it
-        reads one-hot bases, float32 ``[V, 4, B]``, rows A, C, G, T.
+        Number of bases that the program reads, B.
+    tokens : dict of str to int, optional
+        Token id of every word of k bases; the program then reads int64 ``[V, T]``. Without it, the
+        program reads one-hot bases, float32 ``[V, 4, B]``, rows A, C, G, T.
     stride : int
-        Bases from one word to the next; 0: k.
+        Bases from the start of one word to the next; 0 means k.
     unknown : int
-        Number of a word with another base than A, C, G, T.
+        Token id of words that contain anything but A, C, G and T.
     before, after : tuple of int
-        Numbers of special tokens around the words.
+        Ids of special tokens before and after the words.
     channels_first : bool
-        True if it gives ``[V, F, T]`` instead of ``[V, T, F]``; ``[V, F]`` is taken too.
+        True if the program returns ``[V, F, T]`` instead of ``[V, T, F]``. ``[V, F]`` is accepted
+        as well.
     """
 
     program: str
@@ -63,7 +64,7 @@ class ProgramSpec:
 
 
 class ProgramEncoder(Encoder):
-    """A program of torch, which carries its weights."""
+    """Program of torch that includes its weights."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -87,7 +88,7 @@ class ProgramEncoder(Encoder):
             return torch.jit.load(str(self.path), map_location="cpu").eval()
 
     def window(self, bases: int) -> int:
-        """See `Encoder`: the one that its specification says."""
+        """Return the window of the specification, the only one that the program reads."""
         if bases not in (0, self.spec.window):
             raise UsageError(
                 f"{self.folder.name} does not read {bases:,} bases",
@@ -97,7 +98,7 @@ class ProgramEncoder(Encoder):
         return self.spec.window
 
     def inputs(self, codes: Tensor) -> Tensor:
-        """Return what the program reads: uint8 ``[V, B]`` -> ``[V, 4, B]`` or ``[V, T]``."""
+        """Return the input of the program: uint8 ``[V, B]`` -> ``[V, 4, B]`` or ``[V, T]``."""
         if self._numbers is None:
             return F.one_hot(codes.long(), 5)[..., :4].float().transpose(1, 2)
         runs = codes.long().unfold(1, self._k, self.spec.stride or self._k)  # [V, T, k]
@@ -109,9 +110,13 @@ class ProgramEncoder(Encoder):
         return torch.cat([before, numbers, after], dim=1)
 
     def features(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Encoder`; places divide the window evenly, or what is left of it on both sides."""
+        """Return features as `Encoder` does.
+
+        The output positions are taken to divide the window evenly, or its middle if convolutions
+        without padding have cut off both ends.
+        """
         inputs = self.inputs(codes)
-        # Else the first runs, on which the optimiser looks, round in another way than the others.
+        # The profiling optimiser would make the first runs round differently from later ones.
         with torch.jit.optimized_execution(False):
             given = self._network.to(codes.device)(inputs)
         given = given[0] if isinstance(given, (tuple, list)) else given
@@ -126,12 +131,12 @@ class ProgramEncoder(Encoder):
 
 
 def _table(tokens: Mapping[str, int], unknown: int, where: Path) -> tuple[int, Tensor]:
-    """Return k and the number of every word, by its own in base 4; the last for unknown words.
+    """Return k and a table of token ids, indexed by word in base 4, with `unknown` at the end.
 
     Raises
     ------
     DataError
-        If words are not of one length, or some are lacking.
+        If words differ in length, words are missing, or ids are not whole numbers from 0.
     """
     words = {word.upper(): number for word, number in tokens.items()}
     lengths = {len(word) for word in words}

@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def sinusoidal(n: int, d_model: int) -> Tensor:
-    """Sinusoidal positions (Vaswani et al. 2017, arXiv:1706.03762), sines first.
+    """Return sinusoidal positions (Vaswani et al. 2017, arXiv:1706.03762), all sines first.
 
     Parameters
     ----------
     n : int
         Number of positions.
     d_model : int
-        Even width.
+        Width; even.
 
     Returns
     -------
@@ -29,10 +29,10 @@ def sinusoidal(n: int, d_model: int) -> Tensor:
 
 
 def rotary(x: Tensor) -> Tensor:
-    """Turn each pair of features by an angle that grows with the position (Su et al. 2021).
+    """Apply rotary positions (Su et al. 2021, arXiv:2104.09864).
 
-    The product of a query and a key then depends on their distance (arXiv:2104.09864). Feature i
-    is paired with feature i + e / 2.
+    Each pair of features is rotated by an angle proportional to the position, so the product of a
+    query and a key depends on their distance. Feature i is paired with feature i + e / 2.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def rotary(x: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        The same shape and type.
+        Same shape and dtype as `x`.
     """
     position = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32)[:, None]
     step = torch.arange(0, x.shape[-1], 2, device=x.device, dtype=torch.float32)

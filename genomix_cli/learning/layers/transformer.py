@@ -1,4 +1,4 @@
-"""Blocks of transformers over tokens, some of which may be hidden from all others.
+"""Transformer blocks, with optional masks of tokens that may not be attended to.
 
 Letters: B batch, N tokens, Q queries, d width, H heads, e = d/H.
 """
@@ -14,14 +14,14 @@ from genomix_cli.learning.layers.positions import rotary
 
 
 def feed_forward(width: int, hidden: int, out: int, dropout: float) -> nn.Sequential:
-    """Two linear layers with a GELU between them."""
+    """Return two linear layers with a GELU and dropout between them."""
     return nn.Sequential(
         nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, out)
     )
 
 
 class GatedFeedForward(nn.Module):
-    """SwiGLU, a feed-forward part with a gate and without biases (Shazeer 2020, arXiv:2002.05202).
+    """Gated feed-forward block without biases, SwiGLU (Shazeer 2020, arXiv:2002.05202).
 
     Parameters
     ----------
@@ -36,34 +36,35 @@ class GatedFeedForward(nn.Module):
         self.narrow = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[..., d]`` -> the same."""
+        """Apply the block: ``[..., d]`` -> ``[..., d]``."""
         gate, value = self.widen(x).chunk(2, dim=-1)
         return self.narrow(self.dropout(F.silu(gate) * value))
 
 
 def visible(mask: Tensor) -> Tensor:
-    """Keys ``[B, N]`` that may be attended to, as a mask ``[B, 1, 1, N]`` of attention.
+    """Return an attention mask ``[B, 1, 1, N]`` of the visible keys in `mask`, bool ``[B, N]``.
 
-    Where none may, all may: a softmax over nothing has no value.
+    If a sample has no visible key, all of its keys become visible, since a softmax over none is
+    undefined.
     """
     return (mask | ~mask.any(-1, keepdim=True))[:, None, None]
 
 
 class SelfAttentionBlock(nn.Module):
-    """Pre-norm transformer layer (Xiong et al. 2020, arXiv:2002.04745): ``[B, N, d]`` to the same.
+    """Pre-norm transformer layer (Xiong et al. 2020, arXiv:2002.04745) on ``[B, N, d]``.
 
     Parameters
     ----------
     width, heads : int
         d and H.
     dropout : float
-        Dropout of the output of attention and of the feed-forward part.
+        Dropout after attention, and within and after the feed-forward block.
     expansion : int
-        Hidden width of the feed-forward part, in d.
+        Hidden width of the feed-forward block, as a multiple of d.
     rotary : bool
-        Whether queries and keys are turned by their positions.
+        If True, apply rotary positions to queries and keys.
     gated : bool
-        Whether the feed-forward part is a SwiGLU.
+        If True, use a SwiGLU as feed-forward block.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class SelfAttentionBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`mask`: bool ``[B, 1, 1, N]``, true for keys that may be attended to."""
+        """Apply the layer; `mask` is bool ``[B, 1, 1, N]``, True for keys to attend to."""
         q, k, v = self.attention.project(self.norm(x))
         if self.rotary:
             q, k = rotary(q), rotary(k)
@@ -100,16 +101,16 @@ class SelfAttentionBlock(nn.Module):
 
 
 class CrossAttentionBlock(nn.Module):
-    """Queries ``[B, Q, d]`` read a context ``[B, N, c]``; then a feed-forward part, as above.
+    """Cross-attention block: queries ``[B, Q, d]`` attend to a context ``[B, N, c]``.
 
     Parameters
     ----------
     width, heads : int
         d and H.
     context : int
-        c.
-    dropout : float
-    expansion : int
+        Width of the context, c.
+    dropout, expansion : float, int
+        As in `SelfAttentionBlock`.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class CrossAttentionBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`mask`: bool ``[B, 1, 1, N]``, true for what may be read."""
+        """Apply the block; `mask` is bool ``[B, 1, 1, N]``, True for tokens to attend to."""
         projected = (
             self.query(self.norm(x)),
             *self.key_value(self.context_norm(context)).chunk(2, dim=-1),
@@ -139,21 +140,23 @@ class CrossAttentionBlock(nn.Module):
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Weights that scaled dot-product attention gives, written out, for few tokens only.
+    """Return the weights of scaled dot-product attention.
+
+    They need memory for every pair of query and key, so this is for few tokens only.
 
     Parameters
     ----------
     q, k : Tensor
         ``[B, H, Q, e]`` and ``[B, H, N, e]``.
     mask : Tensor, optional
-        bool ``[B, 1, 1, N]``; at least one of each sample's is true.
+        bool ``[B, 1, 1, N]``, True for keys to attend to; each sample needs at least one.
 
     Returns
     -------
     Tensor
         float32 ``[B, H, Q, N]``; rows sum to 1.
     """
-    # A softmax in half precision would lose digits.
+    # In half precision, the softmax would lose digits.
     scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
@@ -161,7 +164,7 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
 
 
 class AttentionPool(nn.Module):
-    """Tokens ``[B, N, d]`` to their mean under learned attention ``[B, d]``, a query per head."""
+    """Attention pooling, ``[B, N, d]`` -> ``[B, d]``, with one learned query per head."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -170,7 +173,7 @@ class AttentionPool(nn.Module):
         self.value = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """All tokens may be attended to."""
+        """Pool all tokens; none is masked."""
         x = self.norm(x)
         weight = self.score(x).softmax(-2)  # [B, N, H]
         value = self.value(x).unflatten(-1, (weight.shape[-1], -1))  # [B, N, H, e]
