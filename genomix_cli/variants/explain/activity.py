@@ -1,11 +1,12 @@
-"""Explain a predicted change of activity: Integrated Gradients of it, and every substitution.
+"""Explain a predicted change in activity by Integrated Gradients and by every substitution.
 
-The change is ``GENOMIX_DA``, the mean of a network's outputs in standard deviations, alt less ref,
-on both strands. Two baselines answer two questions, as for the scores of a window:
+The change is ``GENOMIX_DA``: the mean of a network's outputs in standard deviations, alt minus ref,
+averaged over strands. As for window-based scores, two baselines answer two questions:
 
-- ``ref``: the reference haplotype becomes the alternate one; which of the changed bases count?
-- ``shuffle``: both haplotypes arise from the mean of shuffles of the reference one; which bases
-  around the variant make the difference? What both alleles share cancels out.
+- ``ref``: the path leads from the reference haplotype to the alternate one. Which of the changed
+  bases matter?
+- ``shuffle``: one path leads to each haplotype, from the mean of shuffles of the reference one.
+  Which bases around the variant make the difference? Contributions common to both alleles cancel.
 
 Letters: B batch, L bases that the network reads, H haplotype bases, K outputs.
 """
@@ -44,12 +45,12 @@ from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.trained import LoadedModel
 
 UNIT = "SD of activity"
-# Sequences that go through the network together.
+# Batch size of the network, in sequences.
 BATCH = 64
 
 
 class ActivityExplainer:
-    """Explain alleles one by one with a network of activity.
+    """Explainer of single alleles with a sequence-activity network.
 
     Parameters
     ----------
@@ -67,13 +68,13 @@ class ActivityExplainer:
         self.weights = torch.from_numpy(weights).to(self.device)
 
     def explain(self, site: Site) -> Explanation:
-        """Explain one allele in the haplotypes in which it is scored."""
+        """Explain one allele, on the haplotypes used for scoring."""
         model, request = self.model, self.request
         start, window = self._surroundings(site.contig, site.allele)
         around = haplotypes(self.source, site.contig, [site.allele], model.flank)
-        # Seeded by the place, so that shuffles do not depend on the other alleles explained.
+        # The seed includes the position, so shuffles do not depend on the other alleles explained.
         seed = [request.seed, zlib.crc32(site.contig.encode()), site.allele.pos]
-        # TF32 would make the error of convolutions as large as the completeness we ask for.
+        # With TF32, the error of convolutions would be as large as the completeness tolerance.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return Explanation(
                 site,
@@ -91,7 +92,7 @@ class ActivityExplainer:
             )
 
     def _surroundings(self, contig: str, allele: Allele) -> tuple[int, WindowArrays]:
-        """Return bins that hold both haplotypes, and the start of the first."""
+        """Return the window of bins that hold both haplotypes, preceded by its start."""
         start = (allele.pos - self.model.flank) // BIN_SIZE * BIN_SIZE
         n_bins = -((start - allele.pos - self.model.flank - MAX_ALLELE) // BIN_SIZE)
         return start, load_window(self.source, contig, start, n_bins)
@@ -119,7 +120,7 @@ class ActivityExplainer:
         return completely(attributed, self.request.steps)
 
     def _read(self, codes: np.ndarray) -> Tensor:
-        """Return what the network reads of haplotypes, ``[B, H]`` -> ``[B, L, 4]``."""
+        """Return the input of the network: haplotypes ``[B, H]`` -> ``[B, L, 4]``."""
         return self.model.probabilities(torch.from_numpy(codes).to(self.device))
 
     def _shuffled(self, around: Haplotypes, rng: np.random.Generator) -> Tensor:
@@ -133,24 +134,25 @@ class ActivityExplainer:
     ) -> tuple[FloatArray, FloatArray]:
         """Return the contributions of the bases of ref and alt, ``[L]`` each.
 
-        Without a base the one becomes the other; with it, both arise from it.
+        With `base` None, the path leads from ref to alt; otherwise one path leads from `base` to
+        each of them.
         """
         if base is None:
             return np.zeros(ref.shape[1]), self._path(ref, alt, steps)
         return -self._path(base, ref, steps), self._path(base, alt, steps)
 
     def _path(self, base: Tensor, end: Tensor, steps: int) -> FloatArray:
-        """Return the contribution of each base to the change on the line between, ``[L]``."""
+        """Return the contribution of each base to the change from `base` to `end`, ``[L]``."""
         path = integrate(self._activity, [end], [base], steps, BATCH)
         values = ((end - base) * path.gradients[0])[0].sum(-1)
         return values.double().cpu().numpy()
 
     @torch.no_grad()
     def _mutations(self, around: Haplotypes) -> Mutations:
-        """Return the change of activity by every substitution in both haplotypes."""
+        """Return the change in activity caused by each substitution in either haplotype."""
         length, found = self.model.config.length, []
         for codes in (around.ref[0, :length], around.alt[0, :length]):
-            # All batches are of one size, in which each row and the haplotype have one place.
+            # With equal batch sizes and row positions, a row and the haplotype round alike.
             rows = np.repeat(codes[None], -(-4 * length // BATCH) * BATCH, 0)
             at = np.arange(4 * length)
             rows[at, at // 4] = at % 4

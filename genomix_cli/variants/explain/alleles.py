@@ -68,13 +68,13 @@ class Summary(NamedTuple):
     ----------
     variant, baseline : str
     probability : float
-        Calibrated; NaN where no calibration was made under these conditions.
+        Calibrated probability; NaN if no calibration exists for these conditions.
     change : float
         Log-odds of the variant minus those of the baseline.
     error : float
         Completeness error, as a fraction of the change.
     motif : str
-        The one to name first, and what the variant does to it; empty if there is none.
+        Most important motif and how the variant changes it; empty if there is none.
     """
 
     variant: str
@@ -94,7 +94,7 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
         If a selected allele is not in the VCF or cannot be scored, or the model has no
         attributions.
     CheckError
-        If a completeness error exceeds 1 %; the outputs are written all the same.
+        If a completeness error exceeds 1 %; the outputs are written nevertheless.
     """
     refuse_without_vcf(request)
     if request.saturation.measured is not None:
@@ -133,18 +133,19 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
 
 
 def refuse_without_vcf(request: ExplainRequest) -> None:
-    """Refuse a request of no alleles.
+    """Refuse a request without a VCF.
 
     Raises
     ------
     UsageError
+        If the request has no VCF.
     """
     if request.variants is None:
         raise UsageError("VCF is missing", hint="give it, or --region to mutate")
 
 
 def warn(loaded: LoadedModel, source: RawGenome) -> None:
-    """Say what a reader of the outputs has to know."""
+    """Log the warnings that readers of the outputs need."""
     if loaded.config.demonstration:
         log.warning("%s", DEMONSTRATION)
     if source.missing:
@@ -165,7 +166,7 @@ def _summaries(explanation: Explanation) -> Iterator[Summary]:
 
 
 def _refuse_inapt(loaded: LoadedModel, request: ExplainRequest) -> None:
-    """Refuse a model that cannot be explained, or not as asked."""
+    """Refuse a model that cannot be explained, or not in the requested way."""
     if not loaded.module.has_attributions:
         able = [name for name in VARIANT_MODELS if VARIANT_MODELS.load(name).has_attributions]
         raise UsageError(
@@ -186,12 +187,12 @@ def _refuse_inapt(loaded: LoadedModel, request: ExplainRequest) -> None:
 
 
 def heeded(loaded: LoadedModel, request: ExplainRequest) -> ExplainRequest:
-    """Return the request without files that the model does not read, and say so.
+    """Return the request without files that the model does not read; log which are ignored.
 
     Raises
     ------
     UsageError
-        If a cell type is named to a model that tells none apart.
+        If a cell type is named but the model does not distinguish cell types.
     """
     if loaded.module.reads_window and request.cell:
         raise UsageError(
@@ -206,13 +207,13 @@ def heeded(loaded: LoadedModel, request: ExplainRequest) -> ExplainRequest:
 
 
 class Selection(NamedTuple):
-    """Alleles to explain, as `score` saw them.
+    """Alleles to explain, and the settings under which `score` sees them.
 
     Attributes
     ----------
     sites : list of Site
     mode : {"shared", "centred"}
-        Of the windows in which it places them.
+        Placement of their windows.
     cell : str
         Cell type whose activity to explain; empty for the mean.
     """
@@ -234,12 +235,12 @@ def select_sites(request: ExplainRequest, fasta: Fasta, loaded: LoadedModel) -> 
     Raises
     ------
     UsageError
-        If an allele asked for is not in the VCF or cannot be scored, or none is left.
+        If a requested allele is not in the VCF or cannot be scored, or no allele is left.
     """
     wanted = {_parse_name(name): name for name in request.select}
     sites: dict[AlleleKey, tuple[Site, float]] = {}
-    # Without a selection the first alleles are explained: a whole-genome VCF need not be read to
-    # its end.
+    # Without a selection, the first alleles are explained. Stop early then, rather than read a
+    # whole-genome VCF to its end.
     enough = request.max_variants + 1 if not (wanted or request.top) else None
     assert request.variants is not None
     with VcfReader(request.variants) as reader:
@@ -266,13 +267,13 @@ def select_sites(request: ExplainRequest, fasta: Fasta, loaded: LoadedModel) -> 
 
 
 def scored_mode(header: Header, first: Lines, core: int) -> Mode:
-    """Return the mode in which a VCF with this head was scored, or would be."""
+    """Return the window mode in which a VCF with this header was scored, or would be."""
     stated = (mode for mode in MODES if f"{LINE}Mode={mode}" in header.meta)
     return next(stated, None) or suited_mode(first, core)
 
 
 def scored_cell(header: Header, loaded: LoadedModel) -> str:
-    """Return the cell type that the model was to score a VCF with this header in, or nothing."""
+    """Return the cell type in which a VCF with this header was scored; empty if none was chosen."""
     facts = facts_of(header.meta)
     if loaded.module.reads_window or facts.get("Model") != [loaded.name]:
         return ""
@@ -283,7 +284,7 @@ def scored_cell(header: Header, loaded: LoadedModel) -> str:
 
 
 def ranked_by(header: Header, loaded: LoadedModel, cell: str) -> str:
-    """Return the field that says which alleles to explain first: that of the cell, if any."""
+    """Return the field that ranks the alleles to explain: that of the cell type, if any."""
     activity = loaded.config.activity
     own = []
     if cell and activity is not None:
@@ -294,7 +295,10 @@ def ranked_by(header: Header, loaded: LoadedModel, cell: str) -> str:
 def _alleles(
     reader: VcfReader, lines: Iterable[Lines], fasta: Fasta, field: str | None
 ) -> Iterator[tuple[AlleleKey, Site | None, float, str]]:
-    """Yield every allele, checked as by `score`: key, site, score if needed, or why it has none."""
+    """Yield key, site, score and reason of every allele, after the same checks as in `score`.
+
+    The score is read only if `field` is given; the reason says why an allele cannot be scored.
+    """
     for block in CheckedVariants(reader, fasta, blocks(lines, BLOCK)):
         for record, contig, alleles, reasons, _ in block:
             n = len(record.alts)
@@ -310,7 +314,7 @@ def _alleles(
 
 
 def _best(sites: Sequence[tuple[Site, float]], request: ExplainRequest) -> list[Site]:
-    """Return all sites, or those with the highest scores, in the order of the VCF."""
+    """Return all sites, or those with the highest scores, in VCF order."""
     if request.top is None:
         return [site for site, _ in sites]
     ranked = sorted((-score, i) for i, (_, score) in enumerate(sites) if score == score)
@@ -347,7 +351,7 @@ def _refuse_unknown(
 
 
 class Explainer:
-    """Explain alleles one by one with one model and one genome.
+    """Explainer of single alleles with one model and one genome.
 
     Parameters
     ----------
@@ -356,7 +360,7 @@ class Explainer:
     source : RawGenome
     request : ExplainRequest
     mode : {"shared", "centred"}
-        Kind of windows, as for `genomix_cli.variants.score.engine.Engine`.
+        Placement of windows, as in `genomix_cli.variants.score.engine.Engine`.
     """
 
     def __init__(
@@ -386,7 +390,7 @@ class Explainer:
         )
 
     def explain(self, site: Site) -> Explanation:
-        """Explain one allele in the window in which it is scored."""
+        """Explain one allele, in the window used for scoring."""
         start = start_of(site.allele.pos, self.model, self.mode)
         window = load_window(self.source, site.contig, start, self.model.n_bins)
         flank = self.model.flank
@@ -394,7 +398,7 @@ class Explainer:
         inputs = to_inputs(window, around, site.allele.pos - start, self.device)
         with torch.no_grad():
             logit = self.model(*inputs).double().cpu().numpy()
-        # Seeded by the window, so that shuffles do not depend on the other alleles explained.
+        # The seed includes the window, so shuffles do not depend on the other alleles explained.
         seed = [self.request.seed, zlib.crc32(site.contig.encode()), start % 2**32]
         return Explanation(
             site,

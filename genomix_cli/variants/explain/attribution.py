@@ -3,11 +3,12 @@
 Sundararajan et al. 2017 (arXiv:1703.01365), in fp32 over the k-mer embeddings of the window and
 of both haplotypes, and over the tracks. Two baselines answer two questions:
 
-- ``ref``: the alternate haplotype becomes the reference; what did the variant do?
-- ``shuffle``: mean of dinucleotide shuffles of the window, mean tracks, no variant; why here?
+- ``ref``: the reference haplotype. What does the variant change?
+- ``shuffle``: the mean of dinucleotide shuffles of the window, mean tracks and no variant. Why does
+  a variant matter at this place?
 
-Values are changes of the log-odds of the calibrated probability, so they add up to the change
-between the baseline and the variant. A k-mer's value is spread equally over its k bases.
+Values are in log-odds of the calibrated probability; they add up to the change from the baseline to
+the variant. A k-mer's value is spread equally over its k bases.
 
 Letters in shapes: N bins, M tracks, G variants, S steps, H haplotype bases, r radius, w embedding
 width, k k-mer.
@@ -42,9 +43,9 @@ from genomix_cli.variants.score.reading import window_tensors
 
 BASELINES = ("ref", "shuffle")
 N_SHUFFLES = 10
-# Inputs of the allele tokens that the alternate haplotype decides.
+# Inputs of the allele tokens that depend on the alternate haplotype.
 MOVING = ("alt", "log_length", "alt_bases")
-# Against the reference allele only the variant stream runs again, so more steps are cheap.
+# With the baseline ref, only the variant stream runs at each step, so more steps are cheap.
 MORE_STEPS = 4
 WINDOW_BATCH = 2
 VARIANT_BATCH = 32
@@ -65,11 +66,11 @@ class Attribution:
     ref, alt : NDArray
         float64 ``[H]``: bases of the haplotypes around the variant.
     length : float
-        Lengths of the alleles.
+        Contribution of the lengths of the alleles.
     tracks : NDArray
         float64 ``[M, N]``.
     change : float
-        Log-odds of the variant minus those of the baseline: what the contributions should sum to.
+        Log-odds of the variant minus those of the baseline; the contributions should sum to this.
     """
 
     baseline: str
@@ -94,7 +95,7 @@ class Attribution:
 
 
 class Inputs(NamedTuple):
-    """One window with one variant as the model reads them (W = G = 1), on its device."""
+    """Tensors of one window with one variant (W = G = 1), on the model's device."""
 
     window: Window
     variants: Variants
@@ -127,12 +128,12 @@ class Attributor:
     Parameters
     ----------
     model : GMT
-        In evaluation mode; it is not changed.
+        In evaluation mode; left unchanged.
     slope : float
         Slope of the calibration: log-odds per logit.
     steps : int
-        Steps of the path at first (midpoint rule), doubled while its attributions do not add up to
-        the change; the baseline ``ref`` takes four times as many.
+        Initial number of steps on the path (midpoint rule). It is doubled while the attributions do
+        not add up to the change. The baseline ``ref`` takes four times as many.
     n_shuffles : int
         Number of dinucleotide shuffles to average for the baseline ``shuffle``.
     """
@@ -153,14 +154,14 @@ class Attributor:
         inputs : Inputs
         baseline : {"ref", "shuffle"}
         rng : numpy.random.Generator, optional
-            Generator of the shuffles; required for ``shuffle``.
+            Random generator for the shuffles; required for ``shuffle``.
 
         Raises
         ------
         MissingExtraError
             If captum is not installed.
         """
-        # The error of TF32 convolutions would be as large as the completeness that we ask for.
+        # With TF32, the error of convolutions would be as large as the completeness tolerance.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             if baseline == "ref":
                 return completely(partial(self._from_reference, inputs), self.steps)
@@ -170,7 +171,7 @@ class Attributor:
         raise ValueError(f"no baseline {baseline!r}, or no generator for it")
 
     def _from_reference(self, inputs: Inputs, steps: int) -> Attribution:
-        """Attribute to the alternate haplotype alone, so the window stream runs once."""
+        """Attribute to the alternate haplotype alone; the window stream runs only once."""
         model, variants = self.model, inputs.variants
         bins = variants.offset // BIN_SIZE
         with torch.no_grad():
@@ -182,7 +183,7 @@ class Attributor:
         moving = [name for name in MOVING if getattr(x, name) is not None]
 
         def log_odds(*values: Tensor) -> Tensor:
-            # The steps of the path go through as variants of one window: [S, ...] -> [1, S, ...].
+            # Batch the steps of the path as variants of one window: [S, ...] -> [1, S, ...].
             steps = len(values[0])
             own = {name: value[None] for name, value in zip(moving, values, strict=True)}
             moved = x.each(lambda t: t.expand(-1, steps, *t.shape[2:]))._replace(**own)
@@ -197,7 +198,7 @@ class Attributor:
         )
         gradients = {name: g[None] for name, g in zip(moving, path.gradients, strict=True)}
         removes = bool(variants.alt_len < variants.ref_len)
-        # What a deletion does, it does by the bases of the reference that are no longer there.
+        # The effect of a deletion is attributed to the reference bases that it removes.
         own = variants._replace(alt_len=variants.ref_len) if removes else variants
         ref, alt, length = self._local(x, base, gradients, own)
         ref, alt = (alt, ref) if removes else (ref, alt)
@@ -212,7 +213,7 @@ class Attributor:
         )
 
     def _from_shuffles(self, inputs: Inputs, shuffled: Tensor, steps: int) -> Attribution:
-        """Attribute to window, alleles and tracks, from featureless sequence and signal."""
+        """Attribute to window, alleles and tracks, from shuffled sequence and mean signal."""
         model, window, variants = self.model, inputs.window, inputs.variants
         bins = variants.offset // BIN_SIZE
         with torch.no_grad():
@@ -299,7 +300,7 @@ class Attributor:
     def _haplotype_bases(
         self, kmers: FloatArray | None, bases: FloatArray | None, length: Tensor, size: int
     ) -> FloatArray:
-        """Return what k-mers, and bases that a network of activity reads, give each base."""
+        """Return the contribution of each base, via k-mers and via the activity network."""
         out = np.zeros(size)
         if kmers is not None:
             starts = self.model.local.kmer_starts(length)[0, 0].cpu().numpy()
@@ -311,7 +312,7 @@ class Attributor:
 
 
 class Path(NamedTuple):
-    """Mean gradient of each input along the path, and the change of the output over it."""
+    """Mean gradient of each input along a path, and the total change of the output."""
 
     gradients: tuple[Tensor, ...]
     change: float
@@ -349,7 +350,7 @@ def integrate(
 
 
 def completely(follow: Callable[[int], Attribution], steps: int) -> Attribution:
-    """Follow a path in more and more steps until its attributions are complete."""
+    """Follow a path with an increasing number of steps until its attributions are complete."""
     for count in step_counts(steps):
         attribution = follow(count)
         if attribution.error <= TOLERANCE:

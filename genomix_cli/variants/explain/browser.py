@@ -23,38 +23,38 @@ from genomix_cli.variants.explain.heat_map import Saturation
 from genomix_cli.variants.records.inputs import MARGIN
 
 ALLELES, MOTIFS, SESSION = "alleles.bed", "motifs.bed", "session.xml"
-# Bases that the session shows on either side of the first allele, or of the region.
+# Bases shown on either side of the first allele, or of the region, when the session opens.
 SHOWN = 100
 
 
 class Bases(NamedTuple):
-    """Values of bases from `first` on (0-based): float64 ``[L]``, NaN where there is none."""
+    """Values of consecutive bases from `first` on (0-based): float64 ``[L]``, NaN if missing."""
 
     contig: str
     first: int
     values: NDArray[np.float64]
 
     def known(self, length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return places and values; an allele's window may reach beyond its contig's `length`."""
+        """Return positions and values without NaN and without bases outside ``[0, length)``."""
         starts = self.first + np.flatnonzero(np.isfinite(self.values))
         starts = starts[(starts >= 0) & (starts < length)]
         return starts, self.values[starts - self.first].astype(np.float32)
 
 
 class BrowserFiles:
-    """A folder of files about explained alleles, or a region.
+    """Folder of genome-browser files for explained alleles or a region.
 
     Parameters
     ----------
     folder : Path
-        Created if need be.
+        Created if missing.
     fasta : Path
         Genome of the session.
     contigs : mapping of str to int
-        Their lengths, in the order in which the files are sorted.
+        Length of each contig, in the sort order of the files.
     made : Provenance
     force : bool
-        Replace files that exist.
+        Replace existing files.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class BrowserFiles:
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, explanation: Explanation, stem: str) -> None:
-        """Write the bases of each attribution; `stem` is what the names of files begin with."""
+        """Write the bases of each attribution to files whose names begin with `stem`."""
         site = explanation.site
         for attribution in explanation.attributions:
             title = f"{site.name} ({attribution.baseline})"
@@ -111,12 +111,12 @@ class BrowserFiles:
         self._write(SESSION, [self._session(titles)])
 
     def _write_bases(self, stem: str, title: str, bases: Bases, note: str) -> None:
-        """Write bigWig and bedGraph, which say the same: the session opens the former."""
+        """Write the same values as bigWig and bedGraph; the session opens the bigWig."""
         starts, values = bases.known(self.contigs[bases.contig])
         name = f"{stem}.bw"
         with new_bigwig(self.folder / name, self.contigs, force=self.force) as bigwig:
             bigwig.add(bases.contig, starts, values)
-        # A float32 in as many digits as tell it from others, since the bigWig has no more.
+        # Shortest digits that identify a float32, the precision of the bigWig.
         pairs = zip(starts.tolist(), values, strict=True)
         lines = (f"{bases.contig}\t{start}\t{start + 1}\t{value!s}" for start, value in pairs)
         self._write(f"{stem}.bedgraph", chain(self.made.lines(("Note", note)), lines))
@@ -132,7 +132,7 @@ class BrowserFiles:
             yield "\t".join(map(str, row))
 
     def _session(self, titles: Mapping[str, str]) -> str:
-        """Return an IGV session: paths are relative to it, so that the folder can be sent."""
+        """Return an IGV session with relative paths, so that the folder can be moved."""
         assert self._shown is not None
         contig, start, end = self._shown
         locus = f"{contig}:{max(1, start + 1 - SHOWN)}-{end + SHOWN}"
@@ -147,9 +147,9 @@ class BrowserFiles:
 
 
 def profile(explanation: Explanation, attribution: Attribution) -> tuple[int, NDArray[np.float64]]:
-    """Return the attribution of each reference base from a position on.
+    """Return a position and the attribution of each reference base from there on.
 
-    Inserted bases count for the base that follows them; lengths and tracks have no base.
+    Inserted bases count towards the base that follows them. Lengths and tracks are left out.
     """
     first = explanation.start - MARGIN
     values = attribution.window.copy()

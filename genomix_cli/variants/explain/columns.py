@@ -1,6 +1,6 @@
-"""Both haplotypes around an allele in one row, as they are drawn and as motifs are looked for.
+"""Common columns for both haplotypes around an allele, used by figures and by the motif search.
 
-The bases of the two alleles stand side by side, with gaps in the shorter one.
+The bases of the two alleles share columns, with gaps in the shorter one.
 
 Letters: C columns, H haplotype bases.
 """
@@ -16,7 +16,7 @@ from genomix_cli.genome.alphabet import decode
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.records.inputs import MARGIN, Allele, Haplotypes
 
-# A haplotype has no base in a column: an index beyond any.
+# Index of a column in which a haplotype has no base; out of range for any haplotype.
 NONE = -(2**31)
 
 
@@ -26,9 +26,9 @@ class Columns(NamedTuple):
     Attributes
     ----------
     positions : NDArray
-        int64 ``[C]``: 0-based position; an inserted base has that of its neighbour.
+        int64 ``[C]``: 0-based position; an inserted base has the position of its neighbour.
     ref, alt : NDArray
-        int64 ``[C]``: base of the haplotype, counted from the first of the allele, or `NONE`.
+        int64 ``[C]``: index of the base in the haplotype, 0 at the allele's start, or `NONE`.
     variant : slice
         Columns of the alleles.
     """
@@ -40,7 +40,7 @@ class Columns(NamedTuple):
 
     @classmethod
     def of(cls, allele: Allele, around: int) -> Columns:
-        """Return the columns of an allele and of `around` bases on either side."""
+        """Return the columns of an allele and `around` bases on either side."""
         n_ref, n_alt = len(allele.ref), len(allele.alt)
         width = max(n_ref, n_alt)
         column = np.arange(-around, width + around)
@@ -55,7 +55,7 @@ class Columns(NamedTuple):
         return cls(positions, index(n_ref), index(n_alt), slice(around, around + width))
 
     def letters(self, haplotypes: Haplotypes, flank: int) -> str:
-        """Return the alternate haplotype, and the bases deleted from it.
+        """Return the letter of each column: the alternate haplotype and the bases deleted from it.
 
         Parameters
         ----------
@@ -72,13 +72,13 @@ class Columns(NamedTuple):
         return decode(codes)
 
     def heights(self, attribution: Attribution, start: int, flank: int) -> NDArray[np.float64]:
-        """Return the attribution of each column: of the window, of ref and of alt.
+        """Return the attribution of each column, summed over window, ref and alt.
 
         Parameters
         ----------
         attribution : Attribution
         start : int
-            Start of the window, whose margin lies before it.
+            Start of the window; its margin lies before this position.
         flank : int
             Bases before the allele in the attribution of a haplotype.
         """
@@ -92,6 +92,6 @@ class Columns(NamedTuple):
 
 
 def _taken(values: NDArray[Any], index: NDArray[np.int64]) -> NDArray[Any]:
-    """Return `values` at each index, 0 where there are none."""
+    """Return `values` at each index, 0 for an index out of range."""
     inside = (index >= 0) & (index < len(values))
     return np.where(inside, values[np.where(inside, index, 0)], values.dtype.type(0))

@@ -21,10 +21,10 @@ from genomix_cli.variants.explain.plots import Logo, Picture, TrackPanel
 from genomix_cli.variants.explain.rollout import Rollout
 from genomix_cli.variants.records.inputs import MARGIN, Allele, Haplotypes, WindowArrays
 
-# Within this distance of the variant the window's sequence is reported base by base.
+# Within this distance of the variant (bp), the window's sequence is reported base by base.
 BASES_AROUND = 200
 LETTERS_AROUND = 30
-# Motifs in a picture, at most.
+# Largest number of motifs in a figure.
 BARS = 4
 BINS_AROUND = 100
 
@@ -53,23 +53,23 @@ class Site(NamedTuple):
 
 
 class Mutations(NamedTuple):
-    """Change of activity by each base in each place, float32 ``[L, 4]``, on either haplotype."""
+    """Change in activity for each base at each position, ``[L, 4]``, on either haplotype."""
 
     ref: NDArray[np.float32]
     alt: NDArray[np.float32]
 
 
 class Match(NamedTuple):
-    """Best place of a motif on one haplotype.
+    """Best match of a motif on one haplotype.
 
     Attributes
     ----------
     score : float
-        Log-odds (bits); NaN where no place is any better than the worst.
+        Log-odds (bits); NaN if no match is better than the worst possible.
     p : float
     strand : str
     first, last : int
-        Columns, counted from the first of the allele.
+        First and last column, counted from the first column of the allele.
     """
 
     score: float
@@ -80,18 +80,18 @@ class Match(NamedTuple):
 
 
 class Instance(NamedTuple):
-    """Motif where an attribution lies.
+    """Motif instance that an attribution covers.
 
     Attributes
     ----------
     motif : Motif
     start, end : int
-        0-based half-open, of its place on the haplotype that matches better.
+        Position on the better-matching haplotype, 0-based half-open.
     ref, alt : Match
     change : str
         ``gained``, ``lost``, ``stronger``, ``weaker`` or ``unchanged`` on the alternate haplotype.
     cover : float
-        Attribution per base, as a multiple of the mean around the allele.
+        Mean attribution per base, as a multiple of the mean around the allele.
     """
 
     motif: Motif
@@ -104,7 +104,7 @@ class Instance(NamedTuple):
 
     @property
     def better(self) -> Match:
-        """The match with the smaller p-value."""
+        """Match with the smaller p-value."""
         return min(self.ref, self.alt, key=lambda match: match.p)
 
 
@@ -118,7 +118,7 @@ class Explanation:
     start : int
         Start of its window.
     probability : float
-        Calibrated, as from `score`; NaN without a calibration.
+        Calibrated probability, as in `score`; NaN without a calibration.
     window : WindowArrays
     haplotypes : Haplotypes
         One row.
@@ -128,12 +128,12 @@ class Explanation:
         One per baseline.
     rollout : Rollout or None
     unit : str
-        Of the attributions.
+        Unit of the attributions.
     mutations : Mutations or None
     motifs : tuple of tuple of Instance
-        Of each attribution, those to be named first first; empty if none are looked for.
+        Motif instances of each attribution, the most important first; empty without a search.
     logit : float
-        Log-odds before calibration; NaN of a model of activity.
+        Log-odds before calibration; NaN for an activity model.
     """
 
     site: Site
@@ -151,7 +151,7 @@ class Explanation:
 
     @property
     def ranked(self) -> float:
-        """Return what alleles are ranked by: the logit, or the size of a change of activity."""
+        """Return the ranking score: the logit, or the magnitude of the change in activity."""
         return self.logit if self.unit == LOG_ODDS else abs(self.attributions[0].change)
 
 
@@ -163,9 +163,9 @@ class Row(NamedTuple):
     feature : str
         ``sequence``, ``length`` or the name of a track.
     part : str
-        ``window``, ``ref`` or ``alt`` for sequence, else ``.``.
+        ``window``, ``ref`` or ``alt`` for sequence, otherwise ``.``.
     start, end : int
-        Equal for a base that the reference lacks.
+        Equal for an inserted base.
     base : str
         ``.`` for bins.
     attribution : float
@@ -183,7 +183,7 @@ class Row(NamedTuple):
 def rows(
     explanation: Explanation, attribution: Attribution, tracks: Sequence[str]
 ) -> Iterator[Row]:
-    """Yield the non-zero rows of an attribution; they add up to its total."""
+    """Yield the non-zero rows of an attribution, which add up to its total."""
     allele = explanation.site.allele
     yield from _window_rows(explanation, attribution.window)
     for part, codes, length, values in (
@@ -254,7 +254,7 @@ def motif_rows(explanation: Explanation) -> Iterator[tuple[str, ...]]:
 
 
 def _texts(match: Match) -> tuple[str, str]:
-    """Return score and p-value; a point where there is no place for the motif."""
+    """Return score and p-value as text; ``.`` if the motif has no match."""
     none = math.isnan(match.score)
     return (".", ".") if none else (f"{match.score:.2f}", f"{match.p:.3g}")
 
@@ -275,7 +275,7 @@ def haplotype_positions(allele: Allele, length: int, flank: int, size: int) -> P
     length : int
         Bases of the allele on this haplotype.
     flank : int
-        Bases before it.
+        Bases of the haplotype before the allele.
     size : int
         Bases of the haplotype.
     """
@@ -287,7 +287,7 @@ def haplotype_positions(allele: Allele, length: int, flank: int, size: int) -> P
 
 
 def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Picture:
-    """Return the drawing of an explanation; `note` names its origin in the corner."""
+    """Return the figure contents of an explanation; `note` states its origin."""
     site, allele, flank = explanation.site, explanation.site.allele, explanation.flank
     columns = Columns.of(allele, min(LETTERS_AROUND, flank))
     contig, pos, ref, alt = site.name.rsplit(":", 3)
@@ -323,7 +323,7 @@ def picture(explanation: Explanation, tracks: Sequence[str], note: str) -> Pictu
 
 
 def _motif_bars(explanation: Explanation, columns: Columns) -> tuple[MotifBar, ...]:
-    """Return the motifs to draw, each for all that lie there and change like it."""
+    """Return the motifs to draw, each standing for all similar ones at the same place."""
     like: list[list[Instance]] = []
     for found in chain.from_iterable(explanation.motifs):
         group = next((group for group in like if _alike(group[0], found)), None)
@@ -344,7 +344,7 @@ def _motif_bars(explanation: Explanation, columns: Columns) -> tuple[MotifBar, .
 
 
 def _alike(one: Instance, other: Instance) -> bool:
-    """Return True if the shorter lies in the other by half, and both change alike."""
+    """Return True if half of the shorter instance overlaps the other, and both change alike."""
     first = max(one.better.first, other.better.first)
     shared = min(one.better.last, other.better.last) + 1 - first
     shorter = min(m.better.last + 1 - m.better.first for m in (one, other))
@@ -352,7 +352,7 @@ def _alike(one: Instance, other: Instance) -> bool:
 
 
 def short(bases: str, most: int = 12) -> str:
-    """Return an allele, cut to a length that fits."""
+    """Return an allele, shortened to at most `most` characters."""
     return bases if len(bases) <= most else f"{bases[: most - 1]}…"
 
 

@@ -1,4 +1,4 @@
-"""Heat map of every substitution of a region, below the letters that it makes large."""
+"""Heat map of every substitution of a region, below letters scaled by importance."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from genomix_cli.report.letters import LINE_COLOUR, draw_letter, limits, new_fig
 
 FloatArray = NDArray[np.float64]
 
-# Bases in a row of the picture; and of a short region the places for them, at least.
+# Bases per row of the figure, and the smallest row width for a short region.
 ROW, NARROWEST = 100, 40
-# Share of the values within the colours of a heat map; the rest are as dark as its ends.
+# Fraction of values inside the colour scale; the rest are clipped to its ends.
 SHOWN = 0.99
 NONE_COLOUR, SAME_COLOUR = "#DDDDDD", "#FFFFFF"
 
@@ -36,14 +36,14 @@ class Saturation:
     codes : NDArray
         uint8 ``[L]``.
     changes : NDArray
-        float64 ``[L, 4]``: predicted change by A, C, G and T in each place; 0 for the base that
-        is there, NaN where that is unknown.
+        float64 ``[L, 4]``: predicted change for A, C, G and T at each position; 0 for the reference
+        base, NaN where the reference base is unknown.
     measured : NDArray or None
-        float64 ``[L, 4]``: NaN where nothing was measured.
+        float64 ``[L, 4]``: measured effects; NaN where nothing was measured.
     unit, note : str
-        Of the changes; and what made them.
+        Unit of the changes, and a note on their origin.
     of_effect : bool
-        The changes are those of the log-odds of an effect, whichever way it goes.
+        True if the changes are in log-odds of an effect, in whichever direction.
     explained : NDArray or None
         bool ``[L, 4]``: substitutions to outline.
     """
@@ -60,22 +60,22 @@ class Saturation:
 
     @property
     def heights(self) -> FloatArray:
-        """Return the importance of each base, ``[L]``: what its substitutions do on average.
+        """Return the importance of each base, ``[L]``: the mean effect of its substitutions.
 
-        Of activity: what they take away. Of an effect: how much they raise its log-odds.
+        For activity, this is the mean loss; for an effect, the mean rise of its log-odds.
         """
         mean: FloatArray = np.nan_to_num(self.changes).sum(1) / (len(BASES) - 1)
         return mean if self.of_effect else -mean
 
     @property
     def strongest(self) -> FloatArray:
-        """Return the change of largest magnitude in each place, ``[L]``; NaN: an unknown base."""
+        """Return the change of largest magnitude at each position, ``[L]``; NaN if unknown."""
         largest = np.nan_to_num(np.abs(self.changes)).argmax(1)
         strongest: FloatArray = np.take_along_axis(self.changes, largest[:, None], 1)[:, 0]
         return strongest
 
     def parts(self, size: int) -> Iterator[Saturation]:
-        """Yield pieces of `size` bases; the last has the rest."""
+        """Yield parts of `size` bases; the last may be shorter."""
         for first in range(0, len(self.codes), size):
             own = slice(first, first + size)
             yield replace(
@@ -89,7 +89,7 @@ class Saturation:
 
 
 def draw(saturation: Saturation, path: Path) -> None:
-    """Draw rows of bases as PNG: letters, predicted changes, measured ones where there are any.
+    """Draw rows of bases as PNG: letters, predicted changes, and measured changes if any.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def _title(saturation: Saturation) -> str:
 
 
 def _colours(values: FloatArray) -> Any:
-    """Return a scale from losses to gains that outliers do not stretch."""
+    """Return a colour scale from losses to gains that is robust to outliers."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
@@ -161,7 +161,7 @@ def _draw_letters(ax: Any, row: Saturation, y: tuple[float, float]) -> None:
 
 
 def _draw_map(ax: Any, values: FloatArray, codes: NDArray[np.uint8], colours: Any) -> None:
-    """Draw four rows of cells, with a dot for the base that is there."""
+    """Draw four rows of cells, with a dot for the reference base."""
     known = np.flatnonzero(codes != UNKNOWN_BASE)
     values = values.copy()
     values[known, codes[known]] = 0.0
@@ -184,7 +184,7 @@ def _outline(ax: Any, cells: NDArray[np.bool_]) -> None:
 
 
 def _number(ax: Any, row: Saturation) -> None:
-    """Write 1-based positions below."""
+    """Label the axis with 1-based positions."""
     positions = row.start + 1 + np.arange(len(row.codes))
     ticks = np.flatnonzero(positions % 10 == 0)
     ax.set_xticks(ticks, [f"{positions[i]:,}" if positions[i] % 20 == 0 else "" for i in ticks])

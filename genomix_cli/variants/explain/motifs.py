@@ -1,9 +1,9 @@
-"""Motifs where an attribution lies: what an allele makes or breaks, and what is enriched there.
+"""Motifs at attributed bases: which an allele creates or breaks, and which are enriched.
 
-A site counts where its bases hold, on average, at least twice the attribution (in magnitude) of
-the 100 bases on either side of the allele. The sites of a motif that touch the allele are one
-instance: the best on the reference haplotype and the best on the alternate one, so that a site
-which an insertion only moves is not lost. Sites elsewhere are the same on both.
+A site is covered if its bases have, on average, at least twice the attribution (in magnitude) of
+the 100 bases on either side of the allele. The sites of a motif that touch the allele form one
+instance: the best site on the reference haplotype and the best on the alternate one. A site that an
+insertion merely moves is therefore not reported as lost. Sites elsewhere are the same on both.
 
 Letters: K motifs, S sites, C columns of both haplotypes, H haplotype bases.
 """
@@ -38,22 +38,22 @@ from genomix_cli.variants.explain.explanation import Explanation, Instance, Matc
 from genomix_cli.variants.records.inputs import Haplotypes, haplotypes
 from genomix_cli.variants.requests import MotifOptions
 
-# Bases on either side of an allele in which motifs are looked for.
+# Bases on either side of an allele that are searched for motifs.
 AROUND = 100
-# Scores that differ by less (bits), a factor of two in the odds, are the same.
+# Scores that differ by less than this (bits), a factor of two in the odds, count as equal.
 SAME = 1.0
 N_SHUFFLES = 20
 
 
 def chosen_motifs(options: MotifOptions) -> tuple[Motif, ...]:
-    """Return the motifs to look for; none if that is not asked for.
+    """Return the motifs to search for; empty without a request for a search.
 
     Raises
     ------
     UsageError
-        If something is to be written of motifs that are not given, or one is too wide.
+        If motif output is requested without motifs, or a motif is too wide.
     MissingExtraError
-        If there is nothing to find them with.
+        If the package for the motif search is not installed.
     """
     if options.source is None:
         asked = {"--motif-table": options.table, "--motif-summary": options.summary}
@@ -69,18 +69,19 @@ def chosen_motifs(options: MotifOptions) -> tuple[Motif, ...]:
 
 
 class Enriched(NamedTuple):
-    """Frequency of a motif where attributions lie.
+    """Frequency of a motif at attributed bases.
 
     Attributes
     ----------
     motif : Motif
     baseline : str
     alleles, of : int
-        Alleles with a covered site of it, and all.
+        Number of alleles with a covered site of the motif, and number of all alleles.
     expected : float
-        Alleles with one if the sequence around each is shuffled, and the attribution is not.
+        Expected number of alleles with a covered site, from shuffles of the surrounding sequence
+        under the same attribution.
     p, q : float
-        Fisher's exact test for more than in the shuffles, one-sided; q after Benjamini and
+        One-sided Fisher's exact test for more sites than in the shuffles; q after Benjamini and
         Hochberg over the motifs found.
     """
 
@@ -94,7 +95,7 @@ class Enriched(NamedTuple):
 
 
 class MotifFinder:
-    """Find motifs in explained alleles, and count them.
+    """Finder and counter of motifs in explained alleles.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ class MotifFinder:
         Largest p-value of a site; default: :func:`suited_p_value`.
     source : GenomeSource
     seed : int
-        Of the shuffles.
+        Seed of the shuffles.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class MotifFinder:
         self.shuffled: dict[str, NDArray[np.int64]] = {}
 
     def find(self, explanation: Explanation) -> tuple[tuple[Instance, ...], ...]:
-        """Return the instances that each attribution covers, those to be named first first."""
+        """Return the instances that each attribution covers, the most important first."""
         around = haplotypes(self.source, explanation.site.contig, [explanation.site.allele], AROUND)
         columns = Columns.of(explanation.site.allele, AROUND)
         codes = self._codes(around, explanation.site)
@@ -135,7 +136,7 @@ class MotifFinder:
         return tuple(instances)
 
     def enriched(self) -> Iterator[Enriched]:
-        """Yield the motifs found in more alleles than in shuffled ones, by baseline and p-value.
+        """Yield motifs found in more alleles than in shuffles, sorted by baseline and p-value.
 
         Raises
         ------
@@ -247,7 +248,7 @@ def _match(sites: Sites, i: int, spans: _Spans) -> Match:
 
 
 def _best(sites: Sites, spans: _Spans, motif: int, row: int) -> Match:
-    """Return the best of the sites of a motif in a row; of equals the first, forward first."""
+    """Return the best site of a motif in a row; ties go to the first, forward strand first."""
     index = np.flatnonzero((sites.motif == motif) & (sites.row == row))
     if not len(index):
         return Match(math.nan, 1.0, ".", 0, 0)
@@ -256,7 +257,7 @@ def _best(sites: Sites, spans: _Spans, motif: int, row: int) -> Match:
 
 
 def _ranked(pairs: Sequence[Instance], cover: Cover) -> Iterator[Instance]:
-    """Yield the instances that are covered: those that change first, then by their p-value."""
+    """Yield the covered instances: changed ones first, then by p-value."""
     places = np.array([(m.better.first, m.better.last) for m in pairs], np.int64).reshape(-1, 2)
     covers = cover.of(*(AROUND + places.T))
 

@@ -1,4 +1,4 @@
-"""One page of a run: a row for each explained allele, which opens its picture and its motifs."""
+"""HTML page of a run: a row for each explained allele, which opens its figure and motifs."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.reading import Mode
 from genomix_cli.variants.trained import LoadedModel
 
-# Motifs of one allele and enriched motifs that a page shows, at most.
+# Largest number of motifs per allele, and of enriched motifs, on a page.
 MOST_MOTIFS, MOST_ENRICHED = 12, 30
 # Bases on either side of an allele that count as near.
 NEAR = 10
-# Changes that two digits behind the point do not show.
+# Changes too small to show with two decimals.
 SMALL = 0.005
 UNCHANGED = "unchanged"
 TITLES = {"ref": "log-odds by the variant", "shuffle": "log-odds above shuffled"}
 
 
 class Row(NamedTuple):
-    """One allele of the page.
+    """One allele on the page.
 
     Attributes
     ----------
     order : tuple
-        Contig by its place in the FASTA, and position: what the locus sorts by.
+        Sort key of the locus: index of the contig in the FASTA, and position.
     name, locus, ref, alt : str
     probability, percentile : float or None
     changes : tuple of float
         One per column of :attr:`RunPage.titles`.
     reason : str
     motifs : tuple of Instance
-        The one to be named first first.
+        Motifs, the most important first.
     errors : tuple of (str, float)
         Completeness error of each baseline.
     source : str
-        Of the image.
+        Source of the image.
     """
 
     order: tuple[int, int]
@@ -76,34 +76,34 @@ class Row(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Locus and change, cut if they are long."""
+        """Locus and change, shortened if they are long."""
         return f"{self.locus} {short(self.ref)}>{short(self.alt)}"
 
     @property
     def changes_motif(self) -> bool:
-        """True if the first of its motifs changes; those that do come first."""
+        """True if any of its motifs changes; only the first is checked, as changed ones lead."""
         return bool(self.motifs) and self.motifs[0].change != UNCHANGED
 
 
 class RunPage:
-    """The page of a run, which is written when all alleles are explained.
+    """Page of a run, written when all alleles have been explained.
 
     Parameters
     ----------
     request : ExplainRequest
     loaded : LoadedModel
     contigs : sequence of str
-        In the order of the FASTA.
+        Contigs in the order of the FASTA.
     tracks : sequence of str
     note : str
-        Model, for the pictures.
+        Name of the model, for the figures.
     background : Background, optional
-        What to rank the scores among.
+        Background for the ranks of the scores.
 
     Raises
     ------
     UsageError
-        If the page may not be written where it is to be.
+        If the page may not be written to the given path.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class RunPage:
         self.tracks, self.note, self.background = tracks, note, background
         self._order = {contig: i for i, contig in enumerate(contigs)}
         self.explained = 0
-        # The alleles with the highest scores, the lowest of them first, as a heap.
+        # Heap of the alleles with the highest scores, with the lowest of them at the top.
         self._rows: list[tuple[float, int, Row]] = []
 
     @property
@@ -134,7 +134,7 @@ class RunPage:
         return tuple(TITLES[baseline] for baseline in self.request.baselines)
 
     def write(self, explanation: Explanation) -> None:
-        """Add an allele; of more than the page shows, the one with the lowest score goes."""
+        """Add an allele; if the page is full, drop the allele with the lowest score."""
         self.explained += 1
         ranked = explanation.ranked
         key = -math.inf if math.isnan(ranked) else ranked
@@ -233,7 +233,7 @@ class RunPage:
 
 
 def background_of(loaded: LoadedModel, request: ExplainRequest, mode: Mode) -> Background | None:
-    """Return what to rank scores among: stored under the conditions in which they are explained."""
+    """Return the background stored for the conditions of the explanation; None without one."""
     config, reads_window = loaded.config, loaded.module.reads_window
     conditions = config.conditions(
         request.tracks,
@@ -250,7 +250,7 @@ def background_of(loaded: LoadedModel, request: ExplainRequest, mode: Mode) -> B
 
 
 def reason(explanation: Explanation, tracks: Sequence[str]) -> str:
-    """Return what an explanation says, in a sentence."""
+    """Summarise an explanation in a sentence."""
     attribution = explanation.attributions[-1]
     parts = [_effect(explanation, attribution)]
     if named := _motifs(explanation):
@@ -276,7 +276,7 @@ def _named(found: Instance) -> str:
 
 
 def _where(explanation: Explanation, attribution: Attribution, tracks: Sequence[str]) -> str:
-    """Return where most of the attribution lies, in magnitude."""
+    """Describe where most of the attribution lies, by magnitude."""
     first, values = profile(explanation, attribution)
     of_tracks = np.abs(attribution.tracks).sum(1)
     total = np.abs(values).sum() + of_tracks.sum() + abs(attribution.length) or 1.0
@@ -291,7 +291,7 @@ def _where(explanation: Explanation, attribution: Attribution, tracks: Sequence[
 
 
 def _motifs(explanation: Explanation) -> tuple[Instance, ...]:
-    """Return the motifs of an allele: those of the last baseline first, each place once."""
+    """Return the motifs of an allele, starting with the last baseline, each place once."""
     places: dict[tuple[Any, ...], Instance] = {}
     for found in chain.from_iterable(reversed(explanation.motifs)):
         key = found.motif.accession, found.motif.name, found.start, found.end

@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 
 FADED = 0.4
 UNOBSERVED_COLOUR = "#EFEFEF"
-# Losses, none, gains: grey in the middle keeps signal without attribution visible.
+# Losses, zero, gains: grey in the middle keeps signal without attribution visible.
 ATTRIBUTION_COLOURS = (LOSS, "#C9C9C9", GAIN)
 
 
@@ -74,17 +74,18 @@ class Picture:
     ----------
     title, subtitle, contig : str
     unit : str
-        Of the attributions.
+        Unit of the attributions.
     letters : str
-        One per column of the logos: the alternate haplotype, and the bases deleted from it.
+        One letter per logo column: the alternate haplotype, and the bases deleted from it.
     positions : NDArray
-        int64 ``[columns]``: 0-based position of each letter; an inserted one has its neighbour's.
+        int64 ``[columns]``: 0-based position of each letter; an inserted base has the position of
+        its neighbour.
     lacking : NDArray
         bool ``[columns]``: letters deleted from the alternate haplotype, drawn faded.
     variant : slice
         Columns of the allele.
     change : str
-        As in ``A > G``, written under the allele.
+        Label below the allele, such as ``A > G``.
     logos : tuple of Logo
     pos : int
         0-based position of the variant.

@@ -1,8 +1,8 @@
-"""Saturation mutagenesis in silico (ISM): every substitution of a region, or around alleles.
+"""In-silico saturation mutagenesis (ISM): every substitution of a region, or around alleles.
 
-They are scored as `score` does, with all substitutions of a window in one pass over it, and set
-beside measured effects where there are any: a table or VCF, and a heat map of each region. A genome
-browser shows the strongest of each base.
+Substitutions are scored as in `score`, all of a window in one pass, and compared with measured
+effects if there are any. Outputs are a table or VCF and a heat map of each region; files for a
+genome browser show the strongest change at each base.
 
 Letters: L bases of the region.
 """
@@ -54,11 +54,11 @@ from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable
 
 log = logging.getLogger("genomix")
 
-# Bases of a region, at most: three alleles each.
+# Largest number of bases of all regions, with three alleles each.
 LONGEST = 100_000
-# Bases of a picture, at most; longer regions have several.
+# Largest number of bases in a figure; longer regions have several.
 BASES_DRAWN = 600
-# Options of attributions, and of alleles of a VCF.
+# Options that apply only to attributions, and options that select alleles of a VCF.
 _OF_ATTRIBUTIONS = (
     *("attention", "mutagenesis", "report", "motifs", "baselines", "steps", "allow_incomplete"),
 )
@@ -74,11 +74,11 @@ class RegionSummary:
     ----------
     region : str
     field : str
-        What was compared: ``GENOMIX_DA`` or ``GENOMIX_DL``.
+        Field that was compared: ``GENOMIX_DA`` or ``GENOMIX_DL``.
     substitutions, measured : int
-        Alleles scored, and those of them that were measured.
+        Number of scored alleles, and how many of them were measured.
     pearson, spearman : float
-        Of the field and the measured effects, with their sign; NaN without any.
+        Signed correlations of the field with the measured effects; NaN without measurements.
     """
 
     region: str
@@ -100,7 +100,7 @@ class Region(NamedTuple):
     explained : NDArray
         bool ``[L, 4]``: substitutions that are alleles of a VCF.
     measured : NDArray or None
-        float64 ``[L, 4]``: NaN where nothing was measured.
+        float64 ``[L, 4]``: measured effects; NaN where nothing was measured.
     """
 
     place: Interval
@@ -109,7 +109,7 @@ class Region(NamedTuple):
     measured: NDArray[np.float64] | None
 
     def substitutions(self) -> list[Substitution]:
-        """Return all of them, in order; unknown bases have none."""
+        """Return all substitutions in order; unknown bases have none."""
         return [
             Substitution(i, k, self.place.start + i, BASES[code], alt)
             for i, code in enumerate(self.codes.tolist())
@@ -120,7 +120,7 @@ class Region(NamedTuple):
 
 
 class Substitution(NamedTuple):
-    """Place in the region, base (0 to 3), position (0-based), and both letters."""
+    """Substitution: index in the region, new base (0 to 3), 0-based position and both letters."""
 
     place: int
     base: int
@@ -130,13 +130,13 @@ class Substitution(NamedTuple):
 
 
 def explain_regions(request: ExplainRequest) -> tuple[RegionSummary, ...]:
-    """Score every substitution of a region, or around alleles, write them and draw them.
+    """Score, write and draw every substitution of a region or around alleles.
 
     Raises
     ------
     UsageError
-        If it is no region of the FASTA, too long, or options say how to attribute; or an allele
-        is not in the VCF or cannot be scored.
+        If the region is not in the FASTA or too long, an option applies only to attributions, or
+        an allele is not in the VCF or cannot be scored.
     DataError
         If a file cannot be read, or nothing in the regions was measured.
     """
@@ -169,14 +169,14 @@ def explain_regions(request: ExplainRequest) -> tuple[RegionSummary, ...]:
 
 
 def regions_around(sites: Sequence[Site], source: RawGenome, around: int) -> list[Region]:
-    """Return the bases of alleles and `around` on either side, in the order of the FASTA.
+    """Return the regions of alleles with `around` bases on either side, in FASTA order.
 
-    Regions that overlap are one. They end with their contig.
+    Overlapping regions are merged, and regions are clipped to their contig.
 
     Raises
     ------
     UsageError
-        If they have too many bases.
+        If the regions have too many bases in total.
     """
     intervals = _around(sites, source.contigs, around)
     return [_region(each, source, sites) for each in intervals]
@@ -198,7 +198,7 @@ def _write(
     engine: Engine,
     made: Provenance,
 ) -> list[Saturation]:
-    """Score the substitutions of each region and write them, and return what they change."""
+    """Score and write the substitutions of each region; return the changes."""
     annotator, found = _annotator(request, loaded), []
     columns = annotator.columns if annotator.table else None
     lengths = {each.place.contig: engine.source.contigs[each.place.contig] for each in regions}
@@ -216,7 +216,7 @@ def _write(
 
 
 def _refuse_of_others(request: ExplainRequest) -> None:
-    """Refuse options of attributions, and with a region those that choose alleles of a VCF."""
+    """Refuse attribution options, and for a region also options that select alleles of a VCF."""
     defaults = {leaf.path: leaf.default for leaf in leaves(ExplainRequest)}
     given = [leaf for leaf in leaves(request) if leaf.default != defaults[leaf.path]]
     of_vcf = () if request.saturation.region is None else _OF_VCF
@@ -226,7 +226,7 @@ def _refuse_of_others(request: ExplainRequest) -> None:
 
 
 def _around(sites: Iterable[Site], contigs: Mapping[str, int], around: int) -> list[Interval]:
-    """Return the bases of each allele and `around` on either side, merged, in the FASTA's order."""
+    """Return each allele with `around` bases on either side, merged, in FASTA order."""
     ends = ((contig, a.pos, a.pos + max(1, len(a.ref))) for _, contig, a in sites)
     merged = Regions(
         Interval(contig, max(0, start - around), min(end + around, contigs[contig]))
@@ -251,7 +251,7 @@ def _around(sites: Iterable[Site], contigs: Mapping[str, int], around: int) -> l
 
 
 def _parsed(text: str) -> Interval:
-    """Return one region with two ends."""
+    """Parse one region, which must have a start and an end."""
     found = [
         Interval(contig, *pair)
         for contig, pairs in Regions.parse(text).by_contig.items()
@@ -269,7 +269,7 @@ def _parsed(text: str) -> Interval:
 
 
 def _located(wanted: Interval, source: RawGenome, fasta: Path) -> Interval:
-    """Return the region as the FASTA spells its contig."""
+    """Return the region with its contig spelled as in the FASTA."""
     contig = ContigNames(source.contigs, fasta).require(wanted.contig)
     if wanted.end > source.contigs[contig]:
         raise UsageError(
@@ -282,7 +282,7 @@ def _located(wanted: Interval, source: RawGenome, fasta: Path) -> Interval:
 
 
 def _region(place: Interval, source: RawGenome, sites: Iterable[Site] = ()) -> Region:
-    """Return what is known of a region before anything is scored."""
+    """Return a region with its bases and the alleles of a VCF in it."""
     codes = source.codes(*place)
     if (codes == UNKNOWN_BASE).all():
         raise UsageError("has no known base", where="--region")
@@ -290,7 +290,7 @@ def _region(place: Interval, source: RawGenome, sites: Iterable[Site] = ()) -> R
 
 
 def _explained(place: Interval, sites: Iterable[Site]) -> NDArray[np.bool_]:
-    """Return the cells of the alleles in a region; of indels those of all their bases."""
+    """Return the cells of alleles in a region, bool ``[L, 4]``; an indel marks all its bases."""
     cells = np.zeros((place.end - place.start, len(BASES)), bool)
     for _, contig, allele in sites:
         if contig == place.contig and place.start <= allele.pos < place.end:
@@ -301,13 +301,13 @@ def _explained(place: Interval, sites: Iterable[Site]) -> NDArray[np.bool_]:
 
 
 def _tell_unknown(regions: Iterable[Region]) -> None:
-    """Say how many bases have no substitution."""
+    """Log how many bases are unknown and so have no substitution."""
     if unknown := int(sum((region.codes == UNKNOWN_BASE).sum() for region in regions)):
         log.warning("%d unknown bases are left out", unknown)
 
 
 def _measured(path: Path, regions: Sequence[Region]) -> list[Region]:
-    """Return the regions with the measured effect of each base in each place; NaN: none."""
+    """Return the regions with measured effects ``[L, 4]``; NaN where nothing was measured."""
     labels, found, n = read_labels(path), [], 0
     for region in regions:
         effects = np.full((len(region.codes), len(BASES)), np.nan)
@@ -327,7 +327,7 @@ def _measured(path: Path, regions: Sequence[Region]) -> list[Region]:
 
 
 def _saturation(region: Region, values: NDArray[np.float32], loaded: LoadedModel) -> Saturation:
-    """Return a region with the value of each substitution in its place: 0 for the base there."""
+    """Arrange the values of a region's substitutions as ``[L, 4]``; 0 for the reference base."""
     codes, of_effect = region.codes, loaded.module.reads_window
     changes = np.full((len(codes), len(BASES)), np.nan)
     known = np.flatnonzero(codes != UNKNOWN_BASE)
@@ -350,7 +350,7 @@ def _saturation(region: Region, values: NDArray[np.float32], loaded: LoadedModel
 def _head(
     made: Provenance, model: Path, annotator: Annotator, lengths: Mapping[str, int]
 ) -> list[str]:
-    """Return the lines before the substitutions; `lengths` are those of their contigs."""
+    """Return the header lines of the output; `lengths` are those of the contigs."""
     if annotator.table:
         return [*made.lines(), "\t".join(column.name for column in annotator.columns)]
     return [
@@ -393,7 +393,7 @@ def _annotator(request: ExplainRequest, loaded: LoadedModel) -> Annotator:
 
 
 def _changes(scores: Scores, differences: Differences) -> NDArray[np.float32]:
-    """Return what the substitutions change: activity, or the logit against no change."""
+    """Return the changes by the substitutions: in activity, or in the logit against its null."""
     if scores.logit is None or scores.null is None:
         return differences.mean(scores.differences)
     return scores.logit - scores.null
@@ -405,7 +405,7 @@ def _show(
     contigs: Mapping[str, int],
     made: Provenance,
 ) -> None:
-    """Draw what was scored, and write it for a genome browser, as far as is asked for."""
+    """Draw the regions and write genome-browser files, if requested."""
     if request.plot_dir:
         for saturation in saturations:
             _draw(saturation, request.plot_dir, force=request.force)
@@ -424,7 +424,7 @@ def _draw(saturation: Saturation, folder: Path, *, force: bool) -> None:
 
 
 def _stem(part: Saturation) -> str:
-    """Return the name of the files of a part."""
+    """Return the file name stem of a part."""
     return f"{safe_name(part.contig)}_{part.start + 1}-{part.start + len(part.codes)}"
 
 

@@ -1,4 +1,4 @@
-"""Attention rollout of a GMT: the bins that a variant's [CLS] reads. A description, no attribution.
+"""Attention rollout of a GMT: the bins that a variant's [CLS] reads. It is not an attribution.
 
 Letters in shapes: N bins, S tokens of the window, T of the variant, d width, H heads, e = d/H,
 C contact bins.
@@ -22,14 +22,14 @@ from genomix_cli.variants.records.inputs import BIN_SIZE
 
 
 class Rollout(NamedTuple):
-    """Shares of the final [CLS], which sum to 1.
+    """Attention shares of the final [CLS], which sum to 1.
 
     Attributes
     ----------
     bins : NDArray
-        float64 ``[N]``: each bin of the window.
+        float64 ``[N]``: share of each bin of the window.
     own : NDArray
-        float64 ``[T]``: the variant's own tokens, [CLS] first.
+        float64 ``[T]``: shares of the variant's own tokens, [CLS] first.
     """
 
     bins: NDArray[np.float64]
@@ -40,9 +40,9 @@ class Rollout(NamedTuple):
 def cls_rollout(model: GMT, window: Window, variants: Variants) -> Rollout:
     """Follow the [CLS] of one variant back through the attention of every layer.
 
-    Abnar and Zuidema 2020 (doi:10.18653/v1/2020.acl-main.385): attention averaged over heads, with
-    half of each step for the residual branch. Only the row of [CLS] is carried, from the last layer
-    to the first, so no layers x N x N array is held.
+    After Abnar and Zuidema 2020 (doi:10.18653/v1/2020.acl-main.385): attention averaged over heads,
+    with half of each step for the residual branch. Only the row of [CLS] is propagated, from the
+    last layer to the first, which avoids an array of layers x N x N.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _recorded(model: GMT) -> Iterator[list[_Streams]]:
 
 
 def _through_window(layer: Layer, x: Tensor, bias: Tensor, weights: Tensor) -> Tensor:
-    """Carry weights ``[S]`` on a layer's output to its input, one head at a time."""
+    """Propagate weights ``[S]`` from a layer's output to its input, one head at a time."""
     q, k, _ = layer.attention.project(x)
     out = torch.zeros_like(weights)
     for head in range(len(q)):
@@ -111,9 +111,9 @@ def _through_window(layer: Layer, x: Tensor, bias: Tensor, weights: Tensor) -> T
 
 
 def _read_weights(layer: Layer, stream: _Streams, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean attention of the variant's tokens to the window's and to each other.
+    """Return the mean attention of the variant's tokens to the window and to each other.
 
-    ``[T, S]`` and ``[T, T]``.
+    The shapes are ``[T, S]`` and ``[T, T]``.
     """
     q, own, _ = layer.attention.project(stream.variant)
     _, shared, _ = layer.attention.project(stream.window)

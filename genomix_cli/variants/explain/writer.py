@@ -1,4 +1,4 @@
-"""Tables and pictures of explained alleles, which appear only if the run ends without an error."""
+"""Tables and figures of explained alleles, which appear only if the run ends without an error."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ENRICHED_COLUMNS = (
 
 
 class Writer(ExitStack):
-    """Outputs of one run, which appear only if it ends without an error."""
+    """Writer of the outputs of a run, which appear only if it ends without an error."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Writer(ExitStack):
             self._summary = self._open(options.summary, ENRICHED_COLUMNS, note)
 
     def finish(self) -> None:
-        """Write what is known when all alleles are explained."""
+        """Write the outputs that need all alleles to be explained."""
         if self._summary and self.finder:
             for found in self.finder.enriched():
                 _line(self._summary, *_enriched(found))
@@ -180,7 +180,7 @@ def _enriched(found: Enriched) -> tuple[str, ...]:
 
 
 def _stem(name: str) -> str:
-    """Return the name of an allele's files; long alleles are cut."""
+    """Return the file name stem of an allele; long alleles are shortened."""
     contig, pos, ref, alt = name.rsplit(":", 3)
     return f"{safe_name(contig)}_{pos}_{ref[:50]}_{alt[:50]}"
 
@@ -203,7 +203,7 @@ def made_by(
     settings: dict[str, object],
     inputs: Mapping[str, Path | None],
 ) -> Provenance:
-    """Return how an output of `request` was made: its own settings and inputs, and the genome's."""
+    """Return the provenance of an output: its own settings and inputs, and those of the genome."""
     files = {name: path for name, path in inputs.items() if path is not None}
     files["fasta"] = request.fasta
     files |= {f"track {name}": path for name, path in request.tracks.items()}

@@ -1,7 +1,7 @@
-"""Calibrations of a model for each set of inputs that its users may have.
+"""Calibrations of a model for each set of inputs that users may have.
 
-Without some of its tracks a model's logits have another spread and another mean, so each such
-condition has a calibration of its own, fitted to the validation part with these inputs withheld.
+Without some of its tracks, a model's logits have a different mean and spread. Each such condition
+therefore has its own calibration, fitted to the validation part with these inputs withheld.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from genomix_cli.variants.train.task import Predictions
 
 log = logging.getLogger("genomix")
 
-#: Variants, at most, that calibrations for fewer inputs are fitted to, and tested on.
+#: Largest number of variants to fit, and to test, each calibration for fewer inputs.
 VARIANTS = 8_000
 
-#: Logits of rows of the variant table, each batch altered first.
+#: Function that returns logits of rows of the variant table, after altering each batch.
 Predict = Callable[[Rows, Callable[[Batch], Batch]], Predictions]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A calibration, and how well it holds.
+    """Calibration and its error on held-out variants.
 
     Attributes
     ----------
     calibration : Calibration
     variants : int
-        Labelled variants that it was fitted to.
+        Number of labelled variants used in the fit.
     error : float
         Expected calibration error on held-out variants; NaN if none is labelled.
     """
@@ -50,7 +50,7 @@ class Fitted:
     error: float = float("nan")
 
     def plain(self) -> dict[str, Any]:
-        """Return it for ``metrics.json``."""
+        """Return plain data for ``metrics.json``."""
         return {
             "inputs": str(self.calibration.conditions),
             "variants": self.variants,
@@ -60,9 +60,10 @@ class Fitted:
 
 
 def fewer_inputs(given: Conditions) -> list[Conditions]:
-    """Return what users may have of the inputs of the training.
+    """Return the subsets of the training inputs that users may have.
 
-    All tracks, none, all but one, and one alone; each with contacts, if there are any, and without.
+    These are all tracks, none, all but one, and each one alone, both with and without contacts if
+    the training had any.
     """
     tracks = given.tracks or ()
     kept: list[tuple[str, ...]] = [tracks, ()]
@@ -80,18 +81,18 @@ def fit_calibrations(
     test: Rows,
     predictions: dict[str, Predictions],
 ) -> tuple[Fitted, ...]:
-    """Fit a calibration for each set of inputs; none where there are no labels.
+    """Fit a calibration for each set of inputs; return none if there are no labels.
 
     Parameters
     ----------
     predict : callable
     shard : Shard
     given : Conditions
-        Of the training.
+        Conditions of the training.
     valid, test : NDArray
         int64: rows to fit to, and to test on; `test` may be empty.
     predictions : dict of str to Predictions
-        Of ``valid`` and, if there is one, ``test``, under the conditions of the training.
+        Predictions for ``valid`` and, if present, ``test``, under the conditions of the training.
     """
     label = shard.variants.label
     if not np.isfinite(label[valid]).any():
@@ -117,7 +118,7 @@ def fit_calibrations(
 
 
 def _some(label: np.ndarray, rows: Rows) -> Rows:
-    """Return enough rows to fit to; all where both classes are not among these."""
+    """Return a subset of rows to fit to, or all rows if the subset lacks one of the classes."""
     some = thin(rows, VARIANTS)
     known = label[some][np.isfinite(label[some])] > 0.5
     return some if known.any() and not known.all() else rows

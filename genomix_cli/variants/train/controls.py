@@ -1,7 +1,7 @@
 """Negative controls: inputs altered so that a model must lose a known part of its performance.
 
 Tracks and contacts are the same for both alleles, so a model can rank loci without reading the
-variant. These controls measure how far that alone carries it.
+variant. These controls measure how much performance that alone explains.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from genomix_cli.variants.train.dataset import Batch, Item, VariantDataset
 
 
 def swap_alleles(batch: Batch) -> Batch:
-    """Exchange ref and alt; the window stays the reference."""
+    """Swap ref and alt; the window still shows the reference."""
     v = batch.variants
     swapped = v._replace(ref=v.alt, alt=v.ref, ref_len=v.alt_len, alt_len=v.ref_len)
     return batch._replace(variants=swapped)
 
 
 def remove_variant(batch: Batch) -> Batch:
-    """Use ref as both alleles, so that only the position is left."""
+    """Use ref as both alleles, which leaves only the position."""
     v = batch.variants
     return batch._replace(variants=v._replace(alt=v.ref, alt_len=v.ref_len))
 
 
 def withhold(batch: Batch, tracks: Sequence[int], *, contacts: bool) -> Batch:
-    """Mask tracks, by number, and contacts if `contacts` is true."""
+    """Mask the tracks with these indices, and contacts if `contacts` is True."""
     window = batch.window
     if len(tracks):
         observed = window.observed.clone()
@@ -43,12 +43,12 @@ def withhold(batch: Batch, tracks: Sequence[int], *, contacts: bool) -> Batch:
 
 
 def withhold_contacts(batch: Batch) -> Batch:
-    """Mask contacts, so that only distance is left of the prior."""
+    """Mask contacts, which leaves only the distance term of the prior."""
     return withhold(batch, (), contacts=True)
 
 
 def withhold_tracks(batch: Batch) -> Batch:
-    """Mask tracks and contacts, so that only the sequence is left."""
+    """Mask tracks and contacts, which leaves only the sequence."""
     return withhold(batch, range(batch.window.observed.shape[1]), contacts=True)
 
 
@@ -60,10 +60,10 @@ CONTROLS: dict[str, Callable[[Batch], Batch]] = {
 
 
 class ShuffledTracks(Dataset[Item]):
-    """Dataset whose windows keep their sequence but have tracks of other windows.
+    """Dataset whose windows keep their sequence but get the tracks of other windows.
 
     Unlike withheld tracks, the values are real; only their position is wrong. Each window gets the
-    tracks and contacts of another one in the same cell type, and each window's are used once.
+    tracks and contacts of a different window in the same cell type, and each set is used once.
 
     Parameters
     ----------

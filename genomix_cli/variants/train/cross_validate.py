@@ -24,7 +24,7 @@ from genomix_cli.variants.train.supervised import plain, train_variants, write_p
 log = logging.getLogger("genomix")
 
 RECORD = "cross_validation.json"
-# Columns of predictions that are no numbers.
+# Text columns of predictions.
 TEXT = ["part", "contig", "ref", "alt", "tissue"]
 MEANS = (
     *("auroc", "auprc", "ranking_accuracy", "brier", "ece"),
@@ -36,23 +36,24 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
     """Train one model per fold, tested on that fold and early-stopped on the next.
 
     Writes a run folder per fold (``fold-0``, ...), ``fold-0.bed``, ..., ``predictions.tsv`` of all
-    of them and ``metrics.json``: per fold, mean and standard deviation over folds, and pooled with
-    bootstrap intervals.
+    folds, and ``metrics.json``: metrics per fold, their mean and standard deviation over folds, and
+    metrics of the pooled predictions with bootstrap intervals.
 
     Parameters
     ----------
     request : TrainRequest
-        Without held-out parts of its own.
+        Request without held-out parts.
     n_folds : int
     by : str
-        ``contig``, or the length of the blocks to divide, as in ``1Mb``.
+        ``contig``, or the length of the blocks to assign to folds, such as ``1Mb``.
 
     Raises
     ------
     UsageError
-        If held-out parts are given too, or there are fewer units than folds.
+        If held-out parts are given as well, or there are fewer units than folds.
     DataError
-        As `genomix_cli.variants.train.supervised.train_variants`; also if a fold has no positives.
+        As in `genomix_cli.variants.train.supervised.train_variants`; also if a fold has no
+        positives.
     """
     if request.held_out != HoldOut():
         raise UsageError(
@@ -113,7 +114,7 @@ def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:
 
 
 def _over_folds(by_fold: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return mean and standard deviation (n - 1) of each metric over the folds that have it."""
+    """Return mean and sample standard deviation of each metric over the folds that have it."""
     statistics = {}
     for name in MEANS:
         found = [fold[name] for fold in by_fold if name in fold]

@@ -32,11 +32,11 @@ class Batch(NamedTuple):
     window : Window
     variants : Variants
     label, effect : Tensor
-        float32 ``[W, G]``: 0 or 1, and a quantity; NaN if missing.
+        float32 ``[W, G]``: label 0 or 1, and quantitative effect; NaN if missing.
     weight : Tensor
         float32 ``[W, G]``; 0 for padding.
     group : Tensor
-        int64 ``[W, G]``.
+        int64 ``[W, G]``: group of each variant, such as its locus.
     row : Tensor
         int64 ``[W, G]``: row of the shard's variant table, -1 for padding and null variants.
     """
@@ -65,7 +65,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """Window, the rows of the variant table to score in it, and the cell type of its tracks."""
+    """Window, rows of the variant table to score in it, and cell type of its tracks."""
 
     contig: str
     start: int
@@ -85,7 +85,7 @@ def place_windows(
     cell: NDArray[np.int64] | None = None,
     cells: Sequence[str] = ("",),
 ) -> list[Placement]:
-    """Cut `rows` into windows, every variant in the core, the middle of its window.
+    """Assign `rows` to windows such that every variant lies in the core of its window.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def place_windows(
     names : sequence of str
         Contig names by index.
     cell : NDArray, optional
-        int64 ``[n]``, index into `cells`: a window has the tracks of one cell type.
+        int64 ``[n]``: index into `cells`. Variants share a window only within a cell type.
     cells : sequence of str
     """
     anchor = (pos[rows] - phase) // core
@@ -124,10 +124,10 @@ def place_windows(
 
 
 def cells_of(shard: Shard) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the cell types in use, and the index of each variant's, int64 ``[V]``.
+    """Return the cell types in use, and the index of the cell type of each variant, int64 ``[V]``.
 
-    If a shard has tracks of one cell type, all its variants use them. If it has several, a variant
-    uses those of its tissue, or none if it has no tissue or the tissue has no tracks.
+    If a shard has tracks of one cell type, all variants use them. If it has several, a variant uses
+    the tracks of its tissue, or none if it has no tissue or the tissue has no tracks.
     """
     cells, tissue = shard.cells, shard.variants.tissue
     if len(cells) == 1:
@@ -138,14 +138,14 @@ def cells_of(shard: Shard) -> tuple[tuple[str, ...], NDArray[np.int64]]:
 def equally_often(
     rows: NDArray[np.int64], tissue: NDArray[np.int16], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return as many rows of each tissue, drawn at random, as there are of the rarest.
+    """Return the same number of random rows from each tissue, as many as the rarest one has.
 
     Parameters
     ----------
     rows : NDArray
         int64 ``[n]``.
     tissue : NDArray
-        int16 ``[n]``: of each; those of -1 have none and are all kept.
+        int16 ``[n]``: tissue of each row. Rows with -1 have no tissue and are all kept.
     rng : Generator
     """
     numbers, counts = np.unique(tissue[tissue >= 0], return_counts=True)
@@ -156,27 +156,28 @@ def equally_often(
 
 @dataclass(eq=False)
 class VariantDataset(Dataset[Item]):
-    """Windows of a shard, each with up to `max_group` of its variants.
+    """Dataset of windows of a shard, each with up to `max_group` of its variants.
 
     Parameters
     ----------
     shard : Shard
-        Picklable; each worker maps the file for itself.
+        Picklable; each worker maps the file itself.
     rows : NDArray
-        int64: rows of the variant table to use; each with a label, an effect, or both. In a shard
+        int64: rows of the variant table to use, each with a label, an effect, or both. In a shard
         with several cell types, the tissue of a row selects its tracks.
     n_bins, core_bins, flank : int
-        Size of the model's window and of its core, and bases on each side of an allele.
+        Bins of the model's window and of its core, and bases on each side of an allele.
     max_group : int
         Largest number of variants per item.
     augment : bool
-        For training: cores at random, a random strand, and about 2 % null variants (alt = ref).
+        Augment for training: random core positions, a random strand, and about 2 % null variants
+        (alt = ref).
     negatives : float
         Fraction of the negatives drawn in each epoch; all positives are used. Logits are then too
         high by -log(negatives), which calibration on held-out contigs corrects.
     equal_cells : bool
-        Draw as many variants of each tissue in each epoch as there are of the rarest, as
-        pre-training does with windows; variants without one are all drawn.
+        In each epoch, draw as many variants of each tissue as the rarest one has, as pre-training
+        does with windows. Variants without a tissue are all drawn.
     seed : int
     """
 
@@ -197,7 +198,7 @@ class VariantDataset(Dataset[Item]):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Place the windows anew; the placement depends only on seed and epoch."""
+        """Place the windows again; the placement depends only on seed and epoch."""
         self.epoch = epoch
         window, core = (n * inputs.BIN_SIZE for n in (self.n_bins, self.core_bins))
         table, rows, phase = self.shard.variants, self.rows, 0
@@ -222,7 +223,7 @@ class VariantDataset(Dataset[Item]):
         )
 
     def order(self) -> list[int]:
-        """Return the epoch's order of items: shuffled in training, else as placed."""
+        """Return the order of items in this epoch: shuffled in training, otherwise as placed."""
         order = np.arange(len(self))
         if self.augment:
             np.random.default_rng([self.seed, self.epoch, len(self)]).shuffle(order)
@@ -232,9 +233,9 @@ class VariantDataset(Dataset[Item]):
         return len(self.placements)
 
     def __getitem__(self, at: int | tuple[int, int]) -> Item:
-        """Return an item of the current epoch, or of an epoch and its number there.
+        """Return item `at` of the current epoch, or item (epoch, number).
 
-        So a process that reads ahead learns of a new epoch with its first item.
+        The second form tells a worker process about a new epoch with the first item of that epoch.
         """
         epoch, index = at if isinstance(at, tuple) else (self.epoch, at)
         if epoch != self.epoch:
@@ -274,13 +275,13 @@ class VariantDataset(Dataset[Item]):
 
 
 class Order:
-    """Items of the epoch of a data set at the time when they are asked for, as a loader takes them.
+    """Sampler of the items of the dataset's epoch at the time of iteration.
 
     Parameters
     ----------
     dataset : VariantDataset
     own : tuple of int
-        Rank of this process, and how many share an epoch.
+        Rank of this process, and number of processes that share an epoch.
     """
 
     def __init__(self, dataset: VariantDataset, own: tuple[int, int] = (0, 1)) -> None:
@@ -300,7 +301,7 @@ class Order:
 def reverse_strand(
     item: Item, shard: Shard, placement: Placement, alleles: Sequence[inputs.Allele]
 ) -> Item:
-    """Return the item as read from the other strand."""
+    """Return the item on the reverse strand."""
     n_bins = item.window.signal.shape[1]
     flank = (item.haplotypes.ref.shape[1] - inputs.MAX_ALLELE) // 2
     return item._replace(
@@ -311,7 +312,7 @@ def reverse_strand(
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """Stack items, padding the variants to the same number per window."""
+    """Stack items, padding windows to the same number of variants."""
     most = max(len(item.offset) for item in items)
     windows, offsets, bases, *columns = zip(*items, strict=True)
     window = Window(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*windows, strict=True)))

@@ -46,7 +46,7 @@ def frame(shard: Shard, part: str, predictions: Predictions, platt: Platt) -> pd
 
 
 def allele_columns(shard: Shard, rows: Rows) -> dict[str, NDArray[Any]]:
-    """Return columns that name alleles, trimmed as the shard has them; `pos` is 1-based."""
+    """Return columns that identify alleles, trimmed as stored in the shard; `pos` is 1-based."""
     table = shard.variants
     return {
         "contig": np.array(list(shard.contigs))[table.contig[rows]],
@@ -84,7 +84,7 @@ def _binary(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple[str, 
         if np.isfinite(truth).all():
             yield f"bayes_{name}", function(label, truth)
     group = table["group"].to_numpy()
-    if len(np.unique(group)) > 1:  # in a single group it is the AUROC
+    if len(np.unique(group)) > 1:  # with a single group it would equal the AUROC
         ranking = partial(binary.ranking_accuracy, groups=group)
         yield "ranking_accuracy", plain(bootstrap.interval(ranking, label, score))
 
@@ -101,7 +101,7 @@ def _quantitative(table: pd.DataFrame, units: Rows, seed: int) -> Iterator[tuple
 def controls(
     task: VariantTask, shard: Shard, rows: Rows, loader: Callable[[], Iterable[Batch]], seed: int
 ) -> dict[str, Any]:
-    """Return the AUROC of labelled rows, unaltered and under each control."""
+    """Return the AUROC of labelled rows, without alteration and under each control."""
     table = shard.variants
     units = resampling_units(table.contig[rows], table.pos[rows])
     bootstrap = Bootstrap(units.ids, BOOTSTRAPS, seed)

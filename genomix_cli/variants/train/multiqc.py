@@ -1,4 +1,4 @@
-"""Section of MultiQC on a trained model of variants: how it did on what was held out."""
+"""MultiQC section of a trained variant model: performance on held-out variants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from genomix_cli.report.multiqc import COUNT, SHARE, Content, table, write_contents
 
-#: Metrics by their titles; less of the last two is better.
+#: Metrics with their titles; lower is better for the last two.
 TITLES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -27,12 +27,12 @@ _DESCRIPTION = (
 
 
 def write_multiqc(metrics: Mapping[str, Any], folder: Path) -> None:
-    """Write what MultiQC shows of a run into its folder.
+    """Write the MultiQC section of a run into its folder.
 
     Parameters
     ----------
     metrics : mapping
-        The content of ``metrics.json``.
+        Content of ``metrics.json``.
     folder : Path
     """
     headers: dict[str, Content] = {

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Loss(NamedTuple):
-    """Loss and its terms, each a scalar and before its weight.
+    """Loss and its unweighted terms, all scalars.
 
     Attributes
     ----------
@@ -27,12 +27,12 @@ class Loss(NamedTuple):
     penalty: Tensor
 
     def terms(self) -> dict[str, Tensor]:
-        """Return all of them by name, the total as ``loss``."""
+        """Return the total as ``loss``, and each term by name."""
         return {"loss": self.total, "bce": self.bce, "rank": self.rank, "penalty": self.penalty}
 
 
 class LossWeights(NamedTuple):
-    """Weights of the terms: lambda 1, 2 and 3 of GMT's paper.
+    """Weights of the terms: lambda 1, 2 and 3 in the GMT paper.
 
     Attributes
     ----------
@@ -61,22 +61,22 @@ def weighted_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 def ranked_pairs(
     labels: Tensor, effects: Tensor, groups: Tensor, weights: Tensor, margin: float = 0.0
 ) -> Tensor:
-    """Return the pairs (i, j) of a group in which i ranks above j, bool ``[W, G, G]``.
+    """Return the pairs (i, j) of a group where i ranks above j, bool ``[W, G, G]``.
 
-    Pairs are ranked by effect if both have one, else by label if both have one.
+    Pairs are ranked by effect if both variants have one, otherwise by label if both have one.
 
     Parameters
     ----------
     labels, effects, weights : Tensor
         float ``[W, G]``; NaN if missing. A weight of 0 excludes a variant.
     groups : Tensor
-        int64 ``[W, G]``; pairs are formed only inside a group of a window.
+        int64 ``[W, G]``; pairs are formed only within a group of a window.
     margin : float
         Effects that differ by no more than this are not ranked.
     """
     measured = ~effects.isnan()
     both = measured[:, :, None] & measured[:, None, :]
-    # Comparisons with NaN are false, so a missing effect ranks nothing.
+    # Comparisons with NaN are false, so a missing effect forms no pair.
     by_effect = effects[:, :, None] - effects[:, None, :] > margin
     by_label = (labels[:, :, None] > labels[:, None, :]) & ~both
     used = weights > 0
@@ -111,9 +111,9 @@ def variant_loss(
 ) -> Loss:
     """Return the weighted sum of BCE, RankNet and the squared weights, computed in float32.
 
-    A term of weight 0 is not computed. The third is a penalty in the loss, as in the paper. Under
-    Adam its gradient is scaled like any other, so that it is not the same as weight decay, which
-    AdamW applies besides (Loshchilov and Hutter 2019, arXiv:1711.05101).
+    A term of weight 0 is not computed. The third term is a penalty in the loss, as in the paper. It
+    differs from weight decay, which AdamW applies in addition, because Adam scales its gradient
+    like any other (Loshchilov and Hutter 2019, arXiv:1711.05101).
 
     Parameters
     ----------
@@ -121,10 +121,10 @@ def variant_loss(
         See :func:`weighted_bce` and :func:`ranked_pairs`.
     of_terms : LossWeights
     parameters : iterable of Tensor
-        Weights of the model that learn.
+        Trainable weights of the model.
     """
     logits = logits.float()
-    # Of the logits, so that a backward pass is defined whatever the weights of the terms.
+    # A zero that depends on the logits keeps the backward pass defined if all terms are off.
     zero = logits.sum() * 0
     bce = weighted_bce(logits, labels, weights) if of_terms.bce else zero
     rank = penalty = zero

@@ -20,8 +20,8 @@ from genomix_cli.variants.requests import HoldOut
 
 Rows = NDArray[np.int64]
 CONTIG = "contig"
-# Neighbouring rows that stay together when thinning: enough to be worth a window, few enough for
-# many loci, since what differs from locus to locus does not average out within one.
+# Neighbouring rows that stay together when thinning: enough to fill a window, but few enough to
+# sample many loci, since differences between loci do not average out within one.
 STRETCH = 100
 
 
@@ -76,12 +76,12 @@ class HeldOutRegions:
         return str(self._regions)
 
     def inside(self, contig: str, pos: NDArray[np.integer], margin: int = 0) -> NDArray[np.bool_]:
-        """Return True for positions of a contig inside, or within `margin` bases; bool ``[n]``."""
+        """Return True for positions inside or within `margin` bases of a region, bool ``[n]``."""
         found = self._regions.find(contig)
         pos = np.asarray(pos, np.int64)
         if found is None:
             return np.zeros(len(pos), np.bool_)
-        # Regions are sorted and disjoint: only the last one that starts before the end can match.
+        # Regions are sorted and disjoint, so only the last one that starts by then can match.
         before = np.searchsorted(found[:, 0], pos + margin, side="right") - 1
         return (before >= 0) & (found[before.clip(0), 1] > pos - margin)
 
@@ -126,7 +126,7 @@ def _of_file(bed: Path, names: ContigNames) -> list[Interval]:
 
 
 class GenomeSplit(NamedTuple):
-    """Parts to validate and to test on."""
+    """Validation and test parts of a genome."""
 
     valid: HeldOutRegions
     test: HeldOutRegions
@@ -143,21 +143,21 @@ class GenomeSplit(NamedTuple):
         pos : NDArray
             int64 ``[n]``.
         usable : NDArray
-            int64: rows that may be used.
+            int64: usable rows.
         margin : int
-            Bases, as of `least_distance`. Rows this close to a held-out region are in no part,
-            since their window may share a base with a window there; so are rows to validate on that
-            are this close to a region to test on.
+            Distance in bases, see `least_distance`. Training rows this close to a held-out region
+            are left out, since their window may share a base with a window there. So are validation
+            rows this close to a test region.
 
         Returns
         -------
         dict of str to NDArray
-            int64 rows of ``train``, ``valid`` and ``test``, and of ``beside``, those left out.
+            int64: rows of ``train``, ``valid``, ``test`` and ``beside`` (those left out).
         """
         part = np.full(len(names), "train", "U6")
         for contig in np.unique(names[usable]):
             here = usable[names[usable] == contig]
-            # In this order: what is tested stays, and what is validated on gives way to it.
+            # Order matters: test rows take precedence over validation rows nearby.
             for name, out in self._asdict().items():
                 part[here[out.inside(contig, pos[here], margin)]] = "beside"
                 part[here[out.inside(contig, pos[here])]] = name
@@ -181,7 +181,7 @@ class Folds(NamedTuple):
 def make_folds(
     n: int, by: str, contig: NDArray[np.str_], pos: NDArray[np.int64], lengths: Mapping[str, int]
 ) -> Folds:
-    """Assign contigs, or blocks of them, to folds with about as many variants each.
+    """Assign contigs or blocks to folds with about the same number of variants each.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def parse_length(text: str) -> int:
     Raises
     ------
     UsageError
-        If it is none of them.
+        If the text has none of these forms.
     """
     length = re.fullmatch(r"(\d+)([km]?)b?", text.lower(), re.ASCII)
     if length is None or not int(length[1]):
@@ -233,7 +233,7 @@ def labelled_rows(shard: Shard) -> Rows:
     Raises
     ------
     DataError
-        If there are none.
+        If there are no such rows.
     """
     usable = np.isfinite(shard.variants.label) | np.isfinite(shard.variants.effect)
     if not usable.any():
@@ -243,7 +243,7 @@ def labelled_rows(shard: Shard) -> Rows:
 
 
 def thin(rows: Rows, most: int) -> Rows:
-    """Return at most `most` rows: whole stretches, evenly spaced, so that windows stay full."""
+    """Return at most `most` rows as whole, evenly spaced stretches, so that windows stay full."""
     if not most or len(rows) <= most:
         return rows
     size = min(STRETCH, most)
@@ -260,7 +260,7 @@ def split_genome(hold_out: HoldOut, known: Iterable[str]) -> GenomeSplit:
     UsageError
         If a contig is unknown, or in both parts.
     DataError
-        If a file cannot be read, or has nothing of the data.
+        If a file cannot be read, or has no contig in common with the data.
     """
     known = tuple(known)
     valid = HeldOutRegions.of(known, hold_out.valid_contigs, hold_out.valid_regions, "valid")

@@ -49,7 +49,7 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
 
     Writes into the run folder ``config.json`` and ``model.safetensors`` (for `score`),
     ``metrics.json``, ``predictions.tsv`` of the held-out variants, ``train.json`` (the request),
-    ``checkpoints/`` and ``logs/``. Of several processes only the first writes.
+    ``checkpoints/`` and ``logs/``. With several processes, only the first writes.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def train_variants(request: TrainRequest) -> dict[str, Any]:
         If the shard has no labels, or a part lacks positives or negatives.
     """
     shard = open_shard(request.shard)
-    # Refused before any work.
+    # Refuse an unknown device before any work.
     resolve_device(request.device)
     weights = _loss_weights(request)
     with torch.random.fork_rng():
@@ -112,7 +112,7 @@ def _loss_weights(request: TrainRequest) -> LossWeights:
     Raises
     ------
     UsageError
-        If nothing is learned, or a penalty is asked for of weights that no device holds all of.
+        If no term is left to learn from, or a penalty is set but no device holds all weights.
     """
     if not (request.bce_weight or request.rank_weight):
         raise UsageError("nothing is left to learn", where="--bce-weight, --rank-weight")
@@ -128,7 +128,7 @@ def _loss_weights(request: TrainRequest) -> LossWeights:
 
 
 def _advice(request: TrainRequest, module: Any) -> str:
-    """Return advice for when memory runs out."""
+    """Return advice for a run that exhausts memory."""
     windows, variants = request.windows_per_batch, request.variants_per_window
     kb = module.n_bins * BIN_SIZE // 1000
     smaller = (
@@ -217,7 +217,7 @@ def _labelled_rows(
 
 
 def _count_cells(shard: Shard, train: Rows) -> None:
-    """Log how many variants of each cell type an epoch takes; refuse fewer than two cell types."""
+    """Log the variants per cell type and epoch; refuse fewer than two cell types."""
     tissue = shard.variants.tissue[train]
     numbers, counts = np.unique(tissue[tissue >= 0], return_counts=True)
     if len(numbers) < 2:
@@ -241,9 +241,9 @@ def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, te
     Raises
     ------
     DataError
-        Naming every part that lacks something.
+        If a part is incomplete; the message names every such part.
     UsageError
-        If there is no label to monitor by.
+        If there is no label for the monitor.
     """
     if not len(rows["train"]):
         raise UsageError(
@@ -283,7 +283,7 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
         If the model or preset does not exist, the model to start from is of another kind, or
         --gradient-checkpointing has no effect on the model.
     DataError
-        If the shard's tracks are not on the scale of the model to start from.
+        If the shard's tracks have a different scale from those of the model to start from.
     """
     module = new_model(request.model, request, shard)
     if request.initial is not None:
@@ -293,12 +293,12 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
 
 
 def allow_checkpointing(module: Any, request: TrainRequest | PretrainRequest) -> None:
-    """Switch a model's gradient checkpointing on if that is asked for.
+    """Enable gradient checkpointing if the request asks for it.
 
     Raises
     ------
     UsageError
-        If the model has none.
+        If the model does not support it.
     """
     if not request.checkpointing:
         return
@@ -319,7 +319,7 @@ def _provenance(request: TrainRequest, held: GenomeSplit) -> Provenance:
 
 
 def plain(request: Any) -> dict[str, Any]:
-    """Return a request as JSON data, files without their folders."""
+    """Return a request as JSON data, with file names instead of paths."""
 
     def shown(value: Any) -> Any:
         if isinstance(value, dict):
@@ -350,8 +350,11 @@ def _dataset(
 
 
 def _loaders(dataset: VariantDataset, request: TrainRequest) -> Callable[..., DataLoader[Any]]:
-    """Return the loader of each epoch: the same for all, so that its processes stay."""
-    # Made when first asked for, in one of several processes.
+    """Return a function that gives the loader of an epoch.
+
+    All epochs share one loader, which keeps its worker processes alive.
+    """
+    # Created on first use, because with several devices that happens in another process.
     made = cache(lambda: _loader(dataset, request, rank_and_world_size()))
 
     def loader(epoch: int = 0) -> DataLoader[Any]:
@@ -364,7 +367,7 @@ def _loaders(dataset: VariantDataset, request: TrainRequest) -> Callable[..., Da
 def _loader(
     dataset: VariantDataset, request: TrainRequest, own: tuple[int, int] = (0, 1)
 ) -> DataLoader[Any]:
-    """Return the part of an epoch that falls to one of several processes; by default all of it."""
+    """Return a loader of the part of an epoch that falls to this process; by default all of it."""
     return DataLoader(
         dataset,
         batch_size=request.windows_per_batch,

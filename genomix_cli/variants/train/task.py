@@ -40,13 +40,13 @@ class VariantTask:
         A `VariantModel`.
     table : VariantTable
     weights : LossWeights
-        Of the terms of the loss.
+        Weights of the terms of the loss.
     """
 
     module: nn.Module
     table: VariantTable
     weights: LossWeights = field(default_factory=LossWeights)
-    # Under several processes each validates its part; see `genomix_cli.learning.lightning`.
+    # With several processes, each validates its part; see `genomix_cli.learning.lightning`.
     shares_validation: ClassVar[bool] = True
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -88,7 +88,7 @@ def fit_task(
     request: TrainRequest | PretrainRequest,
     advice: str,
 ) -> FitResult:
-    """Fit as a request asks; the module ends in evaluation mode with the best weights.
+    """Fit as requested; the module ends in evaluation mode with the best weights.
 
     `train`, `valid` and `advice` are as for `genomix_cli.learning.loop.fit` and
     `genomix_cli.learning.memory.explain_out_of_memory`.
@@ -120,7 +120,7 @@ def predict(
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
-    """A tensor, or nested named tuples of them, on a device."""
+    """Move a tensor, or nested named tuples of tensors, to a device."""
     if isinstance(batch, Tensor):
         return batch.to(device)
     return type(batch)(*(to_device(part, device) for part in batch))

@@ -1,8 +1,8 @@
 """Masking for pre-training: spans of bases, and spans of track bins.
 
-Masking single k-mers would leak, since the k-mers that overlap one spell it out. Instead, whole
-spans of bases are hidden, together with every k-mer that touches them, and only k-mers that lie
-wholly inside are predicted.
+Masking single k-mers would leak, since overlapping k-mers reveal their bases. Instead, whole spans
+of bases are hidden, together with every k-mer that touches them, and only k-mers that lie wholly
+inside are predicted.
 
 Letters in shapes: M tracks, N bins, L bases of the window, S spans.
 """
@@ -16,7 +16,7 @@ from genomix_cli.genome.alphabet import HIDDEN_BASE, UNKNOWN_BASE, kmer_ids
 from genomix_cli.genome.signal import BIN_SIZE, BRIDGED, MISSING
 from genomix_cli.variants.requests import Masking
 
-# Fraction of windows with tracks that hide a whole modality, or spans of one modality alone.
+# Fractions of windows with tracks that hide a whole modality, and spans of one modality only.
 WHOLE, ALONE = 0.5, 0.25
 
 
@@ -25,7 +25,7 @@ def draw_spans(
 ) -> NDArray[np.int64]:
     """Return sorted starts of spans that hide about `share` of `length` bases.
 
-    All positions are equally likely, and spans lie at least `apart` bases from each other.
+    All layouts are equally likely, and spans are at least `apart` bases apart.
     """
     return place_spans(length, span, round(share * length / span), apart, rng)
 
@@ -33,10 +33,10 @@ def draw_spans(
 def place_spans(
     length: int, span: int, n: int, apart: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return sorted starts of `n` spans, or as many as fit; otherwise as `draw_spans`."""
+    """Return sorted starts of `n` spans, or as many as fit, placed as in `draw_spans`."""
     unit = span + apart
     n = min(n, (length + apart) // unit)
-    # Each span and its gap shrink to one slot: any choice of distinct slots is a valid layout, and
+    # Shrink each span and its gap to one slot: any choice of distinct slots is a valid layout, and
     # all layouts are equally likely.
     places = rng.choice(length - n * (unit - 1) + apart, n, replace=False)
     return np.asarray(np.sort(places) + np.arange(n) * (unit - 1), np.int64)
@@ -52,9 +52,9 @@ def hide_bases(codes: NDArray[np.uint8], starts: NDArray[np.int64], span: int) -
 def span_kmers(
     codes: NDArray[np.uint8], starts: NDArray[np.int64], span: int, k: int
 ) -> NDArray[np.int64]:
-    """Return ids of the k-mers wholly inside each span, ``[S, span - k + 1]``; -1 for N.
+    """Return ids of the k-mers wholly inside each span, ``[S, span - k + 1]``; -1 with an N.
 
-    `codes` are the bases before any were hidden.
+    `codes` are the bases before masking.
     """
     bases = codes[starts[:, None] + np.arange(span)]
     ids = kmer_ids(bases, k).astype(np.int64)
@@ -69,10 +69,10 @@ def hide_tracks(
     *,
     joint: bool = False,
 ) -> NDArray[np.bool_]:
-    """Draw the bins to hide of the tracks of a window, ``[M, N]``.
+    """Draw the track bins to hide in a window, bool ``[M, N]``.
 
-    Hides spans of all modalities at once, spans of one alone, or one modality altogether, which
-    must then be predicted from the sequence and the others.
+    Hides spans of all modalities at once, spans of one modality, or one whole modality, which must
+    then be predicted from the sequence and the other modalities.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def hide_tracks(
     if not masking.track_share or not measured.any():
         return bins
     chosen = int(rng.choice(np.flatnonzero(measured)))
-    # [0, ALONE): spans of one modality; [1 - WHOLE, 1): one of them whole; between: joint spans.
+    # [0, ALONE): spans of one modality; [1 - WHOLE, 1): a whole modality; between: joint spans.
     kind = ALONE if joint else rng.random()
     spans = _bin_spans(n_bins, masking, rng)
     bins[chosen if kind < ALONE else slice(None)] = spans
@@ -98,11 +98,11 @@ def hide_tracks(
 
 
 def _bin_spans(n_bins: int, masking: Masking, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return bool ``[N]``: spans of random length until the share is reached."""
+    """Draw spans of random length until the share is reached, bool ``[N]``."""
     hidden = np.zeros(n_bins, np.bool_)
     while hidden.mean() < masking.track_share:
         length = int(rng.integers(masking.shortest, masking.longest + 1))
-        # Spans may stick out at both ends, or the bins there would be hidden less often.
+        # Spans may extend beyond both ends; otherwise the outer bins would be hidden less often.
         start = int(rng.integers(1 - length, n_bins))
         hidden[max(0, start) : start + length] = True
     return hidden
@@ -111,8 +111,8 @@ def _bin_spans(n_bins: int, masking: Masking, rng: np.random.Generator) -> NDArr
 def visible(state: NDArray[np.uint8], hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return where tracks would have a value if the hidden bins had not been measured.
 
-    Bridged bins are read off the measured bins beside them, so they would show what a hidden one
-    of these is; without it they are missing too.
+    Bridged bins are interpolated from measured neighbours and would reveal a hidden neighbour, so
+    they become missing as well.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def interpolate(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArra
 def clear_spans(
     codes: NDArray[np.uint8], starts: NDArray[np.int64], span: int, flank: int
 ) -> NDArray[np.int64]:
-    """Return the spans whose bases are known and that have `flank` bases on each side."""
+    """Return the spans of known bases that have `flank` bases on each side."""
     inside = (starts >= flank) & (starts + span + flank <= len(codes))
     starts = starts[inside]
     known = (codes[starts[:, None] + np.arange(span)] < UNKNOWN_BASE).all(1)
@@ -153,5 +153,5 @@ def clear_spans(
 
 
 def middle_of(bins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the offset in the window of the middle base of bins."""
+    """Return the offset in the window of the middle base of each bin."""
     return bins * BIN_SIZE + BIN_SIZE // 2

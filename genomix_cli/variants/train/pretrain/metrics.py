@@ -1,4 +1,4 @@
-"""Predictions of hidden tracks and k-mers by a pre-trained model, beside simple guesses.
+"""Predictions of hidden tracks and k-mers by a pre-trained model, compared with simple guesses.
 
 Letters: W windows, M tracks, N bins, O k-mers of a span, n predictions.
 """
@@ -28,16 +28,16 @@ SPANS, WHOLE = "spans", "whole"
 
 
 class HiddenTracks(NamedTuple):
-    """Hidden bins that were measured, each an array ``[n]``.
+    """Predictions for hidden, measured bins; each field is an array ``[n]``.
 
     Attributes
     ----------
     draw, cell, modality : NDArray
         int64.
     whole : NDArray
-        bool: the whole modality was hidden from the window.
+        bool: True if the whole modality was hidden from the window.
     truth, model, simple : NDArray
-        float32: measured and predicted signal, and a simple guess.
+        float32: measured signal, prediction of the model, and a simple guess.
     """
 
     draw: NDArray[np.int64]
@@ -50,7 +50,7 @@ class HiddenTracks(NamedTuple):
 
 
 class HiddenKmers(NamedTuple):
-    """k-mers inside hidden spans, arrays ``[n]``: draw, nats of the true k-mer, predicted right."""
+    """Hidden k-mers, arrays ``[n]``: draw, nats of the true k-mer, True if predicted correctly."""
 
     draw: NDArray[np.int64]
     nats: NDArray[np.float64]
@@ -58,7 +58,7 @@ class HiddenKmers(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Predictions of hidden tracks and k-mers, of a batch or of all."""
+    """Predictions of hidden tracks and k-mers, for one batch or for all."""
 
     tracks: HiddenTracks
     kmers: HiddenKmers
@@ -73,7 +73,7 @@ def join(told: Sequence[Told]) -> Told:
 
 
 def _mean(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> float:
-    """Weighted mean of `score`, as a metric that a bootstrap takes."""
+    """Return the weighted mean of `score`, with the signature of a bootstrap metric."""
     w = np.ones(np.shape(score)) if weights is None else np.asarray(weights, np.float64)
     return float(w @ np.asarray(score)) / w.sum() if w.sum() > 0 else math.nan
 
@@ -87,10 +87,10 @@ class TrackRow:
     cell, modality : str
     hidden : {"spans", "whole"}
     bins : int
-        Number of bins that were hidden and had been measured.
+        Number of hidden bins that were measured.
     r, simple_r, gain : Interval
-        Pearson correlation of the model and of the simple guess, and their difference; NaN where
-        nothing was measured, or nothing varies.
+        Pearson correlation of the model and of the simple guess, and their difference; NaN if
+        nothing was measured or the values are constant.
     """
 
     cell: str
@@ -104,7 +104,7 @@ class TrackRow:
 
 @dataclass(frozen=True)
 class KmerRow:
-    """Nats per base of hidden k-mers, and share predicted right, by the model or a Markov chain."""
+    """Nats per base of hidden k-mers, and accuracy, for the model or a Markov chain."""
 
     name: str
     kmers: int
@@ -115,13 +115,13 @@ class KmerRow:
 def track_rows(
     told: HiddenTracks, units: NDArray[np.int64], tracks: Sequence[str], seed: int
 ) -> tuple[TrackRow, ...]:
-    """Return a row for every track, in each cell type that it serves, and way of hiding.
+    """Return a row for every track, cell type with that track, and way of hiding.
 
     Parameters
     ----------
     told : HiddenTracks
     units : NDArray
-        int64, by draw: resampling unit.
+        int64: bootstrap resampling unit of each draw.
     tracks : sequence of str
         Names in the shard.
     seed : int
@@ -154,21 +154,22 @@ def _track_row(
 
 
 def kmer_row(name: str, told: HiddenKmers, units: NDArray[np.int64], k: int, seed: int) -> KmerRow:
-    """Return nats per base and the share of k-mers predicted right, with intervals."""
+    """Return nats per base and accuracy of the k-mers, with intervals."""
     bootstrap = Bootstrap(units[told.draw], BOOTSTRAPS, seed)
     nats, right = (bootstrap.interval(_mean, x, x) for x in (told.nats / k, told.right))
     return KmerRow(name, len(told.nats), nats, right)
 
 
 class Markov:
-    """A Markov chain of bases, and its posterior of a k-mer hidden between known bases.
+    """Markov chain of bases, with the posterior of a k-mer hidden between known bases.
 
-    Exact: the bases between the k-mer and what is known on either side are summed over.
+    The posterior is exact: it sums over the bases between the k-mer and the known bases on either
+    side.
 
     Parameters
     ----------
     counts : NDArray
-        ``[64, 4]``: counts of each base after each three.
+        ``[64, 4]``: counts of each base after each triplet.
     order : int
         Number of bases that the next one depends on, 0 to 3.
     """
@@ -177,14 +178,14 @@ class Markov:
         shape = (4 ** (ORDER - order), 4**order, 4)
         pooled = counts.reshape(shape).sum(0) + 1.0
         self.next = np.tile(pooled / pooled.sum(1, keepdims=True), (4 ** (ORDER - order), 1))
-        # The step from the last three bases to the last three a base later.
+        # Transition from the last three bases to the last three bases one position later.
         self.step = np.zeros((CONTEXTS, CONTEXTS))
         context = np.arange(CONTEXTS)
         for base in range(4):
             self.step[context, context * 4 % CONTEXTS + base] = self.next[:, base]
 
     def kmers(self, k: int) -> NDArray[np.float64]:
-        """Return the probability of each k-mer after each three bases, ``[64, 4^k]``."""
+        """Return the probability of each k-mer after each triplet, ``[64, 4^k]``."""
         probability = np.ones((CONTEXTS, 1))
         context = np.arange(CONTEXTS)[:, None]
         for _ in range(k):
@@ -195,9 +196,9 @@ class Markov:
     def posterior(
         self, left: NDArray[np.int64], right: NDArray[np.int64], after: int, span: int, k: int
     ) -> NDArray[np.float64]:
-        """Return the probability of the k-mer `after` bases into a span, ``[n, 4^k]``.
+        """Return the probability of the k-mer `after` bases into each span, ``[n, 4^k]``.
 
-        `left` and `right` int64 ``[n]``: the three bases beside the span, as numbers.
+        `left` and `right` are the triplets beside the span as numbers, int64 ``[n]``.
         """
         start = np.linalg.matrix_power(self.step, after)[left]
         rest = np.linalg.matrix_power(self.step, span - after - k) @ self.kmers(ORDER)
@@ -207,7 +208,7 @@ class Markov:
 
 
 def count_bases(codes: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """Count how often each base follows each three, ``[64, 4]``."""
+    """Count how often each base follows each triplet, ``[64, 4]``."""
     counts = np.zeros(4 ** (ORDER + 1) + 2)
     for each in codes:
         counts += np.bincount(kmer_ids(each, ORDER + 1).astype(np.int64), minlength=len(counts))
@@ -237,7 +238,7 @@ class Spans(NamedTuple):
 
 
 def markov_told(chain: Markov, spans: Spans, span: int, k: int) -> HiddenKmers:
-    """Return a chain's predictions of spans whose neighbours are known."""
+    """Return a chain's predictions for the spans between known bases."""
     left, right = _numbers(spans.left), _numbers(spans.right)
     nats, correct = [], []
     for after, truth in zip(spans.after.tolist(), spans.kmers.T, strict=True):
@@ -249,5 +250,5 @@ def markov_told(chain: Markov, spans: Spans, span: int, k: int) -> HiddenKmers:
 
 
 def _numbers(bases: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Rows of three bases as numbers; an unknown base counts as A."""
+    """Return rows of three bases as numbers; an unknown base counts as A."""
     return np.where(bases < UNKNOWN_BASE, bases, 0).astype(np.int64) @ np.array([16, 4, 1])

@@ -1,7 +1,7 @@
-"""Models with the heads that only pre-training needs: they predict what is hidden.
+"""Models with additional heads that predict hidden inputs in pre-training.
 
 Letters in shapes: W windows, M tracks, N bins, S spans, P places, G = S + P queries, R rows,
-B bases of a row, T its k-mers, d width, n k-mers asked for.
+B bases of a row, T its k-mers, d width, n k-mers to predict.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Outputs(NamedTuple):
     Attributes
     ----------
     kmers : Tensor
-        ``[n, 4^k]``: logits of each k-mer that is asked for, in the order of `Batch.kmers`.
+        ``[n, 4^k]``: logits for each k-mer to predict, in the order of `Batch.kmers`.
     bins, bases : Tensor
-        ``[W, M, N]`` and ``[W, M, P]``: tracks of each bin, and at each place.
+        ``[W, M, N]`` and ``[W, M, P]``: predicted tracks of each bin, and at each place.
     """
 
     kmers: Tensor
@@ -38,7 +38,7 @@ class Outputs(NamedTuple):
 
 
 class Pretraining(nn.Module):
-    """A model with the heads that only pre-training needs.
+    """Model with the heads for pre-training.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Pretraining(nn.Module):
     Attributes
     ----------
     reads_tracks : bool
-        False for a network of bases alone.
+        False for a model that reads only bases.
     """
 
     reads_tracks: ClassVar[bool]
@@ -68,7 +68,7 @@ class Pretraining(nn.Module):
 
 
 class WindowPretraining(Pretraining):
-    """GMT: a hidden span is read as if it were an allele, and tracks are hidden, too.
+    """Pre-training of GMT, which reads a hidden span like an allele, and also hides tracks.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class WindowPretraining(Pretraining):
         Bases of a hidden span.
     """
 
-    # Layers that several devices may shard.
+    # Layers that ``--strategy fsdp`` shards.
     shard_layers = (Layer,)
     reads_tracks = True
 
@@ -110,7 +110,7 @@ class WindowPretraining(Pretraining):
 
 
 class RowPretraining(Pretraining):
-    """A transformer over k-mers: each row by itself, and each hidden k-mer from its own token.
+    """Pre-training of a k-mer transformer, which predicts each hidden k-mer from its own token.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class RowPretraining(Pretraining):
         return Outputs(self.heads(tokens, self.model.embedding), item.signal, item.signal)
 
 
-#: How a model of a class is pre-trained.
+#: Pre-training class of each model class.
 NETWORKS: Mapping[type[VariantModel], Any] = {
     GMT: WindowPretraining,
     KmerTransformer: RowPretraining,
@@ -148,12 +148,12 @@ NETWORKS: Mapping[type[VariantModel], Any] = {
 
 
 def network_of(name: str) -> Any:
-    """Return the class of `Pretraining` for a model by its name.
+    """Return the subclass of `Pretraining` for a model name.
 
     Raises
     ------
     UsageError
-        If it cannot be pre-trained; names those that can.
+        If the model cannot be pre-trained; the message lists the models that can.
     """
     for kind, network in NETWORKS.items():
         if issubclass(VARIANT_MODELS.load(name), kind):

@@ -1,4 +1,4 @@
-"""The page and the model card of a pre-trained model."""
+"""HTML report and model card of a pre-trained model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KMER_COLUMNS = ("", "k-mers", "nats per base", "k-mers told right")
 
 
 def headline(summary: PretrainSummary) -> str:
-    """Compare the model with simple guesses, in one or two sentences."""
+    """Compare the model with simple guesses in one or two sentences."""
     said = []
     for hidden, what in HIDDEN.items():
         rows = [r for r in summary.tracks if r.hidden == hidden and _known(r.gain)]
@@ -43,13 +43,13 @@ def headline(summary: PretrainSummary) -> str:
 
 
 def _compared(summary: PretrainSummary) -> tuple[KmerRow, KmerRow]:
-    """Return what hidden bases cost the model, and the best Markov chain."""
+    """Return the k-mer results of the model and of the best Markov chain."""
     own, *chains = summary.kmers
     return own, min(chains, key=lambda row: row.nats_per_base.value)
 
 
 def _cards(summary: PretrainSummary) -> Iterator[Card]:
-    """Yield what a reader wants first: hidden bases, and the first tracks with spans hidden."""
+    """Yield the cards of key results: hidden bases, and the first tracks with hidden spans."""
     if summary.kmers:
         own, best = _compared(summary)
         yield Card.of("Nats per hidden base", own.nats_per_base, own.name)
@@ -68,7 +68,7 @@ def _range(value: Interval, form: str) -> str:
 
 
 def _values(summary: PretrainSummary) -> dict[str, Any]:
-    """Return what the page and the card show."""
+    """Return the values shown in the report and the model card."""
     tracks = [
         [
             *(row.cell or "–", row.modality, HIDDEN[row.hidden], row.bins),
@@ -88,7 +88,7 @@ def _values(summary: PretrainSummary) -> dict[str, Any]:
 
 
 def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
-    """Write the page.
+    """Write the HTML report.
 
     Raises
     ------

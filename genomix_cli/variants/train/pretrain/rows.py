@@ -1,7 +1,7 @@
-"""Rows of bases to pre-train on, for a model that reads k-mers one by one and no window.
+"""Rows of bases to pre-train on, for a model that reads k-mers and no window.
 
-A hidden base hides every k-mer that has it, so that none can be read from its neighbours. Asked for
-are the k-mers that hold a whole span, or lie wholly inside one.
+A hidden base hides every k-mer that contains it, so that neighbours cannot reveal it. The model
+predicts the k-mers that contain a whole span, or lie wholly inside one.
 
 Letters in shapes: R rows, B bases of a row, T its k-mers, S spans of a row, O k-mers of a span.
 """
@@ -28,18 +28,18 @@ from genomix_cli.variants.train.pretrain.sampling import BESIDE, Asked, Batch, H
 
 @dataclass(frozen=True)
 class Rows:
-    """Size of the rows that a model reads, and what is hidden of each.
+    """Size of the rows that a model reads, and of the spans hidden in them.
 
     Attributes
     ----------
     n_bins : int
         Bins of the window that rows are drawn from.
     bases, k, stride : int
-        B, and the length of k-mers and the step between them: 1 or k.
+        B, the k-mer length, and the step between k-mers, 1 or k.
     span : int
         Bases of a hidden span, a multiple of `stride`.
     rows : int
-        R.
+        R, the number of rows.
     """
 
     n_bins: int
@@ -69,17 +69,17 @@ class Rows:
 
     @property
     def after(self) -> NDArray[np.int64]:
-        """Bases from the start of a span to what is hidden of each of its k-mers, int64 ``[O]``."""
+        """Bases from the start of a span to the hidden part of each k-mer, int64 ``[O]``."""
         n = abs(self.span - self.k) // self.stride + 1
         return self.stride * np.arange(n) if self.span > self.k else np.zeros(n, np.int64)
 
     @property
     def unknown(self) -> int:
-        """Hidden bases of a k-mer to predict."""
+        """Number of hidden bases in each k-mer to predict."""
         return min(self.span, self.k)
 
     def masked(self, shard: Shard, masking: Masking, seed: int, *, training: bool) -> MaskedRows:
-        """Return the rows that such a model learns from."""
+        """Return the dataset of masked rows for such a model."""
         return MaskedRows(shard, masking, self, seed, training=training)
 
     def spans(self, share: float) -> int:
@@ -88,11 +88,11 @@ class Rows:
         return round(share * n_kmers * self.stride / (self.span + self.k - self.stride))
 
     def hidden(self, item: Batch) -> Hidden:
-        """Return what is asked of the spans of an item."""
+        """Return the hidden bases to predict in the spans of an item."""
         shape = (-1, len(self.after))
         asked = (item.kmers >= 0).numpy()
         kmers = item.kmers.numpy()[asked].reshape(shape)
-        if self.span < self.k:  # the span's own bases, which end its first k-mer
+        if self.span < self.k:  # take the bases of the span, at the end of its first k-mer
             kmers = np.repeat(kmers[:, :1] % 4**self.span, shape[1], axis=1)
         row, token = (each.reshape(shape)[:, 0] for each in np.nonzero(asked))
         start = token * self.stride + max(0, self.k - self.span)
@@ -103,7 +103,7 @@ class Rows:
 
 @dataclass(eq=False)
 class MaskedRows(Dataset[Batch]):
-    """Masked rows of a shard's bases; an item depends only on the seed and on what is asked for.
+    """Masked rows of a shard's bases; an item depends only on the seed and its index.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class MaskedRows(Dataset[Batch]):
     reading : Rows
     seed : int
     training : bool
-        Draw other rows than those to validate on.
+        If True, draw training rows; otherwise the fixed validation rows.
     """
 
     shard: Shard
@@ -154,7 +154,7 @@ class MaskedRows(Dataset[Batch]):
         """Return a row with spans hidden, and the ids to predict, ``[T]``; -1 elsewhere."""
         reading = self.reading
         step, k, span = reading.stride, reading.k, reading.span
-        # Away from the ends, so that each span has all its k-mers and known bases on both sides.
+        # Stay away from the ends so that each span has all its k-mers and known bases beside it.
         starts = k + step * mask.place_spans(
             (reading.bases - 2 * k) // step,
             span // step,
@@ -165,7 +165,7 @@ class MaskedRows(Dataset[Batch]):
         ids = kmer_ids(row, k)[::step].astype(np.int64)
         first = starts - max(0, k - span)
         tokens = first[:, None] // step + np.arange(len(reading.after))
-        # A span of which a k-mer is unknown is hidden, and not asked for.
+        # A span with an unknown k-mer is hidden but not predicted.
         tokens = tokens[(ids[tokens] < 4**k).all(1)]
         asked = np.full_like(ids, -1)
         asked[tokens] = ids[tokens]

@@ -49,29 +49,29 @@ from genomix_cli.variants.trained import model_config, save_model
 log = logging.getLogger("genomix")
 
 HEADS = "heads.safetensors"
-# Errors beyond this many standard deviations count linearly, so that peaks do not dominate.
+# Errors beyond this many standard deviations count linearly, which keeps peaks from dominating.
 FAR = 3.0
-# Largest number of windows to estimate the Markov chains from.
+# Largest number of windows for estimating the Markov chains.
 MAX_COUNTED_WINDOWS = 500
-# What a run may differ in and still be the same.
+# Settings that may change when a run is resumed.
 _FREE = ("resume", "device", "workers", "output", "checkpointing")
 
 
 def track_error(predicted: Tensor, truth: Tensor, scored: Tensor) -> Tensor:
-    """Return the mean squared error where `scored`, linear beyond `FAR`; 0 if nothing is."""
+    """Return the mean squared error of `scored` bins, linear beyond `FAR`; 0 if none is scored."""
     each = 2 * F.huber_loss(predicted.float(), truth, reduction="none", delta=FAR)
     return (each * scored).sum() / scored.sum().clamp(min=1)
 
 
 class PretrainTask:
-    """Masked windows as a `genomix_cli.learning.task.Task`.
+    """Pre-training on masked windows as a `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------
     module : Pretraining
     track_weight : float
     unknown : int
-        Hidden bases of a k-mer to predict.
+        Number of hidden bases in each k-mer to predict.
     """
 
     def __init__(self, module: Pretraining, track_weight: float, unknown: int) -> None:
@@ -81,7 +81,7 @@ class PretrainTask:
 
     @property
     def network(self) -> Pretraining:
-        """Return the module, which the fit loop may wrap or replace."""
+        """The module, which the fit loop may wrap or replace."""
         assert isinstance(self.module, Pretraining)
         return self.module
 
@@ -127,7 +127,7 @@ class PretrainTask:
         return metrics.Told(tracks, kmers)
 
     def metrics(self, predictions: list[metrics.Told]) -> dict[str, float]:
-        """Return minus the loss, and its terms as nats per base, accuracy and correlations."""
+        """Return the negative loss, nats per base, accuracy and correlations."""
         told = metrics.join(predictions)
         tracks, whole = told.tracks, told.tracks.whole
         far = np.abs(tracks.truth - tracks.model)
@@ -143,7 +143,7 @@ class PretrainTask:
 
 
 def _mean_r(told: metrics.HiddenTracks, rows: NDArray[np.bool_]) -> float:
-    """Return the mean over modalities of the correlation over all cell types; NaN without any."""
+    """Return the correlation over all cell types, averaged over modalities; NaN without any."""
     each = [
         pearson(told.truth[rows & rows_of_modality], told.model[rows & rows_of_modality])
         for rows_of_modality in (told.modality == m for m in np.unique(told.modality))
@@ -183,13 +183,16 @@ class Windows(NamedTuple):
         return sampling.draw_epoch(self.train, contigs, cells, n, self.request.seed, epoch)
 
     def to_validate(self) -> list[sampling.Asked]:
-        """Return what to ask `masked` for to validate."""
+        """Return the validation items to request from `masked`."""
         return [sampling.Asked(0, i, draw) for i, draw in enumerate(self.valid)]
 
     def train_loaders(self) -> Callable[[int], DataLoader[Any]]:
-        """Return the loader of each epoch: the same for all, so that its processes stay."""
+        """Return a function that gives the loader of an epoch.
+
+        All epochs share one loader, which keeps its worker processes alive.
+        """
         order = Order(self)
-        # Made when first asked for, in one of several processes.
+        # Created on first use, because with several devices that happens in another process.
         made = cache(lambda: self._loader(order, training=True))
 
         def loader(epoch: int) -> DataLoader[Any]:
@@ -199,7 +202,7 @@ class Windows(NamedTuple):
         return loader
 
     def valid_loader(self) -> DataLoader[Any]:
-        """Return batches to validate on."""
+        """Return the loader of validation batches."""
         return self._loader(self.to_validate(), training=False)
 
     def _loader(self, order: Any, *, training: bool) -> DataLoader[Any]:
@@ -214,7 +217,7 @@ class Windows(NamedTuple):
 
 
 class Order:
-    """Windows of the epoch at the time when they are asked for: the share of this process."""
+    """Sampler of the windows of the current epoch that fall to this process."""
 
     def __init__(self, windows: Windows) -> None:
         self._windows, self.epoch = windows, 0
@@ -232,17 +235,17 @@ class Order:
 
 
 def pretrain(request: PretrainRequest) -> PretrainSummary:
-    """Pre-train, judge on windows held out, and write the run folder.
+    """Pre-train, evaluate on held-out windows, and write the run folder.
 
-    The run holds ``config.json`` and ``model.safetensors``, a model that ``genomix train --init``
-    starts from; ``heads.safetensors``, ``metrics.json``, ``report.html``, ``README.md`` (the model
-    card), ``train.json``, ``checkpoints/`` and ``logs/``.
+    The run folder contains ``config.json`` and ``model.safetensors``, a model that
+    ``genomix train --init`` can start from; ``heads.safetensors``, ``metrics.json``,
+    ``report.html``, ``README.md`` (the model card), ``train.json``, ``checkpoints/`` and ``logs/``.
 
     Raises
     ------
     UsageError
-        If contigs, preset or fields do not exist, the model cannot be pre-trained, what is to be
-        hidden leaks, or the run folder is in use.
+        If contigs, preset or fields do not exist, the model cannot be pre-trained, the masking
+        leaks, or the run folder is in use.
     DataError
         If a part has no windows.
     """
@@ -283,12 +286,12 @@ def _new(shard: Shard, request: PretrainRequest) -> Pretraining:
 
 
 def _of_bases(request: PretrainRequest) -> PretrainRequest:
-    """Return the request for a model that reads bases alone.
+    """Return the request adapted to a model that reads only bases.
 
     Raises
     ------
     UsageError
-        If an option is about what it does not read.
+        If an option refers to inputs that the model does not read.
     """
     usual, asked = PretrainRequest(request.shard, request.output), request.masking
     given = {
@@ -307,7 +310,7 @@ def _of_bases(request: PretrainRequest) -> PretrainRequest:
 
 
 def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
-    """Load weights of a model of the same architecture, with its heads if it has them."""
+    """Load the weights of a model of the same architecture, including its heads if it has any."""
     loaded = start_from(module.model, name, shard)
     heads = loaded.path / HEADS
     if heads.is_file():
@@ -353,7 +356,7 @@ def _windows(shard: Shard, module: Pretraining, request: PretrainRequest) -> Win
 
 
 def _advice(request: PretrainRequest, reads_tracks: bool) -> str:
-    """Return advice for when memory runs out."""
+    """Return advice for a run that exhausts memory."""
     windows = request.windows_per_batch
     steps = [f"--windows-per-batch {windows // 2}"] if windows > 1 else []
     if not reads_tracks:
@@ -366,7 +369,7 @@ def _advice(request: PretrainRequest, reads_tracks: bool) -> str:
 
 
 def _judge(task: PretrainTask, windows: Windows, result: FitResult) -> PretrainSummary:
-    """Measure the best weights on the held-out windows."""
+    """Evaluate the best weights on the held-out windows."""
     shard, request = windows.shard, windows.request
     device = next(task.module.parameters()).device
     with torch.inference_mode():
@@ -416,7 +419,7 @@ def _notes(tracks: tuple[metrics.TrackRow, ...], shard: Shard, reads_tracks: boo
 
 
 def _chains(windows: Windows, units: NDArray[np.int64]) -> tuple[metrics.KmerRow, ...]:
-    """Evaluate Markov chains of the training windows on the same hidden spans."""
+    """Evaluate Markov chains fitted to training windows on the same hidden spans."""
     reading, request = windows.reading, windows.request
     length = reading.n_bins * BIN_SIZE
     counts = metrics.count_bases(

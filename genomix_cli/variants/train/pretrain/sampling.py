@@ -1,4 +1,4 @@
-"""Windows to pre-train on: drawn evenly from a genome shard, each cell type equally often.
+"""Windows for pre-training, drawn evenly from a genome shard and equally often per cell type.
 
 Letters in shapes: M tracks, N bins, S spans, P places, G = S + P queries, H haplotype bases,
 O k-mers of a span, or of a row.
@@ -29,7 +29,7 @@ from genomix_cli.variants.train.splits import HeldOutRegions
 
 # Number of bases to count at a time.
 PIECE = 1000 * inputs.CONTACT_BIN
-#: In validation: hide spans rather than a whole modality.
+#: Value of `Draw.hidden` in validation for hidden spans rather than a whole modality.
 SPANS = -1
 #: Known bases on each side of a span that a simple guess may use.
 BESIDE = 3
@@ -45,7 +45,7 @@ class Places(NamedTuple):
     start : NDArray
         int64 ``[n]``: on the contact grid; may be negative.
     mostly_unknown, held_out : int
-        Windows left out for their unknown bases, or because they touch the other part.
+        Number of windows left out because of unknown bases, or because they touch the other part.
     """
 
     contig: NDArray[np.int64]
@@ -64,8 +64,8 @@ def find_places(
     shard : Shard
     n_bins : int
     held : HeldOutRegions
-        Training windows lie wholly outside of it; validation windows lie wholly inside and do not
-        overlap.
+        Training windows lie wholly outside these regions; validation windows lie wholly inside and
+        do not overlap.
     max_n : float
         Fraction of unknown bases above which a window is left out; bases not stored are unknown.
     valid : bool
@@ -73,10 +73,10 @@ def find_places(
     Raises
     ------
     DataError
-        If no window is left, saying why.
+        If no window is left; the message says why.
     """
     window = n_bins * inputs.BIN_SIZE
-    # Windows of both parts are read with some bases beside them.
+    # Windows of both parts are read with a margin.
     beside = 2 * inputs.MARGIN
     found: list[tuple[int, int]] = []
     unknown = touched = 0
@@ -116,7 +116,7 @@ def _nothing(shard: Shard, places: Places, window: int, max_n: float, valid: boo
 def _grid(
     shard: Shard, contig: str, length: int, window: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return starts of the windows that meet a contig, and the number of known bases in each."""
+    """Return starts of the windows that overlap a contig, and the number of known bases in each."""
     if not len(shard.blocks(contig)):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     known = [
@@ -134,7 +134,7 @@ def _grid(
 
 @dataclass(frozen=True)
 class Draw:
-    """Window in a cell type.
+    """Drawn window with its cell type.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ class Draw:
     reverse : bool
         Read from the other strand.
     hidden : int
-        `SPANS`, or the modality to hide whole; drawn per item in training.
+        `SPANS`, or the index of the modality to hide whole; in training, drawn per item.
     """
 
     contig: str
@@ -157,9 +157,9 @@ class Draw:
 def draw_epoch(
     places: Places, contigs: Sequence[str], cells: Sequence[str], n: int, seed: int, epoch: int
 ) -> list[Draw]:
-    """Return the windows of an epoch, which depend only on seed and epoch.
+    """Draw the windows of an epoch, which depend only on seed and epoch.
 
-    Each cell type is drawn equally often, whatever the number of its tracks.
+    All cell types are drawn equally often, regardless of their number of tracks.
     """
     rng = np.random.default_rng([seed, epoch])
     which = rng.choice(len(places.start), n, replace=n > len(places.start))
@@ -174,7 +174,7 @@ def draw_epoch(
 def validation_draws(places: Places, shard: Shard, most: int) -> list[Draw]:
     """Return evenly spaced windows in each cell type, at most `most` of them.
 
-    Each is used with spans hidden, and without each modality that the cell type has.
+    Each window is used once with hidden spans, and once without each modality of the cell type.
     """
     chosen = np.unique(np.linspace(0, len(places.start) - 1, most).round().astype(np.int64))
     contigs = list(shard.contigs)
@@ -189,7 +189,7 @@ def validation_draws(places: Places, shard: Shard, most: int) -> list[Draw]:
 
 
 class Batch(NamedTuple):
-    """Masked windows, or one of them: then without the axis W.
+    """Masked windows; a single window has no axis W.
 
     Attributes
     ----------
@@ -197,22 +197,22 @@ class Batch(NamedTuple):
         Input of the model.
     queries : Variants
         ``[W, G]``: S hidden spans, then P bases of hidden bins; both alleles are the reference. The
-        bases around a place are not hidden: its tracks are predicted, not its bases.
+        bases around a place are not hidden, since its tracks are predicted, not its bases.
     kmers : Tensor
-        int64 ``[W, S, O]``: ids inside each span, or of each row; -1 if not predicted.
+        int64 ``[W, S, O]``: k-mer ids inside each span, or of each row; -1 if not predicted.
     signal : Tensor
-        float32 ``[W, M, N]``: the tracks before anything was hidden.
+        float32 ``[W, M, N]``: the tracks before masking.
     scored : Tensor
-        bool ``[W, M, N]``: bins that are hidden and were measured, not bridged.
+        bool ``[W, M, N]``: hidden bins that were measured, not bridged.
     bins : Tensor
         int64 ``[W, P]``: bin of each place; -1 if none was left.
     line : Tensor
         float32 ``[W, M, N]``: linear interpolation between the nearest known bins; 0 without any.
     simple : Tensor
-        float32 ``[W, M, N]``, in validation: a simple guess. The line, or the mean of the other
-        tracks if a whole modality is hidden.
+        float32 ``[W, M, N]``, in validation: a simple guess, which is `line`, or the mean of the
+        other tracks if a whole modality is hidden.
     draw : Tensor
-        int64 ``[W, 4]``: epoch, number of the draw, index of the cell type, what is hidden.
+        int64 ``[W, 4]``: epoch, number of the draw, index of the cell type, `Draw.hidden`.
     """
 
     window: Window
@@ -235,7 +235,7 @@ class Reading:
     n_bins, k, flank : int
         Sizes of the model; `flank` is the number of bases on each side of an allele.
     spans, places : int
-        Hidden spans, and bases of hidden bins, to predict in each window.
+        Number of hidden spans, and of bases of hidden bins, to predict in each window.
     span : int
         Bases of a hidden span, at least k.
     """
@@ -254,15 +254,15 @@ class Reading:
 
     @property
     def unknown(self) -> int:
-        """Hidden bases of a k-mer to predict."""
+        """Number of hidden bases in each k-mer to predict."""
         return self.k
 
     def masked(self, shard: Shard, masking: Masking, seed: int, *, training: bool) -> MaskedWindows:
-        """Return the windows that such a model learns from."""
+        """Return the dataset of masked windows for such a model."""
         return MaskedWindows(shard, masking, self, seed, training=training)
 
     def hidden(self, item: Batch) -> Hidden:
-        """Return what is asked of the spans of an item."""
+        """Return the hidden bases to predict in the spans of an item."""
         kmers = item.kmers.numpy()
         asked = np.flatnonzero(kmers[:, 0] >= 0)
         ref, end = item.queries.ref.numpy()[asked], self.flank + self.span
@@ -271,12 +271,12 @@ class Reading:
 
 
 class Hidden(NamedTuple):
-    """Hidden bases of spans, in the order in which k-mers are asked for.
+    """Hidden bases of spans, in the order of the k-mers to predict.
 
     Attributes
     ----------
     kmers : NDArray
-        int64 ``[n, O]``: numbers of the hidden bases of each k-mer.
+        int64 ``[n, O]``: hidden bases of each k-mer as a number.
     left, right : NDArray
         uint8 ``[n, BESIDE]``: known bases on each side.
     """
@@ -287,7 +287,7 @@ class Hidden(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A window of an epoch, by its number there; validation has the epoch 0 each time."""
+    """Index of an item: epoch and number of the window in it; validation always has epoch 0."""
 
     epoch: int
     number: int
@@ -296,9 +296,9 @@ class Asked(NamedTuple):
 
 @dataclass(eq=False)
 class MaskedWindows(Dataset[Batch]):
-    """Masked windows of a shard; an item depends only on the seed and on what is asked for.
+    """Masked windows of a shard; an item depends only on the seed and its index.
 
-    So the processes that read them need not be told of a new epoch.
+    Worker processes therefore need no notice of a new epoch.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ class MaskedWindows(Dataset[Batch]):
     reading : Reading
     seed : int
     training : bool
-        Draw the bins to hide; otherwise each draw determines them.
+        If True, draw the kind of masking at random; otherwise each draw determines it.
     """
 
     shard: Shard
@@ -399,7 +399,7 @@ class MaskedWindows(Dataset[Batch]):
         """Return haplotypes as from `inputs.haplotypes`, cut from the window's own bases."""
         flank, span = self.reading.flank, self.reading.span
         n = self.reading.spans if self.masking.share else 0
-        # Unused queries are computed all the same, at a valid offset, and ignored.
+        # Unused queries are computed at a valid offset, and ignored.
         filled = np.full(n, flank, np.int64)
         filled[: len(spans)] = spans
         bases = mask.middle_of(np.maximum(places, -(-flank // inputs.BIN_SIZE))) + inputs.MARGIN

@@ -12,15 +12,15 @@ from genomix_cli.variants.train.pretrain.metrics import KmerRow, TrackRow
 
 @dataclass(frozen=True)
 class PretrainSummary:
-    """Result of pre-training, equal to ``metrics.json``.
+    """Result of pre-training, with the content of ``metrics.json``.
 
     Attributes
     ----------
     folder, data, model, preset : str
     parameters : int
-        Number of parameters, without the heads.
+        Number of parameters without the heads.
     windows : dict of str to int
-        Windows to train and to validate on, and windows left out.
+        Numbers of training and validation windows, and of windows left out.
     cells, modalities : tuple of str
     masking : Masking
     best : dict of str to float
@@ -28,7 +28,7 @@ class PretrainSummary:
         Metrics of each validation.
     tracks : tuple of TrackRow
     kmers : tuple of KmerRow
-        The model, then Markov chains.
+        Results of the model, then of the Markov chains.
     notes : tuple of str
     """
 
