@@ -1,4 +1,4 @@
-"""Steps of a network of activity: their batches, and their losses.
+"""Training steps of an activity network: batches and losses.
 
 Letters: B batch, A alleles, L bases, K outputs of a source.
 """
@@ -29,18 +29,18 @@ CORRELATION = "pearson"
 
 @dataclass(frozen=True)
 class ActivityLearning(Learning):
-    """Training of a network of activity.
+    """Options for training an activity network.
 
     Attributes
     ----------
     own_share : float
-        Share of the batches that are of the file itself, where there are others.
+        Share of the batches that come from the file itself when it is trained with other files.
     pair_batch : int
-        Pairs of alleles in each step.
+        Number of allele pairs in each step.
     difference : float
-        Weight of the differences within pairs, beside the values.
+        Weight of the loss on differences within pairs, relative to the loss on values.
     shift : int
-        Sequences are moved by up to so many bases.
+        Largest random shift of a sequence, in bases.
     """
 
     learning_rate: Positive = 2e-3
@@ -54,7 +54,7 @@ class ActivityLearning(Learning):
 
 
 class Step(NamedTuple):
-    """A batch of sequences and, where there are any, one of pairs."""
+    """A batch of sequences and, if there are pairs, a batch of pairs."""
 
     batch: Batch
     pairs: Batch | None
@@ -63,14 +63,14 @@ class Step(NamedTuple):
 class Steps:
     """The steps of an epoch, of nearly equal size.
 
-    Where several processes share the work, each takes its share of every batch.
+    When several processes share the work, each takes its share of every batch.
 
     Parameters
     ----------
     own : Source
-        Read once.
+        Source that is read once per epoch.
     also, pairs : sequence of Source
-        Batches are drawn of one of them at a time, by the square root of its size.
+        Each batch comes from one source, drawn in proportion to the square root of its size.
     config : ActivityLearning
     rng : Generator
     """
@@ -106,7 +106,7 @@ class Steps:
 def drawn(
     sources: Sequence[Source], n: int, size: int, rng: np.random.Generator
 ) -> list[tuple[Source, NDArray[np.int64]]]:
-    """Draw `n` batches of `size` rows, each of a source by the square root of its length."""
+    """Draw `n` batches of `size` rows; a source's chance goes with the square root of its size."""
     if not n:
         return []
     weights = np.sqrt([len(source) for source in sources])
@@ -122,14 +122,16 @@ class Answers(NamedTuple):
 
 
 class ActivityTask:
-    """Values of sequences, and differences of alleles, as a `genomix_cli.learning.task.Task`.
+    """Prediction of values, and of differences between alleles.
+
+    A `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------
     module : ActivityModel
-        With one member.
+        Model with one member.
     sources : sequence of Source
-        By number.
+        In order of their numbers.
     config : ActivityLearning
     """
 
@@ -145,7 +147,7 @@ class ActivityTask:
         ]
 
     def losses(self, step: Step, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the error of all values, and that of differences within pairs."""
+        """Return the loss on all values, the loss on differences within pairs, and their sum."""
         parts = {"values": self._values(step.batch, self._augmented(step.batch, generator))}
         if step.pairs is not None:
             output = self._augmented(step.pairs, generator)
@@ -155,7 +157,7 @@ class ActivityTask:
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def _augmented(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Return the outputs ``[B, A, K]`` of sequences moved, every second one turned."""
+        """Return outputs ``[B, A, K]`` for randomly shifted sequences on a random strand."""
         codes = turned(shifted(batch.codes, self._config.shift, generator), generator)
         n, alleles = codes.shape[:2]
         p = bases(codes.flatten(0, 1))
@@ -167,16 +169,16 @@ class ActivityTask:
         return known_mean(errors(output, batch.target, is_class), batch.target)
 
     def _differences(self, batch: Batch, output: Tensor) -> Tensor:
-        """Return the mean squared error of differences, each in units of their own spread."""
+        """Return the mean squared error of differences, in units of each output's spread."""
         spread = self._spread[batch.source].to(output.device)
         target = (batch.target[:, 1] - batch.target[:, 0]) / spread
         target = target.masked_fill(self._is_class[batch.source].to(output.device), torch.nan)
-        # No NaN takes part, where it is known or not: it would spoil all gradients.
+        # A NaN would spoil all gradients, even in an output that the loss leaves out.
         found = (output[:, 1] - output[:, 0]) / spread.nan_to_num(1)
         return known_mean((found - target.nan_to_num()).square(), target)
 
     def predict(self, batch: Batch) -> Answers:
-        """Return the answers of both strands, and what is known."""
+        """Return the outputs, averaged over both strands, and the targets."""
         rows = self._sources[batch.source].outputs
         output = of_both_strands(
             lambda way: self._model.standardised(0, way, rows), bases(batch.codes[:, 0])
@@ -184,7 +186,7 @@ class ActivityTask:
         return Answers(output.float().cpu(), batch.target[:, 0].cpu())
 
     def metrics(self, predictions: list[Answers]) -> dict[str, float]:
-        """Return the mean correlation of quantities and log-likelihood of classes, if any."""
+        """Return mean correlation over quantities and mean log-likelihood over classes, if any."""
         output = torch.cat([each.output for each in predictions])
         target = torch.cat([each.target for each in predictions])
         is_class = self._is_class[0]
@@ -200,20 +202,20 @@ class ActivityTask:
 
 
 def _correlation(output: Tensor, target: Tensor) -> float:
-    """Pearson's correlation where the target is known; 0 where there is none."""
+    """Return Pearson's correlation over the known targets; 0 if it is undefined."""
     known = target.isfinite()
     return float(np.nan_to_num(pearson(target[known].numpy(), output[known].numpy())))
 
 
 def errors(output: Tensor, target: Tensor, is_class: Tensor) -> Tensor:
-    """Return squared errors of quantities, and minus the log-likelihoods of classes.
+    """Return squared errors for quantities and negative log-likelihoods for classes.
 
     Parameters
     ----------
     output, target : Tensor
-        ``[..., K]``; log-odds of classes.
+        ``[..., K]``; the output for a class is its log-odds.
     is_class : Tensor
-        bool ``[K]``.
+        bool ``[K]``: True for a class, False for a quantity.
     """
     target = target.nan_to_num()
     nats = F.binary_cross_entropy_with_logits(output, target.clamp(0, 1), reduction="none")
@@ -227,14 +229,14 @@ def known_mean(values: Tensor, target: Tensor) -> Tensor:
 
 
 def bases(codes: Tensor) -> Tensor:
-    """Return the probability of each base of sets ``[B, L]``, float32 ``[B, L, 4]``."""
+    """Return base probabilities float32 ``[B, L, 4]`` for sets of bases uint8 ``[B, L]``."""
     return torch.from_numpy(composition()).to(codes.device)[codes.long()]
 
 
 def shifted(codes: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Return sequences ``[B, A, L]`` moved by up to `most` bases; any base comes in at the end.
+    """Return sequences ``[B, A, L]`` shifted by up to `most` bases, with N where bases run out.
 
-    All alleles of an item are moved alike.
+    All alleles of an item get the same shift.
     """
     by = torch.randint(
         -most, most + 1, (len(codes), 1, 1), generator=generator, device=generator.device
@@ -243,7 +245,7 @@ def shifted(codes: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
 
 def moved(codes: Tensor, by: Tensor) -> Tensor:
-    """Return sequences ``[B, ..., L]`` moved by ``[B, ..., 1]`` bases, as :func:`shifted` does."""
+    """Return sequences ``[B, ..., L]`` shifted by ``[B, ..., 1]`` bases, with N at the end."""
     length = codes.shape[-1]
     at = torch.arange(length, device=codes.device) + by
     found = codes.gather(-1, at.clamp(0, length - 1).expand_as(codes))

@@ -1,4 +1,4 @@
-"""The page and the model card of a network of activity."""
+"""Report page and model card of an activity network."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from genomix_cli.report.canvas import (
 from genomix_cli.report.page import Card, Signed, render, write_page
 from genomix_cli.sequences.activity.results import TITLES, ActivitySummary, OutputResult, Point
 
-# Outputs in the figure of single sequences, and sequences of each.
+# Most outputs in the figure of single sequences, and most sequences for each of them.
 SHOWN, DOTS = 6, 3000
-# Outputs with a card on top.
+# Number of outputs with a card at the top of the page.
 CARDS = 4
-# Up to so many sequences have larger dots.
+# With at most this many sequences, the dots are larger.
 FEW = 200
 
 
@@ -45,7 +45,7 @@ def write_activity_page(
     path : Path
     summary : ActivitySummary
     truth, answers : NDArray
-        float32 ``[n, K]``: of the sequences held out; NaN where unknown.
+        float32 ``[n, K]``: measured and predicted values of the held-out sequences; NaN if unknown.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def activity_card(summary: ActivitySummary) -> str:
 
 
 def output_cards(results: Sequence[OutputResult]) -> list[Card]:
-    """Return what a reader wants first: how well the network does in the first outputs."""
+    """Return the cards at the top of the page: the network's score on the first outputs."""
     return [
         Card.of(
             f"{TITLES[result.metric]}, {short(result.output)}",
@@ -89,7 +89,7 @@ def output_cards(results: Sequence[OutputResult]) -> list[Card]:
 
 
 def table(results: Sequence[OutputResult]) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and rows of all outputs and models."""
+    """Return the columns and rows of the table of all outputs and models."""
     metrics = list(dict.fromkeys(name for each in results for name in each.rows[0].metrics))
     columns = ["output", "model", *(TITLES[name] for name in metrics), "less ridge"]
     rows = [
@@ -105,7 +105,7 @@ def table(results: Sequence[OutputResult]) -> tuple[list[str], list[list[Any]]]:
 
 
 def models_figure(results: Sequence[OutputResult]) -> Picture:
-    """Draw the first metric of each model and output with its interval."""
+    """Draw the first metric of each model on each output, with its interval."""
     rows = [(result, row) for result in results for row in result.rows]
     rows = [(result, row) for result, row in rows if np.isfinite(row.metrics[result.metric].value)]
     figure, axes = grid(1, 1, (6.4, 0.7 + 0.22 * len(rows)))
@@ -146,7 +146,7 @@ def single_figure(
 
 
 def _training_figure(curve: Sequence[Point]) -> Picture:
-    """Draw training loss and validation by epoch, a line per member."""
+    """Draw training loss and validation score by epoch, one line per member."""
     figure, axes = grid(1, 2, (7.4, 2.6))
     left, right = axes[0]
     quantity = curve[0].pearson is not None

@@ -1,4 +1,4 @@
-"""Answers of a network of activity for whole files.
+"""Predictions of an activity network for whole files.
 
 Letters: n sequences, L bases, E members, K outputs.
 """
@@ -22,7 +22,7 @@ __all__ = ["TASK", "member_answers", "model_of"]
 
 
 def model_of(run: StoredRun, device: str = "cpu") -> ActivityModel:
-    """Return the network of a run that was read.
+    """Return the network of a stored run.
 
     Raises
     ------
@@ -35,16 +35,16 @@ def model_of(run: StoredRun, device: str = "cpu") -> ActivityModel:
 def member_answers(
     model: ActivityModel, codes: NDArray[np.uint8], rows: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Return what each member predicts, the mean of both strands.
+    """Return each member's prediction, averaged over both strands.
 
     Parameters
     ----------
     model : ActivityModel
         In evaluation mode.
     codes : NDArray
-        uint8 ``[n, L]``: sets of bases; may lie in a memory map.
+        uint8 ``[n, L]``: sets of bases; may be memory-mapped.
     rows : tuple of int
-        Outputs asked for.
+        Numbers of the outputs to predict.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def member_answers(
     Raises
     ------
     GenomixError
-        If one is no number.
+        If a prediction is not a number.
     """
     device = next(model.parameters()).device
     answers = np.empty((len(model.members), len(codes), len(rows)), np.float32)

@@ -1,4 +1,4 @@
-"""Judgement of predicted activity on what was held out, beside a ridge on k-mers and the mean.
+"""Evaluation of predicted activity on held-out data, with a k-mer ridge and the mean as baselines.
 
 Letters: n sequences held out, E members, K outputs, D bootstrap draws.
 """
@@ -23,7 +23,7 @@ from genomix_cli.progress import track
 from genomix_cli.sequences.activity.ridge import fit_ridge
 
 BOOTSTRAPS = 200
-# The first of each kind is the one that models are compared by.
+# Models are compared by the first metric of each kind.
 QUANTITY: Mapping[str, Metric] = {
     "pearson": pearson,
     "spearman": spearman,
@@ -41,7 +41,7 @@ MEAN = "mean"
 
 @dataclass(frozen=True)
 class Judged:
-    """A model's answers for one output.
+    """Metrics of one model for one output.
 
     Attributes
     ----------
@@ -58,20 +58,20 @@ class Judged:
 
 @dataclass(frozen=True)
 class OutputResult:
-    """Judgement of one output on what was held out.
+    """Metrics of all models for one output, on the held-out sequences.
 
     Attributes
     ----------
     output : str
-        Name.
+        Name of the output.
     assay, unit : str
         The unit is empty for a class.
     sequences : int
-        Number of those held out whose value is known.
+        Number of held-out sequences whose value is known.
     rows : tuple of Judged
-        The network, its members where there are several, and the baselines.
+        The network, its members if there are several, and the baselines.
     less_ridge : Interval
-        First metric of the network less that of the ridge, paired.
+        Paired difference of the first metric: network minus ridge.
     """
 
     output: str
@@ -88,13 +88,16 @@ class OutputResult:
 
     @property
     def ridge(self) -> Judged:
-        """The baseline to compare with."""
+        """The ridge, the baseline that the network is compared with."""
         return next(row for row in self.rows if row.baseline)
 
 
 @dataclass(frozen=True)
 class Point:
-    """Validation after an epoch of a member, both counted from 1; None: nothing of the kind."""
+    """Validation of a member after an epoch.
+
+    Members and epochs count from 1. A score is None if there are no outputs of its kind.
+    """
 
     member: int
     epoch: int
@@ -105,7 +108,7 @@ class Point:
 
 @dataclass(frozen=True)
 class OtherFile:
-    """A file that was learned from too, of which nothing was held out.
+    """An additional training file, from which nothing was held out.
 
     Attributes
     ----------
@@ -131,13 +134,13 @@ class ActivitySummary:
         Names of the run folder and of the file.
     held_out_by : str
     counts : dict of str to int
-        Sequences of the file in each part.
+        Number of the file's sequences in each part.
     preset : str
     parameters, members : int
     headline : str
     warnings : tuple of str
     outputs : tuple of OutputResult
-        Those of the file.
+        Results for the outputs of the file.
     others : tuple of OtherFile
     curve : tuple of Point
     """
@@ -156,12 +159,12 @@ class ActivitySummary:
     curve: tuple[Point, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return table rows: a metric of a model for an output."""
+        """Return table rows, one per metric, model and output."""
         return metric_rows(self.outputs)
 
 
 class Result(Protocol):
-    """Judgement of several models on one output."""
+    """Metrics of several models for one output."""
 
     @property
     def output(self) -> str:
@@ -173,7 +176,7 @@ class Result(Protocol):
 
 
 def metric_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """Return table rows: a metric of a model for an output."""
+    """Return table rows, one per metric, model and output."""
     return [
         {"output": result.output, "model": row.model, "metric": name, **interval._asdict()}
         for result in results
@@ -188,7 +191,7 @@ def prediction_rows(
     truth: NDArray[np.float32],
     answers: NDArray[np.float32],
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for each sample held out, measured and predicted, ``[n, K]`` each."""
+    """Yield a row per held-out sample with its measured and predicted values, ``[n, K]`` each."""
     for name, measured, predicted in zip(samples, truth.tolist(), answers.tolist(), strict=True):
         row = {"sample": str(name)}
         for k, output in enumerate(outputs):
@@ -204,16 +207,16 @@ def judge(
     split: Split,
     seed: int,
 ) -> tuple[OutputResult, ...]:
-    """Judge every output of the file on its held-out part.
+    """Evaluate every output of the file on its held-out part.
 
     Parameters
     ----------
     outputs : sequence of Output
-        K of them.
+        The K outputs.
     truth : NDArray
         float32 ``[all sequences, K]``; NaN where unknown.
     answers : NDArray
-        float32 ``[E, n, K]``: of the members, for the held-out sequences.
+        float32 ``[E, n, K]``: each member's predictions for the held-out sequences.
     sequences : Sequences
     split : Split
     seed : int
@@ -234,7 +237,7 @@ def _judged(
 ) -> OutputResult:
     train, valid, test = (rows[np.isfinite(truth[rows])] for rows in split.parts)
     codes, y = sequences.codes, truth.astype(np.float64)
-    # All models are judged on the same sequences: those whose value is known.
+    # All models are evaluated on the same sequences: those whose value is known.
     own = answers[:, np.isfinite(truth[split.test])]
     network = own.mean(0)
     ridge = fit_ridge(codes[train], y[train], codes[valid], y[valid])
@@ -263,7 +266,7 @@ def _judged(
 
 
 def headline(results: Sequence[OutputResult]) -> str:
-    """Compare the network with the ridge in a few sentences, also where the ridge is better."""
+    """Return a few sentences that compare the network with the ridge, whichever is better."""
     found = []
     for result in results:
         if not result.sequences:
@@ -280,26 +283,26 @@ def headline(results: Sequence[OutputResult]) -> str:
 
 
 def verdicts(found: Iterable[tuple[int, str]], says: Mapping[int, str]) -> list[str]:
-    """Return a sentence for each sign of a difference that some outputs have, as in `says`."""
+    """Return one sentence per sign of the difference that occurs, worded as in `says`."""
     found = list(found)
     by_sign = {sign: [text for own, text in found if own == sign] for sign in says}
     return [f"{says[sign]} {listed(texts)}." for sign, texts in by_sign.items() if texts]
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
-    """Return names in a sentence, and how many more there are."""
+    """Return the first `most` names joined for a sentence, and how many more there are."""
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most:,} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def warnings(groups: NDArray[np.int64], results: Sequence[OutputResult]) -> Iterator[str]:
-    """Yield what to know before the numbers.
+    """Yield warnings that a reader needs before the numbers.
 
     Parameters
     ----------
     groups : NDArray
-        int64 ``[n]``: group of each sequence held out.
+        int64 ``[n]``: group of each held-out sequence.
     results : sequence of OutputResult
     """
     if text := few_units(len(np.unique(groups)), "groups of sequences", FEW_UNITS):

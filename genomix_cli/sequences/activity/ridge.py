@@ -1,4 +1,4 @@
-"""The baseline of networks of activity: ridge regression on counts of k-mers, of both strands.
+"""Baseline for activity networks: ridge regression on k-mer counts of both strands.
 
 Letters: n sequences, L bases, W words of a sequence, d k-mers.
 """
@@ -16,14 +16,14 @@ from genomix_cli.genome.iupac import kmer_numbers
 Floats = NDArray[np.float64]
 
 LENGTHS = (5, 6, 7)
-# In units of the mean sum of squares of a count; the strongest first, each starts from the last.
+# In units of the mean sum of squares of a count. Strongest first: each fit starts from the last.
 PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 ITERATIONS, TOLERANCE = 60, 1e-4
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A linear model of counts.
+    """A linear model of k-mer counts.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Ridge:
     penalty : float
         In units of the mean sum of squares of a count.
     weights : NDArray
-        float64 ``[d]``: a k-mer and its reverse complement are one.
+        float64 ``[d]``: a k-mer and its reverse complement share a weight.
     intercept : float
     """
 
@@ -41,29 +41,29 @@ class Ridge:
     intercept: float
 
     def predict(self, codes: NDArray[np.uint8]) -> Floats:
-        """Return the answer for sequences uint8 ``[n, L]``."""
+        """Return predictions float64 ``[n]`` for sequences uint8 ``[n, L]``."""
         return Counts(codes, self.k) @ self.weights + self.intercept
 
 
 class Counts:
-    """Counts of k-mers ``[n, d]`` as the words that are there: nothing as large is ever held.
+    """Matrix of k-mer counts ``[n, d]``, stored as the k-mers of each sequence to save memory.
 
     Parameters
     ----------
     codes : NDArray
-        uint8 ``[n, L]``: sets of bases; words with one that is not a single base do not count.
+        uint8 ``[n, L]``: sets of bases; k-mers with an ambiguous base do not count.
     k : int
     """
 
     def __init__(self, codes: NDArray[np.uint8], k: int) -> None:
         column, self.d = canonical_kmers(k)
-        # One column more, for words that do not count.
+        # One extra column for k-mers that do not count.
         self._words = np.append(column, self.d)[kmer_numbers(codes, k)].astype(np.int32)
         self.n = len(codes)
         self.mean = self.sums(np.ones(self.n)) / max(self.n, 1)
 
     def __matmul__(self, weights: Floats) -> Floats:
-        """Return the sum of weights ``[d]`` of each sequence, ``[n]``."""
+        """Return the sum ``[n]`` of the weights ``[d]`` over the k-mers of each sequence."""
         total: Floats = np.append(weights, 0.0)[self._words].sum(1)
         return total
 
@@ -76,17 +76,17 @@ class Counts:
 def fit_ridge(
     train: NDArray[np.uint8], y: Floats, valid: NDArray[np.uint8], valid_y: Floats
 ) -> Ridge:
-    """Fit to the training part, k and penalty as they answer best for the validation part.
+    """Fit a ridge to the training part, with the k and penalty that do best on validation.
 
-    Of each k, weaker penalties are passed over once one answers worse than the one before. Where
-    there is nothing to choose by, the answer is the mean.
+    For each k, the search stops at the first penalty that does worse than the stronger one before
+    it. Without validation data, the model predicts the mean.
 
     Parameters
     ----------
     train, valid : NDArray
         uint8 ``[n, L]``.
     y, valid_y : NDArray
-        float64 ``[n]``; all known.
+        float64 ``[n]``; none may be NaN.
     """
     nothing = np.zeros(Counts(train[:0], LENGTHS[0]).d)
     best, least = Ridge(LENGTHS[0], PENALTIES[0], nothing, float(y.mean())), np.inf
@@ -106,19 +106,19 @@ def fit_ridge(
 
 
 def solve(counts: Counts, y: Floats, penalty: float, start: Floats) -> Floats:
-    """Return the weights ``[d]`` of centred counts, by conjugate gradients.
+    """Solve for the weights ``[d]`` of the centred counts by conjugate gradients.
 
     Parameters
     ----------
     counts : Counts
     y : NDArray
-        float64 ``[n]``, of mean 0.
+        float64 ``[n]``, with mean 0.
     penalty : float
         In units of the mean sum of squares of a count.
     start : NDArray
         Weights to start from.
     """
-    # A count is nearly its square: words that recur are rare.
+    # Few k-mers occur twice in a sequence, so a count nearly equals its square.
     alpha = penalty * counts.n * float(counts.mean.mean())
 
     def normal(weights: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Files of sequences as a network of activity learns from them: an output per number and class.
+"""Training data of activity networks: sequence files with one output per number and class.
 
 Letters: n sequences, L bases, K outputs of a file, m items (sequences, or pairs of them), A alleles
 of an item (1, or 2 of a pair), B batch.
@@ -33,13 +33,13 @@ UNSTATED = "unit not stated"
 
 
 class Trait(NamedTuple):
-    """A quantity or class that is known of sequences, under the name of its output.
+    """A quantity or class of the sequences, with the name of its output.
 
     Attributes
     ----------
     name : str
     values : NDArray
-        float32 ``[n]``, NaN where unknown; of a class 1 or 0.
+        float32 ``[n]``, NaN where unknown; 1 or 0 for a class.
     is_class : bool
     """
 
@@ -49,7 +49,7 @@ class Trait(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Items of one source.
+    """A batch of items from one source.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Batch(NamedTuple):
         float32 ``[B, A, K]``: quantities in standard deviations from their mean, classes as 0 or
         1; NaN where unknown.
     source : int
-        Number of the source.
+        Number of the source that the items come from.
     """
 
     codes: Tensor
@@ -69,18 +69,18 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A file to learn from, or a part of it.
+    """A training file, or a part of it.
 
     Attributes
     ----------
     number : int
-        Among all sources.
+        Number of the file among all sources.
     codes : NDArray
-        uint8 ``[n, L]``: sets of bases; may lie in a memory map.
+        uint8 ``[n, L]``: sets of bases; may be memory-mapped.
     target : NDArray
-        float32 ``[n, K]``: see `Batch`.
+        float32 ``[n, K]``: as in `Batch`.
     outputs : tuple of int
-        Number of each column in the model.
+        Number of each column's output in the model.
     items : NDArray
         int64 ``[m, A]``: rows of the alleles of each item.
     """
@@ -95,20 +95,20 @@ class Source:
         return len(self.items)
 
     def of(self, rows: NDArray[np.int64]) -> Source:
-        """Return the source with other sequences as its items."""
+        """Return the source with these single sequences as its items."""
         return replace(self, items=rows[:, None])
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Return some items as tensors."""
+        """Return the given items as tensors."""
         rows = self.items[rows]
         return Batch(
             torch.from_numpy(self.codes[rows]), torch.from_numpy(self.target[rows]), self.number
         )
 
     def spread(self) -> NDArray[np.float32]:
-        """Return the root mean square of the differences within pairs, ``[K]``; NaN if none.
+        """Return the root mean square of the differences within pairs ``[K]``; NaN without pairs.
 
-        Unlike the standard deviation it is the same whichever allele comes first.
+        Unlike the standard deviation, it does not depend on which allele comes first.
         """
         first, second = self.target[self.items[:, 0]], self.target[self.items[:, -1]]
         difference = (second - first).astype(np.float64)
@@ -121,20 +121,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Learned:
-    """A file, what is known of its sequences, and those that may be learned from.
+    """A file, the traits of its sequences, and the items that may be used for training.
 
     Attributes
     ----------
     path : Path
     sequences : Sequences
     phenotypes : tuple of str
-        Those that are learned.
+        Phenotypes that the network learns.
     traits : tuple of Trait
-        Of them.
+        Traits of these phenotypes.
     items : NDArray
-        int64 ``[m, A]``.
+        int64 ``[m, A]``: rows of the alleles of each item.
     digests : Items
-        Of all sequences.
+        Digests of all sequences.
     """
 
     path: Path
@@ -151,28 +151,28 @@ class Learned:
 
     @property
     def values(self) -> NDArray[np.float32]:
-        """All that is known, float32 ``[n, K]``."""
+        """Values of the traits, float32 ``[n, K]``; NaN where unknown."""
         return np.stack([trait.values for trait in self.traits], 1)
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """True for sequences of which anything is known, ``[n]``."""
+        """True for sequences with at least one known value, bool ``[n]``."""
         return np.asarray(np.isfinite(self.values).any(1))
 
     @property
     def strata(self) -> NDArray[np.int64]:
-        """Class to divide by, 0 where there is none, int64 ``[n]``; -1 where nothing is known."""
+        """Class to stratify splits by, int64 ``[n]``: 0 without classes, -1 if nothing is known."""
         if len(self.phenotypes) == 1 and self.traits[0].is_class:
             return self.sequences.label(self.phenotypes[0])[1]
         return np.where(self.known, 0, -1)
 
     def outputs(self, rows: NDArray[np.int64]) -> Iterator[Output]:
-        """Yield the outputs, with mean and standard deviation of some sequences.
+        """Yield the outputs, with their mean and standard deviation over the given sequences.
 
         Raises
         ------
         DataError
-            If one does not vary among them.
+            If an output does not vary among these sequences.
         """
         measurement = self.sequences.measurement
         left, right = measurement.left, measurement.right
@@ -190,7 +190,7 @@ class Learned:
             yield Output(trait.name, measurement.assay, unit, left, right, mean, sd)
 
     def source(self, number: int, outputs: Sequence[Output]) -> Source:
-        """Return it with the outputs of the model that its traits are."""
+        """Return the file as a source, with each trait matched to the model's output by name."""
         index = {output.name: i for i, output in enumerate(outputs)}
         columns = tuple(index[trait.name] for trait in self.traits)
         target = np.stack(
@@ -204,23 +204,23 @@ class Learned:
 
 
 def read_learned(path: Path, phenotypes: Sequence[str] = (), *, pairs: bool = False) -> Learned:
-    """Open a file of sequences to learn from.
+    """Open a file of training sequences.
 
     Parameters
     ----------
     path : Path
     phenotypes : sequence of str
-        Those to learn; none: all of which two sequences differ.
+        Phenotypes to learn; if empty, all in which sequences differ.
     pairs : bool
-        Its groups are pairs of alleles.
+        True if the groups of the file are pairs of alleles.
 
     Raises
     ------
     UsageError
         If a phenotype does not exist.
     DataError
-        If the file is damaged or aligned, there is nothing to learn, a phenotype asked for does not
-        vary, or a group is no pair.
+        If the file is damaged or aligned, there is nothing to learn, a requested phenotype does not
+        vary, or a group is not a pair.
     """
     sequences = open_sequences(path)
     if sequences.aligned:
@@ -242,7 +242,7 @@ def read_learned(path: Path, phenotypes: Sequence[str] = (), *, pairs: bool = Fa
 
 
 def _traits(phenotype: Phenotype) -> list[Trait]:
-    """Return a quantity, or the classes of a category; nothing if it does not vary."""
+    """Return the traits of a phenotype: one quantity, or its classes; none if it does not vary."""
     name, values = output_name(phenotype.name), phenotype.values
     if phenotype.categories is None:
         known = values[np.isfinite(values)]
@@ -262,12 +262,12 @@ def _traits(phenotype: Phenotype) -> list[Trait]:
 
 
 def output_name(text: str) -> str:
-    """Return a name of letters, digits and underscores alone."""
+    """Return a name with only letters, digits and underscores."""
     return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "output"
 
 
 def _pairs(path: Path, sequences: Sequences) -> NDArray[np.int64]:
-    """Return the rows of each group, ``[m, 2]``, in the order of the file."""
+    """Return the two rows of each group, int64 ``[m, 2]``, in file order."""
     order = np.argsort(sequences.group, kind="stable")
     _, sizes = np.unique(sequences.group, return_counts=True)
     if (sizes != 2).any():
@@ -283,14 +283,14 @@ def _pairs(path: Path, sequences: Sequences) -> NDArray[np.int64]:
 
 
 def without(learned: Learned, held_out: Keys) -> Learned:
-    """Leave out items with a sequence that is held out; the log says how many.
+    """Leave out items that contain a held-out sequence, and log how many.
 
     Parameters
     ----------
     learned : Learned
-        Its own split holds out sequences too.
+        Sequences held out by its own split are left out too.
     held_out : NDArray
-        Digests of the bases that are held out of the data, of :func:`strands`.
+        Digests, from :func:`strands`, of the sequences held out of the main file.
 
     Raises
     ------
@@ -316,15 +316,15 @@ def strands(codes: NDArray[np.uint8]) -> Keys:
 
 
 def renamed(learned: Learned, taken: Collection[str], kept: Collection[str] = ()) -> Learned:
-    """Return a file whose outputs have names of their own: those that are taken get the file's.
+    """Return a file with unique output names: a name already taken gets the file's name in front.
 
     Parameters
     ----------
     learned : Learned
     taken : collection of str
-        Names of the outputs so far.
+        Names of the outputs of the files before.
     kept : collection of str
-        Names of which the file may have the same output.
+        Names that the file may share with the files before.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Train an ensemble of networks on measured activity, and judge it on what is held out."""
+"""Training of an ensemble of networks on measured activity, and its evaluation on held-out data."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "base": {},
     "tiny": {"stem": 16, "motif_width": 9, "width": 16},
 }
-# Fields in which a run to start from may differ.
+# Configuration fields that may differ from those of the run to start from.
 FREE = ("outputs", "length", "members", "dropout", "summary", "shown")
-# Folder of each member within that of the run, and its file of training, which is written last.
+# Subfolder for the members, and each member's training curve, which is written last.
 MEMBERS, CURVE = "members", "curve.json"
 
 
@@ -71,14 +71,14 @@ class Job:
     learning : ActivityLearning
     config : ActivityConfig
     own : Learned
-        The file that is judged, whose outputs are the first.
+        The file to evaluate on; its outputs come first.
     also, pairs : tuple of Learned
     held_out_by : str
     split : Split
     start : ActivityModel, optional
-        Whose weights to start from.
+        Model whose weights to start from.
     motifs : tuple of Motif
-        Those that the first layer starts from, if any.
+        Motifs that the first layer starts from, if any.
     """
 
     request: TrainRequest
@@ -94,7 +94,10 @@ class Job:
 
     @cached_property
     def filters(self) -> Filters | None:
-        """Motifs as filters of the first layer; seconds of work, for a member that is to learn."""
+        """Motifs as filters of the first layer.
+
+        Computing them takes seconds, so it waits until a member is trained.
+        """
         if not self.motifs:
             return None
         n = round(MOTIF_SHARE * self.config.stem)
@@ -102,16 +105,16 @@ class Job:
 
     @property
     def sources(self) -> list[Source]:
-        """The file itself, the others, and those of pairs, in this order."""
+        """The file itself, the other files, and the files of pairs, in this order."""
         files = enumerate((self.own, *self.also, *self.pairs))
         return [each.source(number, self.config.outputs) for number, each in files]
 
 
 def train_activity(request: TrainRequest) -> ActivitySummary | None:
-    """Train, judge on the held-out part beside a ridge on k-mers, and write the run folder.
+    """Train, compare with a k-mer ridge on the held-out part, and write the run folder.
 
-    It holds ``config.json`` and ``model.safetensors``, ``metrics.json`` and ``models.tsv``,
-    ``predictions.tsv`` (of sequences held out), ``training.tsv`` (a row per epoch),
+    The folder holds ``config.json``, ``model.safetensors``, ``metrics.json``, ``models.tsv``,
+    ``predictions.tsv`` (held-out sequences), ``training.tsv`` (one row per epoch),
     ``report.html``, ``README.md`` (the model card), ``train.json`` and ``members/``.
 
     Returns
@@ -148,7 +151,7 @@ def train_activity(request: TrainRequest) -> ActivitySummary | None:
 
 
 def read_job(request: TrainRequest) -> Job:
-    """Read and check everything, before any folder is made."""
+    """Read and check all inputs, before any folder is made."""
     options = from_dict(ActivityOptions, request.options, where="options of activity")
     fields, shape = request.parted(ActivityLearning)
     learning = from_dict(ActivityLearning, fields, where="--set")
@@ -178,7 +181,7 @@ def _other(
     *,
     pairs: bool = False,
 ) -> Learned:
-    """Read another file, and add its outputs to those there are; pairs may share the file's own."""
+    """Read another file and append its outputs; pairs may share outputs with the file itself."""
     learned = without(read_learned(path, pairs=pairs), held_out)
     by_name = {output.name: output for output in outputs}
     kept = own.names if pairs else ()
@@ -192,7 +195,7 @@ def _other(
 
 
 def _check_same(output: Output, other: Output, path: Path) -> None:
-    """Refuse an output of pairs that is not what the data calls by its name."""
+    """Refuse an output of pairs that is not measured like the main file's output of that name."""
     ends = [(each.left, each.right) for each in (output, other)]
     if output.is_class != other.is_class or (any(ends[0]) and ends[0] != ends[1]):
         raise DataError(
@@ -203,7 +206,7 @@ def _check_same(output: Output, other: Output, path: Path) -> None:
 
 
 def _learn(job: Job) -> tuple[dict[str, NDArray[Any]], tuple[Point, ...]]:
-    """Train each member; return the weights of all, and their curves."""
+    """Train each member; return the weights and training curves of all."""
     state: dict[str, NDArray[Any]] = {}
     curve: list[Point] = []
     for number in range(job.config.members):
@@ -216,7 +219,7 @@ def _learn(job: Job) -> tuple[dict[str, NDArray[Any]], tuple[Point, ...]]:
 
 
 def _learn_member(job: Job, number: int) -> tuple[State, list[Point]]:
-    """Train one network, or read what it was where an interrupted run had trained it."""
+    """Train one network, or read it if an interrupted run has already trained it."""
     request, setting = job.request, job.request.setting
     folder = RunFolder(request.output / MEMBERS / str(number + 1))
     if request.resume and (folder.path / CURVE).is_file():
@@ -234,7 +237,7 @@ def _learn_member(job: Job, number: int) -> tuple[State, list[Point]]:
     also, pairs = sources[1 : 1 + n_also], sources[1 + n_also :]
 
     def steps(epoch: int) -> Steps:
-        # Of seed and epoch alone, so that a resumed run sees the same batches.
+        # From seed and epoch alone, so that a resumed run sees the same batches.
         rng = np.random.default_rng([seed, epoch])
         return Steps(train, also, pairs, job.learning, rng)
 
@@ -264,7 +267,7 @@ def _learn_member(job: Job, number: int) -> tuple[State, list[Point]]:
 
 
 def begin(module: ActivityModel, start: ActivityModel, number: int) -> None:
-    """Take over the encoder of a member, and the heads of outputs of the same name."""
+    """Start from a member's encoder, and from its heads for outputs of the same name."""
     mine, theirs = module.network(0), start.network(number % len(start.members))
     mine.encoder.load_state_dict(theirs.encoder.state_dict())
     heads = {o.name: head for o, head in zip(start.config.outputs, theirs.heads, strict=True)}
@@ -276,7 +279,7 @@ def begin(module: ActivityModel, start: ActivityModel, number: int) -> None:
 
 
 def _held_out_answers(model: ActivityModel, job: Job) -> NDArray[np.float32]:
-    """Return the answers of the members for what is held out, float32 ``[E, n, K]``."""
+    """Return the members' predictions for held-out sequences, float32 ``[E, n, K]``."""
     rows = tuple(range(len(job.own.traits)))
     return member_answers(model, job.own.sequences.codes[job.split.test], rows)
 
@@ -308,7 +311,7 @@ def _judge(
 
 
 def _write(summary: ActivitySummary, job: Job, answers: NDArray[np.float32]) -> None:
-    """Write all but the model: tables, report and card."""
+    """Write everything except the model: tables, report and model card."""
     folder = RunFolder(job.request.output)
     folder.write_json("metrics.json", plain(summary))
     write_rows(summary.rows(), folder.path / "models.tsv")
@@ -321,7 +324,7 @@ def _write(summary: ActivitySummary, job: Job, answers: NDArray[np.float32]) -> 
 
 
 def _seen(job: Job) -> Seen:
-    """Return what the run has seen of all files; names of the others are names of other things."""
+    """Return what the run has seen: of the other files only digests, as their names may clash."""
     seen = seen_of(job.own.sequences, job.split, job.request.init)
     for other in (*job.also, *job.pairs):
         keys = np.unique(other.digests.values[other.items])

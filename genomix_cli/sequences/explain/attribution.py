@@ -1,8 +1,8 @@
-"""Integrated Gradients of a classifier of sequences: the effect of each base on its class.
+"""Integrated Gradients for sequence classifiers: the effect of each base on the class.
 
 Sundararajan et al. 2017 (arXiv:1703.01365), over the probabilities of A, C, G and T at every base.
-The path is a straight line from a baseline to the sequence (midpoint rule). Attributions are logits
-of the given class, before calibration.
+The path is a straight line from a baseline to the sequence (midpoint rule). Attributions are in
+logits of the given class, before calibration.
 
 Letters in shapes: n sequences, L bases, S steps.
 """
@@ -29,7 +29,7 @@ from genomix_cli.sequences.models.base import SequenceClassifier
 
 # Number of shuffled sequences to average for the baseline.
 SHUFFLES = 20
-# Number of bases to compute at a time.
+# Number of bases to process at a time.
 CELLS = 2**18
 
 
@@ -42,7 +42,7 @@ class Attribution:
     values : NDArray
         float64 ``[n, L]``, in logits.
     target : NDArray
-        int64 ``[n]``: the class.
+        int64 ``[n]``: the explained class.
     change : NDArray
         float64 ``[n]``: its logit minus that of the baseline, which the values should sum to.
     """
@@ -68,13 +68,13 @@ def attribute(
 ) -> Attribution:
     """Attribute the logits of a class to the bases of each sequence.
 
-    Where the attributions of a sequence miss the change by more than `TOLERANCE`, its path is
-    followed again in twice as many steps, up to `MOST_STEPS`.
+    If the attributions of a sequence miss the change by more than `TOLERANCE`, the integral is
+    repeated with twice as many steps, up to `MOST_STEPS`.
 
     Parameters
     ----------
     model : SequenceClassifier
-        On `device`.
+        Model on `device`.
     p, baseline : NDArray
         float32 ``[n, L, 4]``: end and start of the paths.
     target : NDArray
@@ -136,7 +136,7 @@ def compositions(
 def shuffled_mean(
     codes: NDArray[np.uint8], rng: np.random.Generator, times: int = SHUFFLES
 ) -> NDArray[np.float32]:
-    """Return the mean of shuffles that keep dinucleotides, float32 ``[L, 4]``."""
+    """Return the mean of shuffles that preserve dinucleotide counts, float32 ``[L, 4]``."""
     bases = to_bases(codes)
     drawn = np.stack([dinucleotide_shuffle(bases, rng) for _ in range(times)])
     return compositions(from_bases(drawn), None).mean(0)

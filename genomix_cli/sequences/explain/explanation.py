@@ -33,7 +33,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything to be written.
+    """Explained sequences with their classes, attributions and motifs.
 
     Attributes
     ----------
@@ -41,10 +41,10 @@ class Explanation:
         The explained sequences.
     classes : tuple of str
     probabilities : NDArray
-        float64 ``[n, K]``: calibrated.
+        float64 ``[n, K]``: calibrated probabilities.
     attribution : Attribution
     motifs : tuple of tuple of Covered
-        Of each sequence those that the attribution covers; empty if that was not asked for.
+        Motifs that the attribution of each sequence covers; empty if they were not requested.
     """
 
     sequences: Sequences
@@ -60,13 +60,13 @@ class Explanation:
         return np.take_along_axis(self.probabilities, target, axis=1)[:, 0]
 
     def rows(self) -> tuple[Explained, ...]:
-        """Return one summary per sequence."""
+        """Return one summary row per sequence."""
         names = self.sequences.names
         return explained(names, self.classes, self.probability, self.attribution)
 
 
 class Places(NamedTuple):
-    """Positions of the bases of a sequence; 0 and empty if not known.
+    """Genome positions of the bases of a sequence; 0 and empty if unknown.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Places(NamedTuple):
     strand : str
         ``+``, ``-`` or empty.
     ref, alt : list of str
-        ``[L]``: letters of aligned columns.
+        ``[L]``: alleles of the columns of aligned sequences.
     """
 
     contig: list[str]
@@ -108,7 +108,7 @@ def places(sequences: Sequences, row: int) -> Places:
 
 
 def attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    """Yield every base of every sequence, in order."""
+    """Yield a row per base of every sequence, in order."""
     sequences = explanation.sequences
     for i, line in enumerate(explanation.rows()):
         where = places(sequences, i)
@@ -129,7 +129,7 @@ def attribution_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
 
 
 def site_rows(explanation: Explanation) -> Iterator[Sequence[str]]:
-    """Yield columns by the mean size of their attribution."""
+    """Yield a row per column, largest mean absolute attribution first."""
     values, where = explanation.attribution.values, places(explanation.sequences, 0)
     size, mean = np.abs(values).mean(0), values.mean(0)
     for j in np.argsort(-size, kind="stable"):

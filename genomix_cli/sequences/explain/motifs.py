@@ -1,7 +1,7 @@
-"""Motifs where the attribution of a sequence lies.
+"""Motifs at the bases that have most of a sequence's attribution.
 
-A site counts where its bases hold, on average, at least twice the attribution (in magnitude) of
-the bases of the sequence. Of a motif that reads on both strands at one place the better counts.
+A site counts if the mean absolute attribution of its bases is at least twice the mean over the
+sequence. If a motif matches both strands at one place, the better match counts.
 
 Letters in shapes: n sequences, L bases.
 """
@@ -21,21 +21,21 @@ from genomix_cli.genome.motifs import Motif
 
 
 class Covered(NamedTuple):
-    """Site of a motif that an attribution covers.
+    """A motif site with high attribution.
 
     Attributes
     ----------
     motif : Motif
     start, end : int
-        Bases of the sequence, 0-based, half-open.
+        Range of bases in the sequence, 0-based, half-open.
     strand : str
-        ``+`` or ``-``, of the sequence as it is in the file.
+        ``+`` or ``-``, relative to the sequence in the file.
     score, p : float
-        Log-odds in bits, and its p-value.
+        Log-odds score in bits, and its p-value.
     cover : float
-        Attribution per base, in magnitude, as a multiple of the mean of the sequence.
+        Mean absolute attribution per base, as a multiple of the mean over the sequence.
     attribution : float
-        Sum over its bases: above 0 it speaks for the class.
+        Sum over the site's bases; a positive sum supports the class.
     """
 
     motif: Motif
@@ -51,7 +51,7 @@ class Covered(NamedTuple):
 def covered(
     codes: NDArray[np.uint8], values: Floats, motifs: Sequence[Motif]
 ) -> tuple[tuple[Covered, ...], ...]:
-    """Return the sites that the attributions of each sequence cover, the largest sum first.
+    """Return the covered sites of each sequence, largest sum of attributions first.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def covered(
     values : NDArray
         float64 ``[n, L]``: attributions.
     motifs : sequence of Motif
-        None wider than L.
+        Motifs, none wider than L.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One page of a run: a row for each sequence, which opens the attribution along it."""
+"""Report page of explained sequences: each row opens the attribution along its sequence."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from genomix_cli.sequences.explain.motifs import Covered
 from genomix_cli.sequences.explain.plots import Drawn, draw_positions, figure_of, strongest
 from genomix_cli.sequences.requests import ExplainRequest
 
-# Bases of the stretch that stands for a sequence, its sites, and its motifs, at most.
+# Bases of the stretch shown for a sequence; most sites and most motifs of a row.
 STRETCH, MOST_SITES, MOST_MOTIFS = 12, 10, 12
 
 
 class Site(NamedTuple):
-    """One base or column: its place, what is there, and its attribution."""
+    """One base or column: its position, its allele, and its attribution."""
 
     place: str
     base: str
@@ -41,26 +41,26 @@ class Site(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One sequence of the page.
+    """Row of the page: one sequence.
 
     Attributes
     ----------
     place : int
-        In the file.
+        Position of the sequence in the file.
     where : str
-        Of its window in the genome, or empty.
+        Genome window of the sequence; empty if unknown.
     explained : Explained
     classes : tuple of (str, float)
-        The most probable ones.
+        Most probable classes and their probabilities.
     most : Site
-        The stretch, or the column of aligned sequences, with most attribution in magnitude.
+        Stretch (or column, for aligned sequences) with the largest absolute attribution.
     half : int
-        Bases that hold half of the attribution.
+        Fewest bases that have half of the attribution.
     sites : tuple of Site
-        Largest first.
+        Sites, largest attribution first.
     motifs : tuple of Covered
     source : str
-        Of the image.
+        Source of the image.
     """
 
     place: int
@@ -75,7 +75,7 @@ class Row(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A motif over all sequences of a class: how many it speaks in, and how much."""
+    """A motif in a class: the number of sequences where it is covered, and its attribution."""
 
     motif: str
     of_class: str
@@ -87,7 +87,7 @@ class Named(NamedTuple):
 def write_page(
     explanation: Explanation, model: str, made: Provenance, request: ExplainRequest
 ) -> None:
-    """Write the page of some explained sequences; `model` is the name of the run.
+    """Write the page of the explained sequences; `model` is the name of the run.
 
     Raises
     ------
@@ -166,13 +166,13 @@ def _stretch(letters: str, values: Floats) -> Site:
 
 
 def _half(values: Floats) -> int:
-    """Return the fewest bases that hold half of the attribution, in magnitude."""
+    """Return the smallest number of bases that have half of the absolute attribution."""
     sizes = np.sort(np.abs(values))[::-1].cumsum()
     return int(np.searchsorted(sizes, sizes[-1] / 2)) + 1
 
 
 def _named(explanation: Explanation, lines: Sequence[Explained]) -> Iterator[Named]:
-    """Yield the motifs of each class, those in the largest share of its sequences first."""
+    """Yield the motifs of each class, the one in most of its sequences first."""
     sums: dict[tuple[str, str], list[float]] = {}
     for line, found in zip(lines, explanation.motifs, strict=False):
         own: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Figures of explained sequences: the attribution along them, and letters where it is largest."""
+"""Figures of explained sequences: attribution along each, with letters where it is largest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genomix_cli.report.letters import (
     spell,
 )
 
-# Bases whose letters are drawn, motifs over them, and sites that are named, at most.
+# Number of bases drawn as letters; most motif bars above them; most sites that are named.
 LETTERS_WIDE, MOST_BARS, MOST_SITES = 100, 5, 6
 
 
@@ -30,11 +30,11 @@ class Drawn(NamedTuple):
     ----------
     title : str
     letters : str
-        Of the sequence ``[L]``.
+        Letters of the sequence ``[L]``.
     values : NDArray
         float64 ``[L]``: attributions.
     motifs : sequence of MotifBar
-        Columns are bases of the sequence.
+        Motifs, with columns counted in bases of the sequence.
     sites : sequence of str
         Names of the columns of aligned sequences ``[L]``; empty for bases.
     """
@@ -47,7 +47,7 @@ class Drawn(NamedTuple):
 
 
 def figure_of(drawn: Drawn) -> Any:
-    """Return the attribution along a sequence, above letters of the stretch that has most of it."""
+    """Draw the attribution along a sequence, above the letters of its strongest stretch."""
     length = len(drawn.values)
     if drawn.sites:
         figure, axes = grid(1, 1, (10, 2.9))
@@ -72,7 +72,7 @@ def figure_of(drawn: Drawn) -> Any:
 
 
 def strongest(values: Floats, width: int) -> int:
-    """Return the start of the stretch with most attribution, in magnitude."""
+    """Return the start of the stretch with the largest sum of absolute attributions."""
     sums = np.concatenate([[0.0], np.abs(values).cumsum()])
     if len(values) <= width:
         return 0
@@ -99,7 +99,7 @@ def _track(ax: Any, values: Floats) -> None:
 
 
 def _name_sites(ax: Any, drawn: Drawn) -> None:
-    """Name the columns with the largest attributions, the first of those that are close."""
+    """Name the columns with the largest attributions; of neighbours, only the larger one."""
     length, taken = len(drawn.values), list[int]()
     for j in np.argsort(-np.abs(drawn.values), kind="stable").tolist():
         if len(taken) == MOST_SITES or drawn.values[j] == 0:
@@ -121,7 +121,7 @@ def _name_sites(ax: Any, drawn: Drawn) -> None:
 
 
 def _bars_within(motifs: Sequence[MotifBar], start: int, stop: int) -> list[MotifBar]:
-    """Return the first motifs that lie in a stretch, in its columns."""
+    """Return the first motifs that lie in a stretch, with columns relative to its start."""
     bars = [
         MotifBar(each.text, each.change, each.first - start, each.last - start)
         for each in motifs

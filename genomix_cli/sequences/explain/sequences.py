@@ -1,4 +1,4 @@
-"""Explain the classes of sequences: an attribution of every base, in genome coordinates.
+"""Explanation of sequence classes by an attribution of every base, in genome coordinates.
 
 Letters in shapes: n sequences, L bases, K classes.
 """
@@ -53,7 +53,7 @@ log = logging.getLogger("genomix")
 
 AUTO, UNIFORM, MEAN, SHUFFLE = "auto", "uniform", "mean", "shuffle"
 BASELINES = (AUTO, UNIFORM, MEAN, SHUFFLE)
-# Number of samples that a message names.
+# Most samples named in a message.
 NAMED = 3
 
 
@@ -68,7 +68,7 @@ def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
     DataError
         If the file or run is damaged, or they do not fit each other.
     CheckError
-        If a completeness error exceeds 1 %; the outputs are written all the same.
+        If a completeness error exceeds 1 %; the outputs are written nevertheless.
     """
     if request.report:
         check_output(request.report, force=request.force)
@@ -170,7 +170,7 @@ def _baseline(
     request: ExplainRequest,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return the start of a sequence's path ``[L, 4]``."""
+    """Return the baseline of a sequence, the start of its path: float32 ``[L, 4]``."""
     aligned, kind = background is not None, request.baseline
     if (kind == MEAN and not aligned) or (kind == SHUFFLE and aligned):
         fits = "are not aligned: there is no mean of a column" if kind == MEAN else "are aligned"
@@ -191,7 +191,7 @@ def _tell_unknown(names: NDArray[np.str_], request: ExplainRequest) -> None:
 
 
 def _write(explanation: Explanation, classifier: Classifier, request: ExplainRequest) -> Provenance:
-    """Write the tables, and return what they say of how they were made."""
+    """Write the tables and return their provenance."""
     settings = {"steps": request.steps, "class": request.of_class, "baseline": request.baseline}
     inputs, model = {"sequences": request.sequences}, classifier.run.name
     provenance = Provenance.of(settings, inputs, request.seed, model=model)

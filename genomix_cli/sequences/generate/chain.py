@@ -1,4 +1,4 @@
-"""Exact probability of each base under a Markov chain, given the bases that are known.
+"""Exact probability of each base under a Markov chain, given the known bases.
 
 By the forward-backward algorithm (Rabiner 1989, doi:10.1109/5.18626) with the context as the hidden
 state.
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 BASES = 4
-# Least probability of a base: where one is known, that of the others is 0, which has no logarithm.
+# Smallest probability of a base: next to a known base the others have 0, which has no logarithm.
 LEAST = 1e-9
 
 
 def chain_posterior(tables: Sequence[Tensor], evidence: Tensor) -> Tensor:
     """Return the probability of each base given all observations ``[B, L, 4]``.
 
-    Takes time and memory as ``B L 4^k``.
+    Time and memory grow as ``B L 4^k``.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _scaled(x: Tensor) -> Tensor:
 
 
 class ChainStart(nn.Module):
-    """Logits of hidden bases by a Markov chain of each class, for a denoiser to correct.
+    """Logits of hidden bases from one Markov chain per class, for a denoiser to correct.
 
     Parameters
     ----------
@@ -82,17 +82,17 @@ class ChainStart(nn.Module):
         for j in range(order + 1):
             even = torch.full((classes + 1, BASES**j, BASES), 1 / BASES)
             self.register_buffer(f"order_{j}", even)
-        # Row 4: a hidden base may be any.
+        # Row 4 is a hidden base, which may be any.
         known = torch.cat([torch.eye(BASES), torch.ones(1, BASES)])
         self.register_buffer("known", known, persistent=False)
 
     @property
     def tables(self) -> list[Tensor]:
-        """Tables of order 0 to k, float32 ``[K + 1, 4^j, 4]``; the last row is of all classes."""
+        """Tables of order 0 to k, float32 ``[K + 1, 4^j, 4]``; the last row pools all classes."""
         return [getattr(self, f"order_{j}") for j in range(self.order + 1)]
 
     def take(self, tables: Sequence[Tensor]) -> None:
-        """Take over fitted tables of the shapes of :attr:`tables`."""
+        """Set the tables to fitted ones with the shapes of :attr:`tables`."""
         for own, fitted in zip(self.tables, tables, strict=True):
             own.copy_(fitted)
 

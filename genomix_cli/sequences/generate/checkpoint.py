@@ -27,7 +27,7 @@ TASK = "diffuse"
 
 @dataclass(frozen=True)
 class Diffusion:
-    """Model that generates sequences.
+    """A diffusion model that generates sequences.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Diffusion:
     conditions : tuple of Condition
         In the order of the denoiser's input.
     mix : Mix
-        Mix of the training sequences.
+        Combinations of conditions in the training sequences.
     config : RunConfig
     device : str
     """
@@ -59,7 +59,7 @@ def save_diffusion(
     """Write a run folder that :func:`load_diffusion` reads."""
     facts = {"conditions": conditions, "mix": mix.values, "count": mix.weight}
     if sequences.columns is not None:
-        # The layout that aligned sequences need when generated.
+        # The layout to give to generated sequences that are aligned.
         contigs = list(sequences.contigs.items())
         facts |= {"columns": sequences.columns, "contigs": contigs, "assembly": sequences.assembly}
     label, classes = next(
@@ -79,9 +79,9 @@ def load_diffusion(folder: Path, device: str = "cpu") -> Diffusion:
     Raises
     ------
     UsageError
-        If it does not exist, or is of another task.
+        If the folder does not exist, or holds a model for another task.
     DataError
-        If it is damaged.
+        If the folder is damaged.
     """
     run = read_run(folder, TASK)
     facts = run.config.facts
@@ -97,7 +97,7 @@ def load_diffusion(folder: Path, device: str = "cpu") -> Diffusion:
 
 
 def columns_of(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of `Sequences` for sequences aligned like those of training."""
+    """Return fields of `Sequences` for sequences aligned like the training sequences."""
     if "columns" not in facts:
         return {}
     kinds = (np.int16, np.int64, np.int32, np.uint8, np.uint8)

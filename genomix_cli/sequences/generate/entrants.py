@@ -1,4 +1,4 @@
-"""Metrics of generated sets of sequences beside real ones.
+"""Metrics that compare generated sets of sequences with real ones.
 
 Letters: n sequences, L bases, K classes, M motifs, R replicates.
 """
@@ -21,9 +21,9 @@ from genomix_cli.sequences.generate.markov import Floats
 from genomix_cli.sequences.generate.nearest import Collection
 
 SPECTRUM, PROFILE = 6, 4
-# A sequence that shares this much of its 12-mers with one of training is a near copy of it.
+# A sequence that shares this fraction of its 12-mers with a training sequence is a near copy.
 COPY = 0.5
-# Number of motifs that are looked for at once.
+# Number of motifs to scan for at once.
 CHUNK = 32
 
 
@@ -46,7 +46,7 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Entrant:
-    """A set of sequences.
+    """A set of sequences to evaluate.
 
     Attributes
     ----------
@@ -63,36 +63,36 @@ class Entrant:
 
     @cached_property
     def words(self) -> NDArray[np.float32]:
-        """6-mers of each sequence."""
+        """Counts of the 6-mers in each sequence."""
         return profiles.kmer_counts(self.codes, SPECTRUM)
 
     @cached_property
     def profile(self) -> NDArray[np.float32]:
-        """4-mers of each sequence, as shares."""
+        """Frequencies of the 4-mers in each sequence."""
         return profiles.frequencies(profiles.kmer_counts(self.codes, PROFILE))
 
     @cached_property
     def gc(self) -> Floats:
-        """GC of each sequence."""
+        """GC fraction of each sequence."""
         return profiles.gc(self.codes)
 
     @cached_property
     def inside(self) -> NDArray[np.float32]:
-        """Distances of profiles ``[n, n]``."""
+        """Distances between the profiles ``[n, n]``."""
         return profiles.distances_inside(self.profile)
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Real sequences, and all that entrants are compared with them by.
+    """Real sequences, and everything needed to compare entrants with them.
 
     Attributes
     ----------
     real : Entrant
-        Held-out sequences, with as many of each class as the generated ones, in proportion.
+        Held-out sequences, with the class proportions of the generated ones.
     classes : tuple of str
     collection : Collection or None
-        Training sequences, to find copies of.
+        Training sequences, for finding copies.
     motifs : tuple of Motif
     classify : callable or None
         Maps sets of bases ``[n, L]`` to log-probabilities ``[n, K]``.
@@ -111,22 +111,22 @@ class Judge:
 
     @cached_property
     def weight(self) -> Floats:
-        """Weights of the real sequences ``[1 + R, m]``: the same for all entrants."""
+        """Bootstrap weights of the real sequences ``[1 + R, m]``, the same for all entrants."""
         return item_weights(len(self.real.codes), self.draws, (self.seed, 0))
 
     @cached_property
     def hits(self) -> NDArray[np.float32]:
-        """1 for real sequences that have a motif, else 0 ``[m, M]``."""
+        """1 where a real sequence has a motif, else 0, ``[m, M]``."""
         return motif_hits(self.real.codes, self.motifs)
 
     def measure(self, entrant: Entrant, number: int) -> dict[str, Floats]:
-        """Return replicates ``[1 + R]`` of every metric of an entrant: of the data, then draws.
+        """Return replicates ``[1 + R]`` of every metric of an entrant: on the data, then on draws.
 
         Parameters
         ----------
         entrant : Entrant
         number : int
-            Place among all entrants, for the seed.
+            Number of the entrant, which goes into the seed.
         """
         w = item_weights(len(entrant.codes), self.draws, (self.seed, 1 + number))
         real, v = self.real, self.weight
@@ -144,7 +144,7 @@ class Judge:
         return {name: found[name] for name in METRICS if name in found}
 
     def itself(self) -> dict[str, Floats]:
-        """Return the metrics of the real sequences; those of two sets between their two halves."""
+        """Return the metrics of the real sequences; metrics of two sets compare random halves."""
         n = len(self.real.codes)
         order = np.random.default_rng([self.seed, 99]).permutation(n)
         first, second = (
@@ -215,19 +215,19 @@ def _moments(value: Floats, w: Floats) -> dict[str, Floats]:
 
 
 def _rates(hits: NDArray[np.float32], w: Floats) -> Floats:
-    """Share of sequences with each motif ``[R, M]``, drawn a little away from 0 and 1."""
+    """Return the share of sequences with each motif ``[R, M]``, pulled slightly off 0 and 1."""
     return (w @ hits + 0.5) / (w.sum(1, keepdims=True) + 1)
 
 
 def _correlation(x: Floats, y: Floats) -> Floats:
-    """Pearson's, along the last axis."""
+    """Return Pearson's correlation along the last axis."""
     x, y = (z - z.mean(-1, keepdims=True) for z in (x, y))
     scale = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
     return (x * y).sum(-1) / np.where(scale > 0, scale, np.nan)
 
 
 def motif_hits(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> NDArray[np.float32]:
-    """Return 1 for sequences with a site of a motif on either strand, else 0: float32 ``[n, M]``.
+    """Return 1 where a sequence has a motif site on either strand, else 0: float32 ``[n, M]``.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def motif_hits(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> NDArray[np.
     motifs : sequence of Motif
     """
     bases = iupac.to_bases(codes)
-    # An unknown base between two sequences: no site reaches from one into the other.
+    # An unknown base separates two sequences, so that no site spans both.
     apart = np.pad(bases, ((0, 0), (0, 1)), constant_values=4)
     hits = np.zeros((len(codes), len(motifs)), np.float32)
     for low in track(range(0, len(motifs), CHUNK), "looking for motifs"):

@@ -1,4 +1,4 @@
-"""Generated sequences beside real ones, Markov chains, and more real ones.
+"""Comparison of generated sequences with real ones, Markov chains and training sequences.
 
 Letters: n sequences, L bases, K classes.
 """
@@ -31,15 +31,15 @@ from genomix_cli.sequences.train.splits import splits
 
 log = logging.getLogger("genomix")
 
-# Largest number of sequences of a set: distances are between all pairs.
+# Largest number of sequences in a set, because distances are between all pairs.
 MAX_COMPARED = 4000
-# Length of the k-mers of the classifier that is fitted where none is given.
+# Length of the k-mers of the classifier that is fitted if none is given.
 WORD = 5
 REAL, TRAINING = "held-out sequences", "training sequences"
 
 
 class Classifier(NamedTuple):
-    """A classifier that tells the class of a sequence.
+    """A classifier of sequences.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Classifier(NamedTuple):
 
 
 class _Sets(NamedTuple):
-    """Sequences to compare, and those that were learned from."""
+    """Sequences to compare, and the training sequences."""
 
     generated: Entrant
     real: Entrant
@@ -68,22 +68,22 @@ class _Sets(NamedTuple):
 def evaluate_generated(
     request: GeneratedRequest, classifier: Classifier | None = None
 ) -> GeneratedEvaluation:
-    """Compare generated sequences with held-out real ones, and write what is asked for.
+    """Compare generated sequences with held-out real ones, and write the requested files.
 
-    Beside them stand sequences of Markov chains of order 5, of all training sequences and of each
-    class, and training sequences themselves: no generator that learned from those can be expected
-    to come nearer than they do. All sets have the same number of each class.
+    The comparison includes sequences from Markov chains of order 5 (one of all training sequences,
+    one of each class) and training sequences themselves, which are as near as any generator
+    trained on them can be expected to come. All sets have the same number of each class.
 
     Parameters
     ----------
     request : GeneratedRequest
     classifier : Classifier, optional
-        One that learned from the same training sequences; default: that of the request.
+        Classifier trained on the same sequences; by default that of the request.
 
     Raises
     ------
     UsageError
-        If outputs exist, or the label does not.
+        If an output already exists, or the label does not exist.
     DataError
         If the files do not fit each other, or have too few sequences of a class.
     """
@@ -104,7 +104,7 @@ def evaluate_generated(
     )
     entrants = _entrants(sets, request.seed)
     measured = [judge.measure(entrant, i) for i, entrant in enumerate(entrants)]
-    # Training sequences are among the training sequences, of course.
+    # These are trivial for training sequences, which are their own nearest sequences.
     for name in ("nearest", "copies"):
         del measured[-1][name]
     evaluation = _evaluation(request, sets, entrants, measured, judge, classifier)
@@ -143,7 +143,7 @@ def _read(request: GeneratedRequest) -> _Sets:
 
 
 def _own_label(generated: Sequences, named: str, classes: tuple[str, ...]) -> NDArray[np.int64]:
-    """Class of each generated sequence, as the real ones number them; -1 where it has none."""
+    """Return the class of each generated sequence in the real file's numbering; -1 if unknown."""
     found = np.full(len(generated), -1)
     phenotype = next((p for p in generated.phenotypes if p.name == named), None)
     if phenotype is None or phenotype.categories is None:
@@ -156,17 +156,17 @@ def _own_label(generated: Sequences, named: str, classes: tuple[str, ...]) -> ND
 def _matched(
     own: NDArray[np.int64], real: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of two sets with the same number of each class, as many as there are of both.
+    """Return rows of two sets with the same number of each class, as many as both allow.
 
     Raises
     ------
     DataError
-        If there are fewer than 20 of a class.
+        If a class has fewer than 20.
     """
     rng = np.random.default_rng([seed, 7])
     kinds = np.unique(own)
     mine, theirs = (np.array([(x == k).sum() for k in kinds]) for x in (own, real))
-    # The mix of the generated ones stays; how many is what the rarer side has.
+    # Keep the class proportions of the generated set; the rarer side limits the number.
     share = min(1.0, float((theirs / mine).min()), MAX_COMPARED / mine.sum())
     counts = np.floor(mine * share + 1e-9).astype(int)
     if counts.min() < 20:
@@ -184,7 +184,7 @@ def _matched(
 
 
 def _entrants(sets: _Sets, seed: int) -> list[Entrant]:
-    """The generated ones, chains that learned from the same sequences, and some of those."""
+    """Return the generated sequences, those of chains fitted to training, and training ones."""
     label = sets.generated.label
     chains = fit_chains(sets.train.codes, sets.train.label, strands=not sets.aligned)
     n, length = sets.generated.codes.shape
@@ -206,7 +206,7 @@ def _entrants(sets: _Sets, seed: int) -> list[Entrant]:
 
 
 def fit_words(train: Entrant, classes: tuple[str, ...]) -> Classifier:
-    """Logistic regression on 5-mers: a classifier of its own kind, that no generator has seen.
+    """Fit logistic regression on 5-mers, a classifier independent of any generator.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def _load_classifier(request: GeneratedRequest) -> Classifier | None:
 def _aligned(
     classifier: Classifier, classes: tuple[str, ...], request: GeneratedRequest
 ) -> Callable[[NDArray[np.uint8]], Floats]:
-    """Log-probabilities of a classifier in the order of the file's classes."""
+    """Return a classifier's log-probabilities, with classes in the order of the file."""
     lacking = [name for name in classes if name not in classifier.classes]
     if lacking:
         raise DataError(
@@ -288,7 +288,7 @@ def _evaluation(
 
 
 def _less(first: dict[str, Floats], second: dict[str, Floats]) -> dict[str, Floats]:
-    """Metrics that both have, the first less the second: the real sequences are drawn alike."""
+    """Return first minus second for their common metrics; real sequences are drawn alike."""
     return {name: first[name] - second[name] for name in first if name in second}
 
 
@@ -297,7 +297,7 @@ def _intervals(replicates: dict[str, Floats]) -> dict[str, Interval]:
 
 
 def _headline(own: EntrantResult) -> str:
-    """Against the chain, distance by distance, and whether more is copied than by chance."""
+    """Return a sentence on each distance against the chain's, and on copying of training data."""
     said = []
     names = {"spectrum": "6-mer spectrum", "energy": "profiles of single sequences"}
     for name, words in names.items():

@@ -1,4 +1,4 @@
-"""The page on generated sequences."""
+"""Report page that evaluates generated sequences."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_generated_page(
 
 
 def _cards(own: EntrantResult) -> list[Card]:
-    """Return the figures of the verdict on the generated sequences."""
+    """Return the cards at the top of the page."""
     return [
         Card.of("6-mer spectrum", own.metrics["spectrum"], "bits"),
         Card.of("Less the Markov chain", own.less_chain["spectrum"], "less is nearer", sign=True),

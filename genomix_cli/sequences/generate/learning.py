@@ -1,4 +1,4 @@
-"""Training of the denoiser: hidden bases, dropped conditions, both strands, averaged weights.
+"""Training of the denoiser, with dropped conditions, both strands and averaged weights.
 
 Letters in shapes: B batch, L bases, C conditions.
 """
@@ -27,19 +27,19 @@ class DiffusionOptions(Learning):
     Attributes
     ----------
     conditions : tuple of str
-        Phenotypes to generate by; by default the label, if the file has one.
+        Phenotypes to condition on; by default the label, if the file has one.
     free : bool
-        Use no condition.
+        True to use no conditions.
     strands : bool
-        Also learn from reverse complements; never of aligned sequences.
+        True to train on reverse complements too; ignored for aligned sequences.
     drop : float
-        Probability that a condition is hidden in training, which guidance needs.
+        Probability that a condition is hidden in training. Guidance needs hidden conditions.
     average : float
         Decay of the weights' exponential moving average, per step; 0 for none.
     draws : int
         Passes over the held-out sequences for the bound.
     judged : int
-        Largest number of sequences to measure accuracy against corruption on.
+        Largest number of sequences on which the accuracy of restored bases is measured.
     """
 
     conditions: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Averaged(nn.Module):
     ----------
     denoiser : Denoiser
     decay : float
-        Less in the first steps, when the weights still change fast.
+        Decay per step; smaller in the first steps, when the weights still change fast.
     """
 
     steps: Tensor
@@ -84,16 +84,16 @@ class Averaged(nn.Module):
 
 
 class DiffusionTask:
-    """Predicting hidden bases.
+    """The training task of predicting hidden bases.
 
     Parameters
     ----------
     module : Averaged
     options : DiffusionOptions
     strands : bool
-        Also learn from reverse complements.
+        True to train on reverse complements too.
     seed : int
-        Seed of the noise in validation, which is the same each time.
+        Seed of the noise in validation, which is the same in every epoch.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class DiffusionTask:
         self.seed = seed
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the bound, in nats per base, with the noise of this step."""
+        """Return the bound in nats per base, with the noise of this step."""
         # The average lags one step behind, since the loop does not report the end of a step.
         self._both.follow()
         codes = turned(batch.codes, generator) if self.strands else batch.codes
@@ -116,7 +116,7 @@ class DiffusionTask:
         return {"loss": surprise(logits, noised).mean()}
 
     def _dropped(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Hide conditions: all of a sequence's, and then each independently."""
+        """Hide all conditions of some sequences, then each condition independently."""
         n, c = values.shape
         draw = torch.rand(n, 1 + c, generator=generator, device=values.device)
         drop = draw < self.options.drop
@@ -141,7 +141,7 @@ class DiffusionTask:
 
 
 def _noised(codes: Tensor, generator: torch.Generator) -> Noised:
-    """Hide bases of each sequence, of the next one a larger share."""
+    """Hide bases of each sequence, a larger share from one sequence to the next."""
     device = codes.device
     when = spread(len(codes), torch.rand((), generator=generator, device=device))
     return hide(codes, when, torch.rand(codes.shape, generator=generator, device=device))

@@ -1,4 +1,4 @@
-"""Likelihood of held-out sequences under diffusion models and Markov chains, and restored bases.
+"""Likelihood of held-out sequences, and restored bases, for diffusion models and Markov chains.
 
 Letters: n sequences, L bases, C conditions, K classes.
 """
@@ -18,15 +18,15 @@ from genomix_cli.progress import track
 from genomix_cli.sequences.generate.markov import ORDER, Floats, MarkovChain, fit_markov
 from genomix_cli.sequences.generate.process import Predict, posterior
 
-# Shares of bases that are hidden or wrong.
+# Fractions of bases that are hidden or wrong.
 RATES = (0.05, 0.15, 0.3, 0.5, 0.7)
-# Number of passes in which every base is hidden once, where any may be wrong.
+# Number of passes in which every base is hidden once, if any base may be wrong.
 GROUPS = 8
 
 
 @dataclass(frozen=True)
 class Chains:
-    """Markov chains: one of all sequences, and one of each class with that as its prior.
+    """A Markov chain of all sequences, and one of each class with that chain as its prior.
 
     Attributes
     ----------
@@ -39,26 +39,26 @@ class Chains:
     by_class: tuple[MarkovChain, ...] = ()
 
     def of(self, k: int) -> MarkovChain:
-        """Return the chain of a class; that of all for -1."""
+        """Return the chain of a class; for -1, the chain of all sequences."""
         return self.by_class[k] if self.by_class and k >= 0 else self.pooled
 
     def tables(self, order: int) -> list[torch.Tensor]:
-        """Return the tables of order 0 to `order`: of each class, and in the last row of all.
+        """Return the tables of order 0 to `order`, one row per class and a last row for all.
 
-        float32 ``[K + 1, 4^j, 4]`` each, as :class:`ChainStart` has them.
+        Each is float32 ``[K + 1, 4^j, 4]``, as in :class:`ChainStart`.
         """
         each = [chain.lower(order).tables for chain in (*self.by_class, self.pooled)]
         return [torch.from_numpy(np.stack(same)).float() for same in zip(*each, strict=True)]
 
     def lower(self, order: int) -> Chains:
-        """Return the chains of a lower order, from the same data."""
+        """Return the chains of a lower order, fitted to the same data."""
         return Chains(self.pooled.lower(order), tuple(c.lower(order) for c in self.by_class))
 
 
 def fit_chains(
     codes: NDArray[np.uint8], label: NDArray[np.int64], *, strands: bool, order: int = ORDER
 ) -> Chains:
-    """Fit chains to sequences ``[n, L]`` and to each class of their labels ``[n]``."""
+    """Fit a chain to all sequences ``[n, L]``, and one to each class of the labels ``[n]``."""
     pooled = fit_markov(codes, order, strands=strands)
     by_class = (
         fit_markov(codes[label == k], order, strands=strands, prior=pooled)
@@ -70,7 +70,7 @@ def fit_chains(
 def per_class(
     label: NDArray[np.int64], compute: Callable[[int, NDArray[np.int64]], Floats]
 ) -> Floats:
-    """Compute something for the rows of each class, and return it in the order of the rows."""
+    """Apply `compute` to the rows of each class, and return the results in row order."""
     rows = [np.flatnonzero(label == k) for k in np.unique(label)]
     values = [compute(int(label[some[0]]), some) for some in rows]
     return np.concatenate(values)[np.argsort(np.concatenate(rows))]
@@ -78,7 +78,7 @@ def per_class(
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Negative log-likelihood of a base under a model.
+    """Negative log-likelihood per base under a model.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Likelihood:
     nats : Interval
         Nats per base: an upper bound for diffusion, exact for chains.
     less_best_chain : Interval or None
-        Difference to the best chain on the same sequences; below 0 is better.
+        Difference from the best chain on the same sequences; negative is better.
     """
 
     name: str
@@ -101,14 +101,14 @@ def likelihoods(
     label: NDArray[np.int64],
     group: NDArray[np.int64],
 ) -> list[Likelihood]:
-    """Return nats per base of diffusion models ``[n]``, beside those of chains of all orders."""
+    """Return the likelihoods of diffusion models, from nats per base ``[n]``, and of the chains."""
     known = np.maximum((iupac.to_bases(codes) < 4).sum(1), 1)
     nats: dict[str, Floats] = dict(models)
     for order in range(chains.pooled.order + 1):
         chain = chains.pooled.lower(order)
         nats[f"Markov chain, order {order}"] = -chain.log_likelihood(codes) / known
     if chains.by_class:
-        # The order that does best on these very sequences, which flatters it.
+        # Choosing the best order on the test sequences favours the chain.
         each = {
             f"Markov chain of each class, order {order}": _by_class(
                 chains.lower(order), codes, label
@@ -130,23 +130,23 @@ def likelihoods(
 
 
 def _by_class(chains: Chains, codes: NDArray[np.uint8], label: NDArray[np.int64]) -> Floats:
-    """Return the nats of each sequence ``[n]`` under the chain of its class."""
+    """Return each sequence's nats ``[n]`` under the chain of its class."""
     return per_class(label, lambda k, rows: -chains.of(k).log_likelihood(codes[rows]))
 
 
 @dataclass(frozen=True)
 class Restored:
-    """Share of hidden or wrong bases that a model restores.
+    """Accuracy of a model that restores hidden or wrong bases.
 
     Attributes
     ----------
     name : str
     damage : str
-        ``hidden``: it is known which; ``wrong``: it is not.
+        ``hidden`` if the model knows which bases are damaged; ``wrong`` if it does not.
     rate : float
-        Share of damaged bases.
+        Fraction of damaged bases.
     accuracy : Interval
-        Of hidden bases; of all bases where some are wrong.
+        Over the hidden bases, or over all bases if some are wrong.
     """
 
     name: str
@@ -166,10 +166,10 @@ def restorers(
     seed: int,
     device: str,
 ) -> dict[str, Posterior]:
-    """Return functions from evidence ``[n, L, 4]`` to probabilities of bases, by name."""
+    """Return, by name, functions from evidence ``[n, L, 4]`` to base probabilities."""
 
     def by_diffusion(evidence: Floats) -> Floats:
-        # Where what is known is sure, one pass says all.
+        # If every known base is certain, one pass suffices.
         groups = GROUPS if ((evidence > 0) & (evidence < 1)).any() else 1
         return posterior(predict, evidence, values, groups, seed, device)
 
@@ -192,14 +192,14 @@ def restored(
     seed: int,
     rates: Sequence[float] = RATES,
 ) -> list[Restored]:
-    """Return the accuracy of each restorer at each rate of hidden, and of wrong bases.
+    """Return the accuracy of each restorer at each rate of hidden and of wrong bases.
 
     Parameters
     ----------
     ways : mapping
-        Of :func:`restorers`.
+        Functions from :func:`restorers`.
     codes : NDArray
-        uint8 ``[n, L]``; unknown bases are neither damaged nor judged.
+        uint8 ``[n, L]``; unknown bases are neither damaged nor scored.
     group : NDArray
         int64 ``[n]``.
     seed : int
@@ -225,14 +225,14 @@ def restored(
 
 
 def evidence_of(bases: NDArray[np.uint8], rate: float) -> Floats:
-    """Return the probability of the base seen given each true base ``[..., 4]``, 1 if hidden.
+    """Return the probability of the observed base given each true base ``[..., 4]``; 1 if hidden.
 
     Parameters
     ----------
     bases : NDArray
         uint8 ``[n, L]``: 0 to 3, 4 hidden.
     rate : float
-        Probability that a base is seen as another one, each of the three alike.
+        Probability that a base is observed as another one; the three others are equally likely.
     """
     table = np.full((5, 4), rate / 3)
     table[range(4), range(4)] = 1 - rate
@@ -243,9 +243,9 @@ def evidence_of(bases: NDArray[np.uint8], rate: float) -> Floats:
 def _share(
     right: NDArray[np.bool_], judged: NDArray[np.bool_], group: NDArray[np.int64]
 ) -> Interval:
-    """Return the share of judged bases that are right, with the spread between groups."""
+    """Return the share of scored bases that are right, with an interval over groups."""
     share = float((right & judged).sum() / max(judged.sum(), 1))
-    # Ratio of two sums: its linearised error.
+    # The linearised error of a ratio of two sums.
     each = ((right & judged).sum(1) - share * judged.sum(1)) * len(judged) / max(judged.sum(), 1)
     spread = mean_by_group(each, group)
     half = spread.high - spread.value

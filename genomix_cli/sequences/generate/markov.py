@@ -42,13 +42,13 @@ class MarkovChain:
         return len(self.tables) - 1
 
     def lower(self, order: int) -> MarkovChain:
-        """Return the chain of a lower order, from the same data."""
+        """Return the chain of a lower order, fitted to the same data."""
         return MarkovChain(self.tables[: order + 1])
 
     def log_likelihood(self, codes: NDArray[np.uint8]) -> Floats:
         """Return the log-probability of each sequence's known bases: nats, float64 ``[n]``.
 
-        After an unknown base the context starts anew.
+        After an unknown base, the context starts again.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ def fit_markov(
     strands : bool
         Count reverse complements too.
     prior : MarkovChain, optional
-        Chain to smooth towards instead, such as that of all classes for one class.
+        Chain to smooth towards instead, such as the chain of all classes for one class.
     """
     counts = _counts(codes, order)
     if strands:

@@ -1,4 +1,4 @@
-"""Denoiser: probability of each hidden base, given the others and a condition.
+"""Denoiser network: probability of each hidden base, given the others and the conditions.
 
 Letters in shapes: B batch, L bases, w width at bases, P bases of a patch, T patches, d width of
 tokens, C conditions.
@@ -22,7 +22,7 @@ HIDDEN = 4
 # Largest number of tokens; the cost of attention grows with its square.
 MAX_TOKENS = 2048
 
-# Time and memory of a chain grow as 4 to its power.
+# Time and memory of a chain grow as 4 to the power of its order.
 Order = Annotated[int, Within(0, 6)]
 
 
@@ -37,14 +37,14 @@ class DenoiserConfig:
     conditions : tuple of int
         Number of categories of each condition; 0 for a number.
     channels, kernel, blocks : int
-        At single bases: w, width of the convolutions, and number of blocks after the transformer.
+        Convolutions at single bases: w, kernel width, and number of blocks after the transformer.
     patch : int
         Bases per token.
     width, heads, layers, expansion : int
-        Transformer over tokens: d, heads, layers, hidden width in units of d.
+        Transformer over tokens: d, heads, layers, and hidden width in units of d.
     dropout : float
     chain : int
-        Order of the Markov chain of each class whose answer is corrected; 0 for none.
+        Order of the per-class Markov chain whose prediction is corrected; 0 for none.
     """
 
     length: Count
@@ -58,12 +58,12 @@ class DenoiserConfig:
     layers: Depth = 4
     expansion: Count = 2
     dropout: Share = 0.0
-    # Runs of versions before have none.
+    # Runs of earlier versions lack this field and have no chain.
     chain: Order = 0
 
     @property
     def classes_at(self) -> int | None:
-        """Place of the condition that has a chain for each of its categories; None if none has."""
+        """Index of the condition with a chain per category; None if there is none."""
         return next((i for i, kind in enumerate(self.conditions) if kind), None)
 
 
@@ -76,7 +76,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Conditions(nn.Module):
-    """Embedding of a sequence's conditions: a sum with null vectors for unknown ones.
+    """Embedding of a sequence's conditions: their sum, with a null vector for an unknown one.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ class Conditions(nn.Module):
 class BaseBlock(nn.Module):
     """Residual convolution at single bases: ``[B, w, L]`` to the same.
 
-    The condition scales and shifts its channels (Perez et al. 2018, arXiv:1709.07871), initially
+    The condition scales and shifts the channels (Perez et al. 2018, arXiv:1709.07871), initially
     not at all. A class changes each base by only thousandths of a nat; without this short path from
-    the class to the bases, that was not learned.
+    the class to the bases, the model did not learn that.
     """
 
     def __init__(self, channels: int, kernel: int, dropout: float, width: int) -> None:
@@ -134,16 +134,15 @@ class BaseBlock(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Convolutions at bases, a transformer over patches of them, and convolutions back at bases.
+    """Convolutions at bases, a transformer over patches, and convolutions at bases again.
 
     Motifs are local and exact, whereas context (composition, class, repeats) is coarse. So
     attention works on patches, and the neighbours of a hidden base bypass the transformer. Time is
     not an input: the fraction of hidden bases determines it (Sahoo et al. 2024, arXiv:2406.07524,
     section 3.2).
 
-    With `chain` it corrects the exact answer of a Markov chain of the sequence's class, which knows
-    short words from the first step on. That chain is fitted beforehand
-    (`ChainStart.take`).
+    With `chain`, it corrects the exact prediction of a Markov chain of the sequence's class, which
+    knows short words from the first step. The chain is fitted beforehand (`ChainStart.take`).
 
     Parameters
     ----------
@@ -152,7 +151,7 @@ class Denoiser(nn.Module):
     Raises
     ------
     UsageError
-        If heads do not divide the width, or the sequences are too long.
+        If the width is not divisible by the heads, or the sequences are too long.
     """
 
     def __init__(self, config: DenoiserConfig) -> None:
@@ -190,7 +189,7 @@ class Denoiser(nn.Module):
         classes = 0 if at is None else config.conditions[at]
         self.chain = ChainStart(config.chain, classes) if config.chain else None
         if self.chain is not None:
-            # The first answer is the chain's.
+            # Start from the chain's prediction, unchanged.
             for part in last.parameters():
                 nn.init.zeros_(part)
 
@@ -210,7 +209,7 @@ class Denoiser(nn.Module):
             ``[B, L, 4]``.
         """
         known = F.one_hot(bases, BASES + 1).to(self.position.dtype).transpose(1, 2)
-        # Beyond the end of the sequence the input is zero, unlike that of a hidden base.
+        # Padding beyond the end is zero, unlike the input for a hidden base.
         condition = self.condition(values)
         local = self.local(self.stem(F.pad(known, (0, self.padding))), condition)  # [B, w, T P]
         coarse = self.tokens(self.down(local).transpose(1, 2), condition)
@@ -224,7 +223,7 @@ class Denoiser(nn.Module):
         return logits.float() + self.chain(bases, self._label(values))
 
     def _label(self, values: Tensor) -> Tensor:
-        """Return the class of each sequence ``[B]``, -1 if unknown: ``[B, C]`` conditions."""
+        """Return the class of each sequence ``[B]`` from conditions ``[B, C]``; -1 if unknown."""
         at = self.config.classes_at
         if at is None:
             return torch.full(values.shape[:1], -1, device=values.device)
@@ -233,7 +232,7 @@ class Denoiser(nn.Module):
     def tokens(self, x: Tensor, condition: Tensor) -> Tensor:
         """Apply the transformer to patches ``[B, T, d]``.
 
-        The condition ``[B, d]`` is added to all of them, and is also a token to attend to.
+        The condition ``[B, d]`` is added to every patch, and is also a token of its own.
         """
         x = torch.cat([condition[:, None], x + self.position + condition[:, None]], 1)
         for layer in self.layers:

@@ -1,6 +1,6 @@
-"""Similarity of each sequence to the nearest one of a collection: exact, by shared k-mers.
+"""Exact similarity of each sequence to the nearest one in a collection, by shared k-mers.
 
-Letters in shapes: n sequences, N of the collection, L bases, k word length.
+Letters in shapes: n sequences, N sequences in the collection, L bases, k word length.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from genomix_cli.genome import iupac
 from genomix_cli.progress import track
 from genomix_cli.sequences.generate.markov import Floats
 
-# Long enough that few are shared by chance: 4^12 exceeds the words of most collections.
+# Long enough that few words are shared by chance: 4^12 exceeds the words in most collections.
 WORD = 12
 # Number of sequences to look up at a time.
 ASKED = 64
@@ -61,7 +61,7 @@ class Collection:
         row, number = words(codes, self._word)
         first = self._number.searchsorted(number, "left")
         many = self._number.searchsorted(number, "right") - first
-        # All index entries of these words, concatenated: entry i of a word is at its first + i.
+        # Concatenate the index entries of these words: entry i of a word is at its first + i.
         start = np.repeat(first - np.append(0, many.cumsum()[:-1]), many)
         owner = self._row[start + np.arange(len(start))]
         shared = np.bincount(
@@ -72,7 +72,7 @@ class Collection:
 
 
 def words(codes: NDArray[np.uint8], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct words of the sequences: row and number, of the smaller strand."""
+    """Return row and number of the distinct words of each sequence, in canonical form."""
     forward = iupac.kmer_numbers(codes, k)
     backward = iupac.kmer_numbers(iupac.reverse_complement(codes), k)[:, ::-1]
     number = np.sort(np.minimum(forward, backward), 1)

@@ -1,4 +1,4 @@
-"""The page and the model card of a diffusion model."""
+"""Report page and model card of a diffusion model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_diffusion_page(path: Path, summary: DiffusionSummary) -> None:
 
 
 def _cards(summary: DiffusionSummary) -> list[Card]:
-    """Return the figures of the verdict: the model, the best chain, and what parts them."""
+    """Return the cards on top: nats per base of the model and best chain, and their difference."""
     model = summary.likelihoods[0]
     best = next(row for row in summary.likelihoods if row.less_best_chain is None)
     assert model.less_best_chain is not None

@@ -4,13 +4,13 @@ Each base is hidden by time t with probability t and stays hidden (Austin et al.
 arXiv:2107.03006, section 3; Sahoo et al. 2024, arXiv:2406.07524, with the log-linear schedule). The
 denoiser gives every hidden base a distribution given the visible ones. With that schedule the
 continuous-time bound is ``E_t[1/t sum over hidden of -log p]``. The number of hidden bases at a
-uniform t is uniform over L bases, so the same bound is, with k hidden bases chosen at random,
+uniform t is uniform. With k hidden bases chosen at random, the same bound is therefore
 
     -log p(x) <= sum_{k=1..L} E[mean over the k hidden of -log p]
 
 (Ou et al. 2024, arXiv:2406.03736; Hoogeboom et al. 2022, arXiv:2110.02037, eq. 4). This form is
-used here, since it does not divide by a small t. It is the cost of reading the sequence in a random
-order, which is why sampling may follow any order too.
+used here because it does not divide by a small t. It is the cost of reading the sequence in a
+random order, which is why sampling may follow any order too.
 
 Letters in shapes: n sequences, B batch, L bases, C conditions, M draws.
 """
@@ -31,7 +31,7 @@ from genomix_cli.progress import track
 from genomix_cli.sequences.generate.chain import BASES
 from genomix_cli.sequences.generate.model import HIDDEN
 
-# Bases int64 [B, L] (4: hidden) and conditions float32 [B, C] to logits [B, L, 4].
+# Maps bases int64 [B, L] (4 if hidden) and conditions float32 [B, C] to logits [B, L, 4].
 Predict = Callable[[Tensor, Tensor], Tensor]
 # Number of sequences at a time. Random numbers are drawn per chunk, so changing it changes results.
 CHUNK = 128
@@ -96,7 +96,9 @@ def surprise(logits: Tensor, noised: Noised) -> Tensor:
 
 
 def spread(n: int, offset: Tensor) -> Tensor:
-    """Return n times in [0, 1), one in each n-th of it: float ``[n]`` from one uniform number.
+    """Return n times in [0, 1), one in each n-th of the interval: float ``[n]``.
+
+    `offset` is one uniform number that shifts them all.
 
     Spreading them evenly makes the loss less noisy (Kingma et al. 2021, arXiv:2107.00630, appendix
     I.1).
@@ -146,7 +148,7 @@ def guided(predict: Predict, guidance: float) -> Predict:
     """Apply classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598).
 
     ``log p_u + w (log p_c - log p_u)``: w = 1 is the conditional model, 0 the unconditional one,
-    above 1 exaggerates.
+    and w above 1 exaggerates the condition.
     """
     if guidance == 1:
         return predict
@@ -172,7 +174,7 @@ def fill(
 ) -> NDArray[np.uint8]:
     """Draw every unknown base by ancestral sampling, in a random order for each sequence.
 
-    Drawn bases stay. Those of one step are drawn independently of each other, so that `steps` equal
+    Drawn bases stay. The bases of one step are drawn independently of each other, so `steps` equal
     to L is exact and fewer steps are faster. An ambiguity letter becomes one of its members.
 
     Parameters
@@ -184,7 +186,7 @@ def fill(
         float32 ``[n, C]``.
     steps : int
     seed : int
-        The first sequences do not depend on the number of sequences.
+        Sequences drawn first do not depend on how many follow.
     device : str
 
     Returns
@@ -214,7 +216,7 @@ def fill(
 def _steps(
     free: NDArray[np.bool_], order: NDArray[np.float64], steps: int
 ) -> list[NDArray[np.bool_]]:
-    """Return the positions ``[B, L]`` that each step draws: equally many, in the order given."""
+    """Return the positions ``[B, L]`` to draw in each step: equally many, in the given order."""
     rank = np.where(free, order, np.inf).argsort(1).argsort(1)
     count = free.sum(1, keepdims=True)
     n_steps = min(steps, int(count.max(initial=0)))
@@ -225,7 +227,7 @@ def _steps(
 def _draw(
     logits: NDArray[np.float64], codes: NDArray[np.uint8], uniform: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Draw bases int64 ``[B, L]`` by inversion, only members of the given set."""
+    """Draw bases int64 ``[B, L]`` by inversion, only members of the sets in `codes`."""
     p = np.exp(logits) * allowed(codes)
     cumulative = p.cumsum(-1)
     return (cumulative < uniform[..., None] * cumulative[..., -1:]).sum(-1).clip(max=BASES - 1)
@@ -246,7 +248,7 @@ def posterior(
 ) -> NDArray[np.float64]:
     """Return the probability of each base given all observations, hiding each position once.
 
-    The positions are dealt into `groups`; those of one are hidden together and predicted from the
+    The positions are dealt into `groups`. Each group is hidden together and predicted from the
     others, and the prediction is multiplied by the likelihood of the observation. Positions with
     several equally likely bases are always hidden; positions known for certain never are.
 

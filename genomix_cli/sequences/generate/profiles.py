@@ -1,9 +1,9 @@
 """Profiles of sets of sequences, and distances between sets.
 
-Every distance takes weights: a bootstrap draw is the same data under how often each sequence was
-drawn.
+Every distance takes weights: a bootstrap draw is the same data, weighted by how often each sequence
+was drawn.
 
-Letters: n, m sequences, L bases, D different k-mers, R replicates.
+Letters: n, m sequences, L bases, D distinct k-mers, R replicates.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ CHUNK = 1024
 
 
 def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
-    """Count each k-mer in each sequence, either strand alike.
+    """Count each k-mer in each sequence, on both strands.
 
     Parameters
     ----------
     codes : NDArray
-        uint8 ``[n, L]``: sets of bases; a k-mer with an unknown base is none.
+        uint8 ``[n, L]``: sets of bases; k-mers with an unknown base do not count.
     k : int
 
     Returns
     -------
     NDArray
-        float32 ``[n, D]``: a k-mer and its reverse complement are one.
+        float32 ``[n, D]``: a k-mer and its reverse complement share a column.
     """
     column, size = canonical_kmers(k)
     counts = np.zeros((len(codes), size), np.float32)
@@ -45,7 +45,7 @@ def kmer_counts(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
 
 
 def frequencies(counts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return each sequence's counts ``[n, D]`` as shares."""
+    """Return each sequence's counts ``[n, D]`` as frequencies, which sum to 1."""
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
@@ -82,17 +82,17 @@ def energy(
     weight: Floats,
     other: Floats,
 ) -> Floats:
-    """Return the energy distance of two sets as a share of its largest, which two points have.
+    """Return the energy distance of two sets, as a fraction of its maximum.
 
     ``(2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y|`` over pairs of different sequences, so that
     its mean is 0 for two samples of one distribution: Szekely & Rizzo 2013,
-    doi:10.1016/j.jspi.2013.03.018.
-    It is 0 only if the distributions of single sequences agree, not just their means.
+    doi:10.1016/j.jspi.2013.03.018. It is 1 for two distributions that are single points.
+    It is 0 only if the distributions of sequences agree, not just their means.
 
     Parameters
     ----------
     between, first, second : NDArray
-        ``[n, m]`` of :func:`distances`, ``[n, n]`` and ``[m, m]`` of :func:`distances_inside`.
+        ``[n, m]`` from :func:`distances`; ``[n, n]`` and ``[m, m]`` from :func:`distances_inside`.
     weight, other : NDArray
         ``[R, n]`` and ``[R, m]``.
 
@@ -111,7 +111,7 @@ def _mean_pair(distance: NDArray[np.float32], w: Floats, v: Floats | None = None
     total = ((w.astype(np.float32) @ distance) * right).sum(1, dtype=np.float64)
     pairs = w.sum(1) * right.sum(1)
     if v is None:
-        # A sequence drawn twice is no pair of different ones.
+        # A sequence drawn twice does not form a pair of different sequences.
         pairs = pairs - (w**2).sum(1)
     return total / pairs
 
@@ -124,9 +124,9 @@ def gc(codes: NDArray[np.uint8]) -> Floats:
 
 
 def wasserstein(x: Floats, y: Floats, weight: Floats, other: Floats) -> Floats:
-    """Return the Wasserstein distance of ``[n]`` and ``[m]`` under weights ``[R, n]``, ``[R, m]``.
+    """Return Wasserstein distances of ``[n]`` and ``[m]`` under weights ``[R, n]``, ``[R, m]``.
 
-    The area between the two cumulative distributions: float64 ``[R]``.
+    Float64 ``[R]``: the area between the two cumulative distributions.
     """
     values = np.concatenate([x, y])
     order = values.argsort(kind="stable")

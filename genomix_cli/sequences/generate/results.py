@@ -18,9 +18,9 @@ class EntrantResult:
     metrics : dict of str to Interval
         By name in `genomix_cli.sequences.generate.entrants.METRICS`.
     less_chain : dict of str to Interval
-        Each metric less that of the Markov chain of all sequences.
+        Each metric minus that of the Markov chain of all sequences.
     less_real : dict of str to Interval
-        Each metric that needs no second set, less that of held-out sequences.
+        Each metric that needs no second set, minus that of the held-out sequences.
     """
 
     name: str
@@ -44,9 +44,9 @@ class GeneratedEvaluation:
         Name; empty without classes.
     motifs : int
     counts : dict of str to int
-        Sequences that were read, and those left out of the comparison.
+        Numbers of sequences compared, left out of the comparison, and used for training.
     entrants : tuple of EntrantResult
-        The generated ones, chains, training sequences, and the held-out ones beside themselves.
+        Generated, chain and training sequences, and two halves of the held-out ones compared.
     headline : str
     """
 

@@ -1,4 +1,4 @@
-"""Generate sequences from a diffusion model: new ones under a condition, or damaged ones restored.
+"""Generation of new sequences, or restoration of damaged ones, with a diffusion model.
 
 Letters in shapes: n sequences, L bases, C conditions.
 """
@@ -39,9 +39,9 @@ class SimulateSummary:
         Number of sequences.
     length : int
     changed : int
-        Bases that were filled in or changed, when denoising.
+        Number of bases that were filled in or changed, when denoising.
     counts : dict of str to int
-        Generated sequences of each category of the label.
+        Number of generated sequences in each category of the label.
     """
 
     output: Path
@@ -76,7 +76,7 @@ def simulate_sequences(request: SimulateRequest) -> SimulateSummary:
 def draw(
     model: Diffusion, values: NDArray[np.float32], guidance: float, steps: int, seed: int
 ) -> NDArray[np.uint8]:
-    """Draw a sequence for each row of conditions ``[n, C]``: sets of bases uint8 ``[n, L]``."""
+    """Draw a sequence for each row of conditions ``[n, C]``; return sets uint8 ``[n, L]``."""
     length = model.config.length
     predict = guided(model.denoiser, guidance if model.conditions else 1.0)
     empty = np.zeros((len(values), length), np.uint8)
@@ -140,7 +140,7 @@ def _counts(sequences: Sequences) -> dict[str, int]:
 
 
 def write_fasta(path: Path, sequences: Sequences, *, force: bool = True) -> None:
-    """Write sequences as FASTA, with their phenotypes behind the name."""
+    """Write sequences as FASTA, with their phenotypes after the name."""
     with atomic_path(path, force=force) as draft, draft.open("w") as handle:
         for i, name in enumerate(sequences.names):
             known = "".join(_phenotype_text(phenotype, i) for phenotype in sequences.phenotypes)

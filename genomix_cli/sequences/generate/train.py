@@ -1,4 +1,4 @@
-"""Train a discrete diffusion model of sequences, and evaluate the likelihood of held-out ones."""
+"""Training of a discrete diffusion model, and its evaluation on held-out sequences."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from genomix_cli.sequences.train.splits import one_split
 
 log = logging.getLogger("genomix")
 
-# Highest order of the chains to compare with; the one of order five also restores and generates.
+# Highest order of the chains to compare with. The chain of order 5 also restores and generates.
 HIGHEST = 8
 
 
@@ -57,7 +57,7 @@ class Job:
     values : NDArray
         float32 ``[n, C]``.
     label : NDArray
-        int64 ``[n]``; -1 unknown, or without classes.
+        int64 ``[n]``; -1 if unknown or without classes.
     """
 
     request: TrainRequest
@@ -89,7 +89,7 @@ class DiffusionSummary:
     conditions : tuple of str
     parameters : int
     strands : bool
-        True if the model also learned from reverse complements.
+        True if the model was trained on reverse complements too.
     headline : str
     likelihoods : tuple of Likelihood
         On held-out sequences: the model with and without its conditions, then chains.
@@ -115,7 +115,7 @@ class DiffusionSummary:
 
 
 def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
-    """Train, evaluate the averaged weights that validated best, and write the run folder.
+    """Train, evaluate the averaged weights of the best validation, and write the run folder.
 
     It holds ``config.json`` and ``model.safetensors``, ``metrics.json``, ``report.html``,
     ``README.md`` (the model card), ``train.json`` and ``checkpoints/``.
@@ -162,14 +162,14 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
 
 
 def _options(request: TrainRequest) -> tuple[DiffusionOptions, TrainRequest]:
-    """Return training options, and the request with only the fields of the denoiser."""
+    """Return the training options, and the request with only the denoiser's fields."""
     learning, shape = request.parted(DiffusionOptions)
     options = from_dict(DiffusionOptions, {**request.options, **learning}, where="--set")
     return options, replace(request, arch=shape, options={**request.options, **learning})
 
 
 def _without_chain(config: DenoiserConfig, request: TrainRequest) -> DenoiserConfig:
-    """Return the shape of a denoiser of sites: neighbours in the file are none in the genome."""
+    """Return the configuration without a chain: aligned sites are not genome neighbours."""
     if request.arch.get("chain"):
         raise UsageError(
             "the sequences are sites far from each other, of which no chain knows anything",
@@ -179,7 +179,7 @@ def _without_chain(config: DenoiserConfig, request: TrainRequest) -> DenoiserCon
 
 
 def _chain_tables(job: Job, config: DenoiserConfig) -> list[torch.Tensor]:
-    """Return the tables of the chains that the denoiser starts from."""
+    """Return the tables of the Markov chains that the denoiser starts from."""
     rows, at = job.split.train, config.classes_at
     label = np.full(len(rows), -1.0) if at is None else job.values[rows, at]
     label = np.nan_to_num(label, nan=-1).astype(np.int64)
@@ -194,7 +194,7 @@ def start_from(denoiser: Denoiser, folder: Path) -> None:
     Raises
     ------
     UsageError
-        If the run does not exist, or none of its weights fit.
+        If the run does not exist, or none of its weights fits.
     """
     state = read_run(folder, TASK).state
     weights = denoiser.state_dict()
@@ -273,7 +273,7 @@ def _headline(likelihoods: Sequence[Likelihood]) -> str:
 
 
 def read_data(request: TrainRequest, options: DiffusionOptions) -> Job:
-    """Return the sequences, their split, and the conditions to generate by."""
+    """Read the sequences, their split and their conditions into a job."""
     sequences = open_sequences(request.data)
     label = None
     named = request.label or sequences.default_label

@@ -1,12 +1,13 @@
-"""DNA and phenotypes in one space: two towers that are compared, and cross-attention between them.
+"""Alignment of DNA and phenotypes: two towers with a shared space, and cross-attention.
 
-The towers never see each other: a sequence's vector is the same whatever its phenotype, or else the
-comparison would find what it was given. Cross-attention, in which phenotypes read DNA, is a second
-opinion on a pair: do these belong together? It learns from pairs that do and pairs that do not (as
-image-text matching in ALBEF, Li et al. 2021, arXiv:2107.07651), ranks anew what the towers found,
-and shows where each phenotype looks.
+The towers are independent: the vector of a sequence must not depend on its phenotypes, or comparing
+the two would leak the answer. Cross-attention, in which phenotypes read DNA, scores whether a pair
+belongs together. It is trained on matching and non-matching pairs (like image-text matching in
+ALBEF, Li et al. 2021, arXiv:2107.07651), re-ranks what the towers found, and shows which tokens
+each phenotype attends to.
 
-Letters: B batch, L bases, T tokens of DNA, P phenotypes, d width, p of what is compared, H heads.
+Letters: B batch, L bases, T tokens of DNA, P phenotypes, d width, p width of the compared vectors,
+H heads.
 """
 
 from __future__ import annotations
@@ -33,22 +34,22 @@ from genomix_cli.sequences.train.learning import Learning
 
 @dataclass(frozen=True)
 class AlignConfig(Learning, Views, EncoderConfig):
-    """The encoder, the view that is learned from, how it learns, and what follows.
+    """Configuration of the encoder, the view, the training and the alignment.
 
     Attributes
     ----------
     projection : int
         p.
     temperature : float
-        At the start; it is learned.
+        Initial value; the temperature is learned.
     phenotype_layers : int
         Number of layers of the transformer over phenotypes.
     phenotype_dropout : float
         Probability that a known phenotype is hidden in training; one always stays.
     matching : float
-        Weight of the loss of cross-attention beside the contrastive one.
+        Weight of the cross-attention loss relative to the contrastive loss.
     control : bool
-        Also learn from phenotypes that were given to other people, for the report.
+        True to also train a control on phenotypes shuffled between groups, for the report.
     """
 
     projection: Count = 128
@@ -60,13 +61,13 @@ class AlignConfig(Learning, Views, EncoderConfig):
 
 
 class PhenotypeSpec(NamedTuple):
-    """A phenotype as the tower knows it.
+    """A phenotype as input of the phenotype tower.
 
     Attributes
     ----------
     name : str
     categories : tuple of str or None
-        None for a number.
+        Names of the categories; None for a number.
     mean, sd : float
         Mean and SD of a number in the training sequences.
     """
@@ -78,10 +79,10 @@ class PhenotypeSpec(NamedTuple):
 
 
 class PhenotypeTower(nn.Module):
-    """A token per phenotype, and a small transformer over them.
+    """A small transformer over one token per phenotype.
 
-    A category has an embedding; a number, in standard deviations from the mean, a direction; what
-    is not known is a mask token. Each phenotype has a token of its own added, which says which.
+    A category is an embedding. A number, in standard deviations from the mean, scales a direction.
+    An unknown value is a mask token. An embedding of the phenotype itself is added to each token.
     """
 
     def __init__(self, phenotypes: tuple[PhenotypeSpec, ...], config: AlignConfig) -> None:
@@ -99,12 +100,12 @@ class PhenotypeTower(nn.Module):
         self.norm = nn.LayerNorm(d)
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors ``[B, d]`` and tokens ``[B, P, d]``.
+        """Return vectors ``[B, d]`` and tokens ``[B, P, d]``.
 
         Parameters
         ----------
         values : Tensor
-            float32 ``[B, P]``: index of the category, or the standardised number; NaN: not known.
+            float32 ``[B, P]``: index of the category, or the standardised number; NaN if unknown.
         """
         known = ~values.isnan()
         filled = values.nan_to_num()
@@ -119,7 +120,7 @@ class PhenotypeTower(nn.Module):
 
 
 class Alignment(nn.Module):
-    """The two towers and what lies between them; see the top of this file.
+    """The two towers and the cross-attention between them.
 
     Parameters
     ----------
@@ -140,17 +141,17 @@ class Alignment(nn.Module):
         self.match_head = nn.Sequential(nn.LayerNorm(2 * d), head(2 * d, 1))
 
     def dna(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return vectors of length 1 ``[B, p]``, embeddings ``[B, d]`` and tokens ``[B, T, d]``."""
+        """Return unit vectors ``[B, p]``, embeddings ``[B, d]`` and tokens ``[B, T, d]``."""
         embedding, tokens = self.encoder.read(codes)
         return _unit(self.dna_head(embedding)), embedding, tokens
 
     def profile(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors of length 1 ``[B, p]`` and tokens ``[B, P, d]`` of phenotypes ``[B, P]``."""
+        """Return unit vectors ``[B, p]`` and tokens ``[B, P, d]`` of phenotypes ``[B, P]``."""
         vector, tokens = self.phenotypes(values)
         return _unit(self.phenotype_head(vector)), tokens
 
     def match(self, phenotypes: Tensor, embedding: Tensor, dna: Tensor) -> Tensor:
-        """Logit ``[B]`` that phenotypes' tokens ``[B, P, d]`` and a sequence belong together."""
+        """Return the logit ``[B]`` that phenotype tokens ``[B, P, d]`` and a sequence match."""
         read = self.reader(phenotypes, dna).mean(1)
         return self.match_head(torch.cat([read, embedding], 1))[:, 0]
 
@@ -168,7 +169,7 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def same_profile(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return pairs of the same profile, and those that agree where both are known: ``[B, B]``.
+    """Return pairs with equal profiles, and pairs that agree where both are known: ``[B, B]``.
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ def same_profile(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def hide_phenotypes(values: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Phenotypes ``[B, P]`` of which some are as if not known; one that is known always stays."""
+    """Return phenotypes ``[B, P]`` with some set to unknown; one known phenotype always stays."""
     draw = torch.rand(values.shape, generator=generator, device=values.device)
     most = torch.where(values.isnan(), -1.0, draw).argmax(1, keepdim=True)
     stays = torch.zeros_like(values, dtype=torch.bool).scatter_(1, most, True)
@@ -192,20 +193,20 @@ def hide_phenotypes(values: Tensor, rate: float, generator: torch.Generator) -> 
 def hard_negatives(
     logits: Tensor, allowed: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """For each row of similarities a wrong column, the more alike the likelier (as in ALBEF).
+    """Draw a wrong column for each row, the more similar the likelier (as in ALBEF).
 
     Parameters
     ----------
     logits : Tensor
-        ``[B, B]``.
+        ``[B, B]``: similarities.
     allowed : Tensor
-        bool ``[B, B]``: what is wrong.
+        bool ``[B, B]``: True for a wrong column.
     generator : torch.Generator
 
     Returns
     -------
     Tensor, Tensor
-        int64 ``[B]``, and bool ``[B]``: whether there is any.
+        The column, int64 ``[B]``, and True if the row has a wrong column, bool ``[B]``.
     """
     has = allowed.any(1)
     weight = logits.detach().float().masked_fill(~allowed, -torch.inf).softmax(1)

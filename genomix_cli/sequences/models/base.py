@@ -1,4 +1,4 @@
-"""The contract of classifiers of sequences, and the data that they learn from.
+"""Base class of sequence classifiers, and their training data.
 
 Letters: n sequences, L bases, K classes.
 """
@@ -25,13 +25,13 @@ __all__ = ["Labelled", "SequenceClassifier", "State"]
 
 @dataclass(frozen=True)
 class Labelled:
-    """Sequences with a class each.
+    """Sequences with one class each.
 
     Attributes
     ----------
     sequences : Sequences
     label : NDArray
-        int64 ``[n]``; none is unknown.
+        int64 ``[n]``: index into `classes`; none is unknown.
     classes : tuple of str
     """
 
@@ -49,7 +49,7 @@ class Labelled:
 
     @property
     def unit(self) -> NDArray[np.int64]:
-        """Group of each sequence: what splits keep together and a bootstrap draws."""
+        """Group of each sequence, int64 ``[n]``: the unit of splits and of the bootstrap."""
         return self.sequences.group
 
     @property
@@ -72,7 +72,7 @@ class Labelled:
         return replace(self, sequences=self.sequences.take(rows), label=self.label[rows])
 
     def only(self, modalities: Listing[str]) -> Labelled:
-        """Return the same sequences: they are their only modality."""
+        """Return the same data, because sequences have only one modality."""
         return self
 
     def relabelled(self, label: NDArray[np.int64]) -> Labelled:
@@ -80,7 +80,7 @@ class Labelled:
         return replace(self, label=label)
 
     def joined(self, others: Labelled) -> Labelled:
-        """Return these, then others of the same length: groups of their own, no phenotypes."""
+        """Append others of the same length, in groups of their own and without phenotypes."""
         first, second = self.sequences, others.sequences
         last = int(first.group.max(initial=-1)) + 1
         sequences = replace(
@@ -97,19 +97,19 @@ class Labelled:
 
 
 class SequenceClassifier(Classifier[Labelled]):
-    """A classifier of sequences of equal length.
+    """A classifier of sequences that all have the same length.
 
     Attributes
     ----------
     reads_columns : bool
-        True if it reads columns as places, as fits aligned sequences: the other strand of a
-        sequence is then another answer, and a motif that lies anywhere is not found.
+        True if each column has its own meaning, as in aligned sequences. Such a classifier does not
+        give both strands the same answer, and does not find a motif wherever it lies.
     aligned_preset : str
-        Preset for aligned sequences, where that is not the first.
+        Preset for aligned sequences, if it is not the first one.
     has_encoder : bool
-        True if it can start from the encoder of a pre-trained run.
+        True if the classifier can start from the encoder of a pre-trained run.
     motifs : tuple of Motif
-        Motifs that the first layer starts from, where `has_filters`.
+        Motifs that the first layer starts from, if `has_filters`.
     """
 
     reads_columns: ClassVar[bool] = False
@@ -124,7 +124,7 @@ class SequenceClassifier(Classifier[Labelled]):
         return self.layout or 0
 
     def fit(self, train: Labelled, setting: FitSettings, valid: Labelled | None = None) -> Fitted:
-        """Learn from `train`, and stop by `valid`, which is required; see `Classifier.fit`."""
+        """Fit to `train` and stop early by `valid`, which is required; see `Classifier.fit`."""
         if valid is None:
             raise ValueError("a classifier of sequences stops by a validation part")
         self.layout, self.classes = train.layout, train.classes
@@ -132,45 +132,45 @@ class SequenceClassifier(Classifier[Labelled]):
 
     @abstractmethod
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
-        """Learn from `train`, stop by `valid`; see `fit`."""
+        """Fit to `train` and stop early by `valid`; see `fit`."""
 
     @classmethod
     def has_filters(cls, arch: Mapping[str, Any]) -> bool:
-        """Return True if the first layer of a configuration is filters that may be motifs."""
+        """Return True if the first layer of a configuration has filters that can be motifs."""
         return False
 
     @classmethod
     def has_gradient(cls) -> bool:
-        """Return True if the model offers `logits_of`, of which attributions are made."""
+        """Return True if the model has `logits_of`, which attributions need."""
         return cls.logits_of is not SequenceClassifier.logits_of
 
     @classmethod
     def has_embedding(cls) -> bool:
-        """Return True if the model offers `embedding`."""
+        """Return True if the model has `embedding`."""
         return cls.embedding is not SequenceClassifier.embedding
 
     def embedding(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return a vector per sequence float32 ``[n, d]``, from sets of bases uint8 ``[n, L]``.
+        """Return embeddings float32 ``[n, d]`` of sets of bases uint8 ``[n, L]``.
 
         Raises
         ------
         NotImplementedError
-            If it has none.
+            If the model has no embedding.
         """
         raise NotImplementedError
 
     def logits_of(self, p: Any) -> Any:
-        """Return logits ``[B, K]`` from the probability of each base, Tensor float32 ``[B, L, 4]``.
+        """Return logits ``[B, K]`` from base probabilities, Tensor float32 ``[B, L, 4]``.
 
-        For Integrated Gradients: differentiable, in evaluation mode.
+        The result is differentiable, in evaluation mode, as Integrated Gradients needs it.
 
         Raises
         ------
         NotImplementedError
-            If it has no gradient.
+            If the model has no gradient.
         """
         raise NotImplementedError
 
     def background(self) -> NDArray[np.float32] | None:
-        """Return the mean base composition of each training column ``[L, 4]``, where learned."""
+        """Return the mean composition of each training column ``[L, 4]``; None if not learned."""
         return None

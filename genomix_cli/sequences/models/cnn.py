@@ -25,11 +25,11 @@ class CNNConfig(NetworkConfig):
     Attributes
     ----------
     filters, motif_width : int
-        Filters of the first layer, and their width, that of a motif.
+        Number of filters in the first layer, and their width, about that of a motif.
     width : int
-        Filters of the last layer.
+        Number of filters in the last layer.
     pool : int
-        Positions made one after the first two layers.
+        Positions that are pooled into one after each of the first two layers.
     dropout : float
     """
 
@@ -41,7 +41,7 @@ class CNNConfig(NetworkConfig):
 
 
 class Convolutions(Network):
-    """Three layers of convolution, then the mean and the largest of each filter, then a head."""
+    """Three convolution layers, the mean and maximum of each filter, and a head."""
 
     composition: Tensor
 
@@ -73,7 +73,7 @@ class Convolutions(Network):
         """Return the same from probabilities of bases ``[B, L, 4]``."""
         x = p.transpose(1, 2)
         for layer in self.layers[:-1]:
-            # Short sequences are pooled as far as they go.
+            # `ceil_mode` keeps the incomplete last window of a short sequence.
             x = self.dropout(F.max_pool1d(layer(x), self.pool, ceil_mode=True))
         x = self.layers[-1](x)
         return torch.cat([x.mean(-1), x.amax(-1)], -1)
@@ -85,10 +85,11 @@ def _layer(channels: int, filters: int, width: int) -> nn.Sequential:
 
 
 class CNN(NetworkClassifier):
-    """Convolutions, pooled over the sequence, after DeepBind (doi:10.1038/nbt.3300) and its heirs.
+    """Convolutions pooled over the sequence, after DeepBind (doi:10.1038/nbt.3300) and successors.
 
-    The first layer is as wide as a motif; batch norm, GELU, three layers and both kinds of pooling
-    are later custom. By default 650,000 weights, as the transformer's preset ``motifs``.
+    The first layer is as wide as a motif. Batch norm, GELU, three layers and both kinds of pooling
+    are later practice. The default has 650,000 weights, as many as the transformer's preset
+    ``motifs``.
     """
 
     config_class = CNNConfig
@@ -102,9 +103,9 @@ class CNN(NetworkClassifier):
 
     @classmethod
     def has_filters(cls, arch: Mapping[str, Any]) -> bool:
-        """They are as wide as a motif."""
+        """Return True: filters of the first layer are as wide as a motif."""
         return True
 
     def build(self, length: int, n_classes: int) -> Convolutions:
-        """The convolutions."""
+        """Build the convolutions."""
         return Convolutions(self.config, n_classes)

@@ -12,14 +12,14 @@ from genomix_cli.genome.iupac import SETS, composition
 def column_statistics(codes: NDArray[np.uint8], rare: float, step: int) -> tuple[Floats, Floats]:
     """Return the mean composition of each column ``[L, 4]``, and the scale of its bases ``[L]``.
 
-    Unknown bases do not count. A column that does not vary carries no evidence: its scale is 0.
+    Unknown bases do not count. A column that does not vary carries no information: its scale is 0.
 
     Parameters
     ----------
     codes : NDArray
-        uint8 ``[n, L]``: sets of bases; may lie in a memory map.
+        uint8 ``[n, L]``: sets of bases; may be memory-mapped.
     rare : float
-        Added to the variance of a column, so that rare alleles do not drown the others.
+        Added to the variance of a column, so that rare alleles do not dominate.
     step : int
         Number of sequences to count at once.
     """

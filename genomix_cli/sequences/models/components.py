@@ -1,7 +1,7 @@
-"""Principal components of the base composition of columns, and a linear classifier of them.
+"""Principal components of the base composition of columns, with a linear classifier.
 
-What is learned is linear in the bases, so it is kept as one weight for each base of each column,
-however many components there were.
+The classifier is linear in the bases, so it is stored as one weight per base and column, whatever
+the number of components.
 
 Letters: n sequences, L bases, d columns (4 L), c components, K classes.
 """
@@ -27,28 +27,29 @@ from genomix_cli.sequences.models.linear import NEVER, Linear, learn_linear, lea
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Bases whose composition is written out at once.
+# Number of bases whose composition is held in memory at once.
 CELLS = 2**23
-# The smaller side of the matrix up to which its products are decomposed exactly.
+# The decomposition is exact up to this length of the matrix's smaller side.
 EXACT = 6000
 EXTRA, POWERS = 20, 4
 ARRAYS = ("mean", "weight", "intercept", "votes")
-# How nearly a vote for one of a pair is all or nothing: margins are 1.
+# Slope of a pair's vote at the boundary, relative to margins of 1: high means all or nothing.
 STEEP = 10.0
 
 
 @dataclass(frozen=True)
 class ComponentsConfig:
-    """Attributes of the classifiers of principal components.
+    """Configuration of the classifiers of principal components.
 
     Attributes
     ----------
     components : int or "all"
     c : float
-        Inverse strength of the penalty, per sum of losses; the largest component has variance 1
-        for the logistic regression, the mean sequence length 1 for the machines.
+        Inverse strength of the penalty, relative to the sum of losses. Scores are scaled so that
+        the largest component has variance 1 (logistic regression), or the mean sequence has length
+        1 (support vector machines).
     rare : float
-        Added to the variance of a column, so that rare alleles do not drown the others.
+        Added to the variance of a column, so that rare alleles do not dominate.
     """
 
     components: Count | Literal["all"] = 30
@@ -58,22 +59,23 @@ class ComponentsConfig:
 
 @dataclass(frozen=True)
 class MachinesConfig(ComponentsConfig):
-    """Attributes of `PCASVM`.
+    """Configuration of `PCASVM`.
 
     Attributes
     ----------
     pairs : bool
-        A machine for each pair of classes, which vote; else one for each against the rest.
+        True for one machine per pair of classes, which vote; False for one per class against the
+        rest.
     """
 
     pairs: bool = True
 
 
 class Components(SequenceClassifier):
-    """Centred, scaled composition of columns, its principal components, a linear classifier.
+    """Linear classifier on principal components of the centred, scaled composition of columns.
 
     Patterson et al. 2006, Population structure and eigenanalysis, doi:10.1371/journal.pgen.0020190,
-    for any bases. Unknown and hidden bases are as the mean of their column.
+    extended to any bases. Unknown and hidden bases take the mean of their column.
     """
 
     reads_columns = True
@@ -81,7 +83,7 @@ class Components(SequenceClassifier):
     needs: ClassVar[Mapping[str, str]] = {"sklearn": "cohorts"}
     kind: ClassVar[Literal["logistic", "svm"]]
 
-    # What is learned, by the names of `ARRAYS`.
+    # Learned arrays, by the names in `ARRAYS`.
     _learned: State
 
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
@@ -99,7 +101,7 @@ class Components(SequenceClassifier):
         return Fitted(size, converged=linear.converged)
 
     def _solve(self, scores: Floats, label: NDArray[np.int64], seed: int) -> tuple[Linear, Floats]:
-        """Return the coefficients of the components; and the votes ``[P, K]`` of pairs, if any."""
+        """Return the coefficients of the components, and the votes ``[P, K]`` of pairs, if any."""
         n_classes, config = len(self.classes), self.config
         if getattr(config, "pairs", False) and len(np.unique(label)) > 2:
             return learn_pairs(scores, label, n_classes, c=config.c)
@@ -121,7 +123,7 @@ class Components(SequenceClassifier):
         return result
 
     def _absent(self) -> Floats:
-        """Return logits ``[K]`` of classes that nobody can vote for, which training had none of."""
+        """Return logits ``[K]`` that rule out classes without a vote, absent from training."""
         return np.where(self._learned["votes"].any(0), 0.0, NEVER - len(self.classes))
 
     def logits_of(self, p: Any) -> Tensor:
@@ -184,7 +186,7 @@ def unit_of(scores: Floats, kind: str) -> float:
 
 
 def centred(codes: NDArray[np.uint8], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Composition of bases less the mean of their column; 0 where a base is not known.
+    """Return base compositions minus the mean of their column; 0 for unknown bases.
 
     Parameters
     ----------
@@ -210,7 +212,7 @@ class Standardised:
     Attributes
     ----------
     mean : NDArray
-        float32 ``[L, 4]``, of what is known.
+        float32 ``[L, 4]``: mean over the known bases.
     scale : NDArray
         float32 ``[L]``; 0 for a column that does not vary.
     """
@@ -220,16 +222,16 @@ class Standardised:
 
     @classmethod
     def of(cls, codes: NDArray[np.uint8], rare: float) -> Standardised:
-        """Estimate them from training sequences."""
+        """Estimate centre and scale from training sequences uint8 ``[n, L]``."""
         step = max(1, CELLS // (4 * codes.shape[1]))
         return cls(*(a.astype(np.float32) for a in column_statistics(codes, rare, step)))
 
     def columns(
         self, codes: NDArray[np.uint8]
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """Blocks of columns ``[n, some]`` of the standardised matrix ``[n, d]``, and where.
+        """Yield blocks of the standardised matrix ``[n, d]``: column indices, and ``[n, some]``.
 
-        Bases that nobody has in a column, two of four at most sites, are left out: they are 0.
+        Bases that no sequence has in a column (two of four at most sites) are 0 and left out.
         """
         step = max(1, CELLS // (4 * max(len(codes), 1)))
         for start in range(0, codes.shape[1], step):
@@ -248,8 +250,8 @@ class Principal:
     scores : NDArray
         float64 ``[n, c]``, the largest component first.
     weights : callable
-        From coefficients of the components ``[c, K]`` to those of the columns ``[d, K]``: the
-        loadings themselves need not fit into memory.
+        Maps coefficients of the components ``[c, K]`` to coefficients of the columns ``[d, K]``, so
+        that the loadings need not fit into memory.
     """
 
     scores: Floats
@@ -259,10 +261,10 @@ class Principal:
 def principal(
     matrix: Standardised, codes: NDArray[np.uint8], wanted: int | None, seed: int
 ) -> Principal:
-    """Components of the standardised matrix.
+    """Compute the principal components of the standardised matrix.
 
-    From the products of sequences or of columns, whichever are fewer; where both are many, by a
-    randomised decomposition (Halko et al. 2011, doi:10.1137/090771806).
+    Decomposes the products of sequences or of columns, whichever are fewer. If both are many, the
+    decomposition is randomised (Halko et al. 2011, doi:10.1137/090771806).
 
     Parameters
     ----------
@@ -270,7 +272,7 @@ def principal(
     codes : NDArray
         uint8 ``[n, L]``.
     wanted : int or None
-        Components; None: all with a variance.
+        Number of components; None for all with non-zero variance.
     seed : int
         Seed of the randomised decomposition.
     """
@@ -281,8 +283,8 @@ def principal(
             whole[:, where] = x
         loadings = _largest(whole.T @ whole, wanted)[1]
         return Principal(whole @ loadings, lambda coefficients: loadings @ coefficients)
-    # Of few sequences the products of sequences are smaller than those of columns, and the same
-    # components follow from them; columns are read in blocks and never held together.
+    # With few sequences, their products are smaller than those of columns and give the same
+    # components. Columns are read in blocks and never held together.
     if n <= EXACT:
         gram = np.zeros((n, n))
         for _, x in matrix.columns(codes):
@@ -305,17 +307,17 @@ def principal(
 def of_bases(
     matrix: Standardised, components: Principal, coefficients: Floats
 ) -> NDArray[np.float32]:
-    """Return the weight of each base of each column ``[L, 4, K]`` from those of components."""
+    """Return base weights ``[L, 4, K]`` from the coefficients of the components."""
     weight = components.weights(coefficients).reshape(*matrix.mean.shape, -1)
     return (weight * matrix.scale[:, None, None]).astype(np.float32)
 
 
 def _largest(square: Floats, wanted: int | None) -> tuple[Floats, Floats]:
-    """Return the eigenvalues and vectors of a symmetric matrix, the largest first."""
+    """Return eigenvalues and eigenvectors of a symmetric matrix, largest first."""
     value, vector = np.linalg.eigh(square)
     kept = np.flatnonzero(value > 1e-6 * max(value[-1], 1e-12))[::-1][:wanted]
     vector = vector[:, kept]
-    # Either sign will do, but the same each time.
+    # The sign of an eigenvector is arbitrary: fix it, so that results are reproducible.
     return value[kept], vector * np.sign(vector[np.abs(vector).argmax(0), np.arange(len(kept))])
 
 

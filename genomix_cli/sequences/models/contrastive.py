@@ -1,6 +1,6 @@
-"""An encoder that learns from sequences alone, by making two views of one alike.
+"""Contrastive pre-training of an encoder: two views of a sequence get similar embeddings.
 
-Letters: B batch, L bases, d width of the encoder, p of what is compared.
+Letters: B batch, L bases, d width of the encoder, p width of the compared vectors.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from genomix_cli.sequences.train.learning import Learning
 
 @dataclass(frozen=True)
 class ContrastConfig(Learning, Views, EncoderConfig):
-    """The encoder, the views, training, and evaluation.
+    """Configuration of the encoder, the views, training and evaluation.
 
     Attributes
     ----------
     projection : int
         p.
     temperature : float
-        Initial value; it is learned.
+        Initial value; the temperature is learned.
     paper_rates : bool
-        Also train with the rates that GenomAI states, for the report.
+        True to also train with the rates that GenomAI states, for the report.
     """
 
     projection: Count = 128
@@ -37,10 +37,10 @@ class ContrastConfig(Learning, Views, EncoderConfig):
 
 
 class Contrastive(nn.Module):
-    """Encoder and projection head (Chen et al. 2020, arXiv:2002.05709); the head is for learning.
+    """Encoder and projection head (Chen et al. 2020, arXiv:2002.05709).
 
-    What is used afterwards is the encoder's own output, before the head. With the preset `genomai`
-    the whole has the 734,213 parameters that GenomAI v2 states, give or take 5 %.
+    The head is used in training only; embeddings are the encoder's output before the head. With the
+    preset `genomai`, the number of parameters is within 5 % of the 734,213 that GenomAI v2 states.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Contrastive(nn.Module):
         self.scale = Temperature(config.temperature)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Sets of bases uint8 ``[B, L]``, or shorter, to vectors of length 1 ``[B, p]``."""
+        """Return unit vectors ``[B, p]`` of sets of bases uint8 ``[B, L]`` or shorter."""
         return F.normalize(self.head(self.encoder(codes)).float(), dim=-1)
 
 

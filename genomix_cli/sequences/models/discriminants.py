@@ -1,4 +1,4 @@
-"""Linear discriminants of aligned sequences, or of any that are compared column by column.
+"""Linear discriminants of sequences that are compared column by column.
 
 Letters: n sequences, c components, K classes.
 """
@@ -19,12 +19,12 @@ from genomix_cli.sequences.models.linear import NEVER, Linear
 
 @dataclass(frozen=True)
 class DiscriminantsConfig(ComponentsConfig):
-    """Attributes of `Discriminants`.
+    """Configuration of `Discriminants`.
 
     Attributes
     ----------
     shrinkage : float
-        Share of the identity in the covariance within classes.
+        Weight of the identity in the within-class covariance, 0 to 1.
     """
 
     components: Count | Literal["all"] = "all"
@@ -35,9 +35,9 @@ class DiscriminantsConfig(ComponentsConfig):
 class Discriminants(Components):
     """Fisher's discriminants of all principal components.
 
-    The covariance within classes is drawn towards a multiple of the identity (Friedman 1989,
-    doi:10.1080/01621459.1989.10478752), since there are far fewer sequences than columns. Classes
-    count alike, whatever their share.
+    The within-class covariance is shrunk towards a multiple of the identity (Friedman 1989,
+    doi:10.1080/01621459.1989.10478752), because there are far fewer sequences than columns. All
+    classes have the same prior, whatever their frequency.
     """
 
     config_class = DiscriminantsConfig
@@ -58,7 +58,7 @@ class Discriminants(Components):
 def discriminants(
     scores: Floats, label: NDArray[np.int64], n_classes: int, shrinkage: float
 ) -> Linear:
-    """Return discriminant functions of components float64 ``[n, c]``, as logits of the classes."""
+    """Return discriminant functions of scores float64 ``[n, c]``, as logits of the classes."""
     there = np.unique(label)
     mean = np.zeros((n_classes, scores.shape[1]))
     for k in there:
@@ -66,7 +66,7 @@ def discriminants(
     rest = scores - mean[label]
     covariance = rest.T @ rest / len(scores)
     size = np.trace(covariance) / len(covariance)
-    # Of one sequence a class nothing varies within classes: all directions are alike then.
+    # With one sequence per class nothing varies within classes: treat all directions alike.
     size = size or float(np.mean(scores**2)) or 1.0
     covariance = (1 - shrinkage) * covariance + shrinkage * size * np.eye(len(covariance))
     coefficients = np.linalg.solve(covariance, mean.T).astype(np.float64)

@@ -1,13 +1,12 @@
-"""The encoder of sequences: from bases to tokens, a transformer over them, one vector for each.
+"""The sequence encoder: bases to tokens, a transformer over them, and one vector per sequence.
 
-GenomAI v2 states 3-mers, width 128, 4 heads and 3 layers with 734,213 parameters, and a vocabulary
-of 22, which cannot be: there are 64 3-mers before any special token. Here a token's embedding is
-that of the 3-mers it may be, weighted alike, so that IUPAC letters (and heterozygotes) need no
-tokens of their own; MASK is the 65th. With learned positions for 512 tokens and the projection that
-contrastive learning adds, the preset `genomai` comes within 5 % of the stated number (the contract
-test counts).
+GenomAI v2 states 3-mers, width 128, 4 heads, 3 layers and 734,213 parameters, but also a vocabulary
+of 22, which is impossible: there are 64 3-mers before any special token. Here a token's embedding
+is the mean over the 3-mers that it can be, so IUPAC letters (and heterozygotes) need no tokens of
+their own; MASK is token 65. With learned positions for 512 tokens and the projection of contrastive
+learning, the preset `genomai` is within 5 % of the stated number (checked by the contract test).
 
-Letters: B batch, L bases, T tokens, d width, s block of tokens, N blocks, m sites of a token.
+Letters: B batch, L bases, T tokens, d width, s tokens per block, N blocks, m sites per token.
 """
 
 from __future__ import annotations
@@ -32,36 +31,36 @@ from genomix_cli.sequences.models.columns import column_statistics
 
 K = 3
 KMERS = 4**K
-# Added to the variance of a site, so that alleles hardly anybody has do not drown the others.
+# Added to the variance of a site, so that very rare alleles do not dominate.
 RARE = 0.0075
-# Sequences whose bases are counted at once.
+# Number of sequences whose bases are counted at once.
 COUNTED = 256
-# Places that a further convolution of the stem "motifs" sees.
+# Width in positions of a further convolution of the stem "motifs".
 TOWER_WIDTH = 5
 
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Shape of an encoder, without the length of its sequences.
+    """Architecture of an encoder, without the length of its sequences.
 
     Attributes
     ----------
     stem : {"kmers", "motifs", "loci"}
-        Kind of tokens: overlapping 3-mers; convolutions of the width of a motif, pooled;
-        or, for aligned sequences, a projection of each run of sites that is that run's own.
+        Kind of tokens: overlapping 3-mers; pooled convolutions of motif width; or, for aligned
+        sequences, a separate projection for each run of sites.
     width, heads, layers, expansion : int
-        Shape of the transformer: d, heads, layers, hidden width of their feed-forward part in d.
+        Transformer: d, heads, layers, and hidden width of the feed-forward part in units of d.
     dropout : float
     block : int
-        Tokens that attend to each other; longer sequences are read by blocks.
+        Number of tokens that attend to each other; longer sequences are read block by block.
     across : int
-        Layers in which the blocks' means attend to each other.
+        Number of layers in which the blocks' means attend to each other.
     motifs, motif_width, pool : int
-        Stem "motifs": filters, their width in bases, places made one.
+        Stem "motifs": number of filters, their width in bases, positions pooled into one.
     tower : int
-        Further convolutions of the stem "motifs", of 5 places each and pooled as the first.
+        Stem "motifs": number of further convolutions, 5 positions wide and pooled like the first.
     sites : int
-        Stem "loci": columns of a token.
+        Stem "loci": columns per token.
     """
 
     stem: Literal["kmers", "motifs", "loci"] = "kmers"
@@ -81,19 +80,19 @@ class EncoderShape:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig(EncoderShape):
-    """An encoder.
+    """Configuration of an encoder.
 
     Attributes
     ----------
     length : int
-        L, of the sequences it reads.
+        L, the length of its sequences.
     """
 
     length: Count
 
 
 def shape_of(arch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a configuration that are an encoder's shape."""
+    """Return the fields of a configuration that belong to `EncoderShape`."""
     return {f.name: arch[f.name] for f in fields(EncoderShape) if f.name in arch}
 
 
@@ -113,9 +112,9 @@ class Stemmed(NamedTuple):
     Attributes
     ----------
     tokens : Tensor
-        ``[B, T, d]``: for the transformer.
+        ``[B, T, d]``: input of the transformer.
     content : Tensor or None
-        ``[B, d]``: what goes to the embedding past the transformer.
+        ``[B, d]``: added to the embedding, bypassing the transformer.
     """
 
     tokens: Tensor
@@ -128,13 +127,13 @@ class Stem(nn.Module, ABC):
     Attributes
     ----------
     for_aligned : bool
-        True if it reads columns as places, which only aligned sequences have.
+        True if each column has its own meaning, as only aligned sequences do.
     content_suffices : bool
-        True if `Stemmed.content` says all that there is to say without a transformer.
+        True if `Stemmed.content` suffices as the embedding of an encoder without layers.
     fine_tuning : mapping
-        How a new head learns on a trained encoder, where not as its preset says.
+        Training settings for a new head on a trained encoder that differ from the preset.
     has_filters : bool
-        True if the first layer is filters over bases, `filters`.
+        True if the first layer, `filters`, consists of filters over bases.
     n_tokens : int
         T.
     """
@@ -153,22 +152,22 @@ class Stem(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def least_bases(cls, config: EncoderShape) -> int:
-        """Return the number of bases that a token needs at least."""
+        """Return the smallest number of bases that make a token."""
 
     @property
     def filters(self) -> nn.Sequential | None:
-        """The first layer, where `has_filters`: a convolution, a batch norm, what follows."""
+        """The first layer if `has_filters`: a convolution, a batch norm, and what follows."""
         return None
 
     @abstractmethod
     def covered(self, token: int) -> tuple[int, int]:
-        """Return the first base of a token and the one after its last; may lie outside."""
+        """Return first base and end of a token, half-open; may exceed the sequence."""
 
     def learn_columns(self, codes: NDArray[np.uint8]) -> None:
-        """Take what it has to know of the columns from training sequences ``[n, L]``."""
+        """Learn column statistics, if the stem needs them, from training sequences ``[n, L]``."""
 
     def background(self) -> NDArray[np.float32] | None:
-        """Return the mean composition of each training column ``[L, 4]``, if it was learned."""
+        """Return the mean composition of each training column ``[L, 4]``; None if not learned."""
         return None
 
     @abstractmethod
@@ -194,7 +193,7 @@ class KmerStem(Stem):
 
     @classmethod
     def least_bases(cls, config: EncoderShape) -> int:
-        """A token is a 3-mer."""
+        """Return 3, the bases of a 3-mer."""
         return K
 
     def covered(self, token: int) -> tuple[int, int]:
@@ -211,24 +210,23 @@ class KmerStem(Stem):
         """See `Stem`."""
         runs = p[:, :-2], p[:, 1:-1], p[:, 2:]
         kmers = torch.einsum("bta,btc,btg->btacg", *runs).flatten(2)
-        # Probability that a base is hidden is what is missing to 1.
+        # The probability that a base is hidden is what the others lack to 1.
         hidden = 1 - kmers.sum(-1, keepdim=True)
         return Stemmed(torch.cat([kmers, hidden], -1) @ self.embedding)
 
 
 def composed_kmers(p: Tensor) -> Tensor:
-    """Return the share of each 3-mer, and of MASK, in every run of three sets: ``[16^3, 65]``."""
+    """Return the weight of each 3-mer and of MASK in any three sets of bases: ``[16^3, 65]``."""
     kmers = torch.einsum("xa,yc,zg->xyzacg", p, p, p).reshape(SETS**K, KMERS)
     return torch.cat([kmers, 1 - kmers.sum(-1, keepdim=True)], -1)
 
 
 class MotifStem(Stem):
-    """Filters as wide as a motif over the bases, the largest of each few places; then fewer, wider.
+    """Motif-wide filters over the bases with max pooling, then further, coarser convolutions.
 
-    After Basset and its heirs (Kelley et al. 2016, doi:10.1101/gr.200535.115). How much of each
-    motif a sequence has, wherever, goes to the embedding
-    past the transformer: most of what
-    DNA says of cell types is that.
+    After Basset (Kelley et al. 2016, doi:10.1101/gr.200535.115) and its successors. The amount of
+    each motif, wherever it lies, goes to the embedding past the transformer, because it is most of
+    what DNA tells about cell types.
     """
 
     has_filters = True
@@ -254,7 +252,7 @@ class MotifStem(Stem):
 
     @classmethod
     def least_bases(cls, config: EncoderShape) -> int:
-        """A token is pooled from several places."""
+        """Return one base more than a token pools."""
         return config.pool + 1
 
     @property
@@ -265,7 +263,7 @@ class MotifStem(Stem):
         return layer
 
     def covered(self, token: int) -> tuple[int, int]:
-        """See `Stem`; of the first convolution and its pooling."""
+        """See `Stem`; only the first convolution and the pooling count."""
         half = self.config.motif_width // 2
         return token * self.pool - half, (token + 1) * self.pool + half
 
@@ -286,17 +284,17 @@ class MotifStem(Stem):
 
 
 class LocusStem(Stem):
-    """For aligned sequences: each run of m columns through a projection of its own: T = L / m.
+    """Stem for aligned sequences: a separate projection for each run of m columns; T = L / m.
 
-    Bases are compared with how often each occurs in that column (Patterson et al. 2006,
-    doi:10.1371/journal.pgen.0020190), which :meth:`learn_columns` takes from training data.
-    What sites say each for themselves, which is most of what genotypes say, needs no transformer:
+    Bases are centred and scaled by their frequencies in the column (Patterson et al. 2006,
+    doi:10.1371/journal.pgen.0020190), which :meth:`learn_columns` takes from training data. The
+    effects of single sites, which make up most of the signal in genotypes, need no transformer:
     their sum is the content.
     """
 
     for_aligned = True
     content_suffices = True
-    # A new head on a trained encoder learns all, and not what to add to a linear solution.
+    # A new head on a trained encoder learns everything, not just what to add to a linear solution.
     fine_tuning: ClassVar[Mapping[str, Any]] = {
         **{"learning_rate": 1e-3, "epochs": 30, "patience": 0},
         "linear_start": False,
@@ -317,7 +315,7 @@ class LocusStem(Stem):
 
     @classmethod
     def least_bases(cls, config: EncoderShape) -> int:
-        """Columns that lack are padded."""
+        """Return 1: missing columns are padded."""
         return 1
 
     def covered(self, token: int) -> tuple[int, int]:
@@ -329,16 +327,16 @@ class LocusStem(Stem):
         return self.mean.float().cpu().numpy()
 
     def learn_columns(self, codes: NDArray[np.uint8]) -> None:
-        """Learn the mean and spread of the bases in every column ``[n, L]``, of known ones only.
+        """Learn the mean and spread of the known bases in every column of ``[n, L]``.
 
-        A column without any spread says nothing, and is left out.
+        A column that does not vary is ignored.
         """
         mean, scale = column_statistics(codes, RARE, COUNTED)
         self.mean.copy_(torch.from_numpy(mean))
         self.scale.copy_(torch.from_numpy(scale))
 
     def forward(self, codes: Tensor) -> Stemmed:
-        """See `Stem`; hidden and unknown bases say nothing."""
+        """See `Stem`; hidden and unknown bases contribute nothing."""
         known = (codes != 0) & (codes != SETS - 1)
         return self._project(self.composition[codes.long()], known)
 
@@ -359,18 +357,18 @@ STEMS: dict[str, type[Stem]] = {"kmers": KmerStem, "motifs": MotifStem, "loci": 
 
 
 def stem_of(arch: Mapping[str, Any]) -> type[Stem]:
-    """Return the kind of stem in a configuration as plain data."""
+    """Return the stem class that a configuration names."""
     return STEMS[arch.get("stem", EncoderShape.stem)]
 
 
 def preset_for(presets: Mapping[str, Mapping[str, Any]], *, aligned: bool) -> str:
-    """Return the first preset for aligned sequences if there is one and they are, or the first."""
+    """Return the first preset, or the first for aligned sequences if `aligned` and there is one."""
     fitting = (name for name, arch in presets.items() if aligned and stem_of(arch).for_aligned)
     return next(fitting, next(iter(presets)))
 
 
 def check_stem(name: str, *, aligned: bool) -> None:
-    """Refuse a stem that reads columns as places where sequences are not aligned.
+    """Refuse a stem for aligned sequences if the sequences are not aligned.
 
     Raises
     ------
@@ -383,7 +381,7 @@ def check_stem(name: str, *, aligned: bool) -> None:
 
 
 class Encoder(nn.Module):
-    """Bases to a vector per sequence, and to one per token.
+    """Encoder of bases into one vector per sequence and one per token.
 
     Parameters
     ----------
@@ -392,7 +390,7 @@ class Encoder(nn.Module):
     Raises
     ------
     UsageError
-        If heads do not divide the width, or the sequences are too short for a token.
+        If the width is not divisible by the heads, or the sequences are too short for a token.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -418,11 +416,11 @@ class Encoder(nn.Module):
         return self.read(codes)[0]
 
     def soft(self, p: Tensor) -> Tensor:
-        """Embedding from probabilities of A, C, G and T float32 ``[B, L, 4]``, with a gradient."""
+        """Return the embedding of base probabilities float32 ``[B, L, 4]``, with a gradient."""
         return self._read(self.stem.soft(p))[0]
 
     def read(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embedding ``[B, d]`` and tokens ``[B, T, d]`` of sets of bases, computed once."""
+        """Return embedding ``[B, d]`` and tokens ``[B, T, d]`` of sets of bases in one pass."""
         return self._read(self.stem(codes))
 
     def _read(self, stemmed: Stemmed) -> tuple[Tensor, Tensor]:
@@ -434,7 +432,7 @@ class Encoder(nn.Module):
         return self.norm(pooled if content is None else content + pooled), tokens
 
     def trunk(self, x: Tensor) -> Tensor:
-        """The transformer, block by block: ``[B, T, d]`` to the same."""
+        """Apply the transformer block by block: ``[B, T, d]`` to the same shape."""
         n_tokens, size = x.shape[1], self.config.block
         n_blocks = -(-n_tokens // size)
         if n_blocks == 1:
@@ -456,7 +454,7 @@ class Encoder(nn.Module):
         return x
 
     def _between(self, x: Tensor, there: Tensor) -> Tensor:
-        """Attention between the means of the blocks ``[B, N, d]``."""
+        """Apply attention between the means of the blocks ``[B, N, d]``."""
         mean = (x * there[..., None]).sum(2) / there.sum(1)[:, None]
         for layer in self.across:
             mean = layer(mean)

@@ -1,7 +1,7 @@
-"""Gapped k-mers and support vector machines (gkm-SVM), by an exact and short list of features.
+"""Gapped k-mers and support vector machines (gkm-SVM), with exact explicit features.
 
-Letters: n sequences, L bases, l bases of a word, k of them read, N = 4^l words, s features, K
-classes.
+Letters: n sequences, L bases, l bases of a word, of which k are read, N = 4^l words, s features,
+K classes.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, Stat
 from genomix_cli.sequences.models.linear import NEVER
 
 MAX_ITERATIONS = 200
-# A window that may be more words says nothing.
+# A window of ambiguous letters that can be more words than this is ignored.
 MAX_WORDS = 64
-# Sequences that are answered at once.
+# Number of sequences to predict at once.
 CHUNK = 4096
-# Orthonormal functions of a base: the constant first, then three that add up to nothing.
+# Orthonormal functions of a base: the constant first, then three that sum to 0.
 WALSH = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
 
 
 @dataclass(frozen=True)
 class GkmConfig:
-    """Attributes of `GkmSVM`.
+    """Configuration of `GkmSVM`.
 
     Attributes
     ----------
     l : int
         Length of a word.
     k : int
-        Number of its bases that are read, the others being gaps; not more than `l`.
+        Number of its bases that are read, at most `l`; the others are gaps.
     c : float
-        Inverse strength of the penalty, per sum of losses.
+        Inverse strength of the penalty, relative to the sum of losses.
     both_strands : bool
-        Count the words of either strand; aligned sequences have one.
+        True to count the words of both strands; aligned sequences have only one.
     """
 
     l: Annotated[int, Within(1, 11)] = 10  # noqa: E741 - the paper's letter
@@ -61,14 +61,14 @@ class GkmConfig:
 
 
 class Words(NamedTuple):
-    """Words of sequences, those of sequence i from ``start[i]`` to ``start[i + 1]``.
+    """Words of sequences; those of sequence i run from ``start[i]`` to ``start[i + 1]``.
 
     Attributes
     ----------
     number : NDArray
         int64: the first base is the most significant digit, A0 C1 G2 T3.
     share : NDArray
-        float64: 1, or less for a word that is one of several.
+        float64: 1, or less if the window can be several words.
     start : NDArray
         int64 ``[n + 1]``.
     """
@@ -79,19 +79,20 @@ class Words(NamedTuple):
 
 
 class GkmSVM(SequenceClassifier):
-    """Ghandi et al. 2014, Enhanced regulatory sequence prediction using gapped k-mer features.
+    """Support vector machine on gapped k-mers (gkm-SVM).
 
+    Ghandi et al. 2014, Enhanced regulatory sequence prediction using gapped k-mer features,
     doi:10.1371/journal.pcbi.1003711. The kernel is the paper's with all mismatches: two words that
     differ in m bases share ``C(l - m, k)`` gapped k-mers, a sequence has the words of both strands,
-    and the kernel of a sequence with itself is 1. Instead of a table of all pairs of sequences,
-    each sequence has features whose products are that kernel, to the last digit (see `strengths`),
-    so that time grows with the sequences and not with their square.
+    and the kernel of a sequence with itself is 1. Instead of a matrix over all pairs of sequences,
+    each sequence has explicit features whose inner products equal that kernel exactly (see
+    `strengths`), so time grows with the number of sequences and not with its square.
 
     Deviations: the loss is a squared hinge, minimised over all features at once, with a penalty on
-    the intercept too; of several classes each has a machine, against the rest; a window with
-    ambiguous letters is shared among the words that it may be, at most `MAX_WORDS`. The cut at d
-    mismatches and the weights of places (wgkm) of LS-GKM (Lee 2016,
-    doi:10.1093/bioinformatics/btw142) are not here.
+    the intercept too; with several classes, there is one machine per class against the rest; a
+    window with ambiguous letters is shared among the words that it can be, at most `MAX_WORDS`. The
+    cut at d mismatches and the position weights (wgkm) of LS-GKM (Lee 2016,
+    doi:10.1093/bioinformatics/btw142) are not implemented.
     """
 
     config_class = GkmConfig
@@ -118,7 +119,7 @@ class GkmSVM(SequenceClassifier):
         self._intercept = np.full(len(self.classes), NEVER)
         self._intercept[seen] = 0.0
         converged = True
-        # Of two classes one machine knows both; of one there is nothing to know.
+        # Two classes need one machine, and one class needs none.
         for one in seen[1:] if len(seen) <= 2 else seen:
             side = np.where(train.label == one, 1.0, -1.0)
             weight, bias, ended = _machine(counts, side, strength, config.c)
@@ -132,7 +133,7 @@ class GkmSVM(SequenceClassifier):
         return Fitted(len(self._weight) * len(seen), converged=converged)
 
     def _make_table(self) -> None:
-        """Set what each word adds to each logit, float64 ``[N, K]``, from the weights."""
+        """Compute each word's contribution to each logit, float64 ``[N, K]``, from the weights."""
         strength = strengths(self.config.l, self.config.k)
         scaled = np.zeros((len(strength), self._weight.shape[1]))
         scaled[strength > 0] = strength[strength > 0, None] * self._weight
@@ -155,7 +156,7 @@ class GkmSVM(SequenceClassifier):
         return counts
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
-        """Return the log-softmax of the distances."""
+        """Return the log-softmax of the machines' decision values."""
         result = np.empty((len(codes), len(self.classes)))
         for start in range(0, len(codes), CHUNK):
             logits = self._counts(codes[start : start + CHUNK]) @ self._table + self._intercept
@@ -163,7 +164,7 @@ class GkmSVM(SequenceClassifier):
         return result
 
     def state(self) -> State:
-        """Return weights of features, intercepts, and whether both strands count."""
+        """Return the feature weights, the intercepts, and the strand setting."""
         return {
             "weight": self._weight,
             "intercept": self._intercept,
@@ -177,13 +178,14 @@ class GkmSVM(SequenceClassifier):
 
 
 def strengths(l: int, k: int) -> Floats:  # noqa: E741
-    """Return the root of the kernel's eigenvalue for each product of functions of bases ``[N]``.
+    """Return the square root of the kernel's eigenvalue for each product of base functions ``[N]``.
 
-    The matrix of ``C(l - m, k)`` over all pairs of words is a sum, over the sets of k bases that
-    are read, of products of an identity for each of them and ones for the others. Products of the
-    functions in `WALSH`, one for each base, are its eigenvectors: where a of the functions are not
-    constant, the eigenvalue is ``C(l - a, k - a) 4^(l - k)``, and 0 if a is more than k. So the
-    transform of a sequence's counts, times these roots, are features whose products are the kernel.
+    The matrix of ``C(l - m, k)`` over all pairs of words is a sum over the sets of k bases that are
+    read. Each term is a Kronecker product of an identity for every base that is read and a matrix
+    of ones for every other. Products of the functions in `WALSH`, one per base, are its
+    eigenvectors: if a of the functions are not constant, the eigenvalue is
+    ``C(l - a, k - a) 4^(l - k)``, or 0 if a exceeds k. The transform of a sequence's counts times
+    these roots therefore gives features whose inner products are the kernel.
     """
     varying = np.zeros(1, np.int64)
     for _ in range(l):
@@ -193,10 +195,10 @@ def strengths(l: int, k: int) -> Floats:  # noqa: E741
 
 
 def walsh(x: Floats) -> Floats:
-    """Return the coefficients of a function of words ``[N]`` in the products; its own inverse."""
+    """Transform a function of words ``[N]`` into the basis of products; its own inverse."""
     rest = x.size
     while rest > 1:
-        # Each turn transforms the first base and puts it last.
+        # Each iteration transforms the first base and moves it to the end.
         x = (x.reshape(4, -1).T @ WALSH).ravel()
         rest //= 4
     return x
@@ -212,7 +214,7 @@ def words_of(codes: NDArray[np.uint8], l: int) -> Words:  # noqa: E741
     row, place = np.nonzero((several > 0) & (several <= MAX_WORDS))
     share, word = 1 / several[row, place], np.zeros(len(row), np.int64)
     for i in range(l):
-        # A letter that may be several bases makes as many words of one.
+        # An ambiguous letter turns one word into one for each base that it can be.
         which, base = np.nonzero(member[codes[row, place + i]])
         row, place, share = row[which], place[which], share[which]
         word = 4 * word[which] + base
@@ -228,9 +230,9 @@ def reversed_words(number: NDArray[np.int64], l: int) -> NDArray[np.int64]:  # n
 
 
 def norms(words: Words, other: NDArray[np.int64] | None, l: int, k: int) -> Floats:  # noqa: E741
-    """Return the root of the kernel of each sequence with itself ``[n]``.
+    """Return the square root of the kernel of each sequence with itself ``[n]``.
 
-    `other` are the same words on the other strand, which count too.
+    `other` holds the same words on the other strand, if both strands count.
     """
     shared = np.array([comb(l - m, k) for m in range(l + 1)], np.float64)
     number = words.number.astype(np.uint32)
@@ -243,15 +245,15 @@ def norms(words: Words, other: NDArray[np.int64] | None, l: int, k: int) -> Floa
             differ = number[own, None] ^ column[None, own]
             mismatches = np.bitwise_count((differ | differ >> 1) & 0x55555555)
             result[i] += share @ shared[mismatches] @ share
-    # Words of the other strand among themselves are as alike as those of this one.
+    # By symmetry, the words of the other strand contribute the same among themselves.
     return np.sqrt(result if other is None else 2 * result)
 
 
 def _machine(counts: Any, side: Floats, strength: Floats, c: float) -> tuple[Floats, float, bool]:
     """Minimise ``|w|^2 / 2 + b^2 / 2 + c sum of squared hinges`` for sides -1 and 1 ``[n]``.
 
-    Returns weights ``[s]`` of the features with any strength, the intercept, and whether it
-    converged.
+    Returns the weights ``[s]`` of the features with non-zero strength, the intercept, and whether
+    it converged.
     """
     from scipy.optimize import minimize
 
@@ -268,7 +270,7 @@ def _machine(counts: Any, side: Floats, strength: Floats, c: float) -> tuple[Flo
         return float(x @ x / 2 + c * gap @ gap), gradient
 
     start = np.zeros(len(used) + 1)
-    # As LinearSVC: relative to the slope at the start.
+    # As in LinearSVC, the tolerance is relative to the gradient at the start.
     steepest = np.abs(loss(start)[1]).max()
     options = {"maxiter": MAX_ITERATIONS, "gtol": 1e-4 * steepest, "ftol": 1e-9}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)

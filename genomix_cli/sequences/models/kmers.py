@@ -1,4 +1,4 @@
-"""Counts of k-mers and logistic regression: the baseline of models of sequences.
+"""Logistic regression on k-mer counts, the baseline of sequence models.
 
 Letters: n sequences, L bases, d k-mers, K classes.
 """
@@ -21,21 +21,21 @@ from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
 from genomix_cli.sequences.models.linear import Linear, learn_linear
 
-# Sequences that are counted at once, and distinct ambiguous words.
+# Number of sequences to count at once, and of distinct ambiguous words.
 COUNTED, WORDS = 256, 2048
 
 
 @dataclass(frozen=True)
 class KmerConfig:
-    """Attributes of `KmerLogistic`.
+    """Configuration of `KmerLogistic`.
 
     Attributes
     ----------
     k : int
     c : float
-        Inverse strength of the penalty, per sum of losses.
+        Inverse strength of the penalty, relative to the sum of losses.
     canonical : bool
-        Count a k-mer and its reverse complement as one; aligned sequences have one strand.
+        True to count a k-mer and its reverse complement as one; aligned sequences have one strand.
     """
 
     k: Annotated[int, Within(1, 8)] = 6
@@ -44,10 +44,10 @@ class KmerConfig:
 
 
 class KmerLogistic(SequenceClassifier):
-    """Square roots of k-mer counts, standardised, and softmax regression.
+    """Softmax regression on standardised square roots of k-mer counts.
 
-    The square root makes the spread of a count the same whatever its mean. A word with ambiguous
-    letters counts as a share of each k-mer that it may be.
+    The square root makes the variance of a count independent of its mean. A word with ambiguous
+    letters counts as a fraction of each k-mer that it can be.
     """
 
     config_class = KmerConfig
@@ -67,7 +67,7 @@ class KmerLogistic(SequenceClassifier):
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         strands = self.config.canonical and not train.sequences.aligned
         k = self.config.k
-        # k-mers of opposite strands share a class.
+        # A k-mer and its reverse complement share a column.
         self._classes_of = canonical_kmers(k)[0] if strands else np.arange(4**k)
         x = np.sqrt(self._counts(train.sequences.codes))
         self._mean, sd = x.mean(0), x.std(0)
@@ -84,7 +84,7 @@ class KmerLogistic(SequenceClassifier):
         return Fitted(size, converged=self._linear.converged)
 
     def _counts(self, codes: NDArray[np.uint8]) -> Floats:
-        """Counts of each k-mer, or of each pair that counts as one ``[n, d]``."""
+        """Return the counts ``[n, d]`` of each k-mer, or of each pair that counts as one."""
         n_columns = int(self._classes_of.max()) + 1
         result = np.zeros((len(codes), n_columns))
         for start in range(0, len(codes), COUNTED):
@@ -127,8 +127,8 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
     Parameters
     ----------
     codes : NDArray
-        uint8 ``[n, L]``: sets of bases. A word that may be several k-mers is shared among them; one
-        with a hidden base is none.
+        uint8 ``[n, L]``: sets of bases. A word that can be several k-mers is shared among them; a
+        word with a hidden base does not count.
     k : int
 
     Returns
@@ -146,7 +146,7 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
 
 
 def _share_out(codes: NDArray[np.uint8], which: NDArray[np.bool_], k: int, counts: Floats) -> None:
-    """Add words with ambiguous letters to the counts, each distinct word worked out once."""
+    """Add words with ambiguous letters to the counts, working out each distinct word once."""
     rows, columns = np.nonzero(which)
     words = spelled(codes, k, SETS)[rows, columns]
     distinct, index = np.unique(words, return_inverse=True)

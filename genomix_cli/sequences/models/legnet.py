@@ -1,6 +1,6 @@
-"""A LegNet-like network: separable convolutions with squeeze-and-excitation.
+"""A LegNet-like network of separable convolutions with squeeze-and-excitation.
 
-Letters: B batch, L bases or what pooling left of them, d channels, K classes.
+Letters: B batch, L bases or pooled positions, d channels, K classes.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class LegNetConfig(NetworkConfig):
     filters : int
         Channels of the first layer.
     stem_width, block_width : int
-        Bases that a filter of the first layer, and of a block, reaches over.
+        Filter width in positions, in the first layer and in a block.
     channels : tuple of int
         Channels after each block.
     expansion : int
-        Channels inside a block, times those that enter it; a squeeze goes to as many times fewer.
+        Factor by which a block widens its channels inside, and its squeeze narrows them.
     pool : int
-        Positions made one after each block.
+        Positions that are pooled into one after each block.
     dropout : float
-        Before the head.
+        Dropout before the head.
     """
 
     filters: Count = 64
@@ -49,7 +49,7 @@ class LegNetConfig(NetworkConfig):
 
 
 class Excitation(nn.Module):
-    """A gate for each channel, from the means of all (Hu et al. 2018, arXiv:1709.01507)."""
+    """A gate per channel, computed from all channel means (Hu et al. 2018, arXiv:1709.01507)."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -58,12 +58,12 @@ class Excitation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``[B, d, L]``, each channel times its gate."""
+        """Return ``[B, d, L]``, with each channel multiplied by its gate."""
         return x * self.gate(x.mean(-1))[..., None]
 
 
 class Block(nn.Module):
-    """An inverted bottleneck whose result stands beside its input, then a layer that joins both."""
+    """An inverted bottleneck, concatenated with its input, and a layer that merges both."""
 
     def __init__(self, channels: int, out: int, config: LegNetConfig) -> None:
         super().__init__()
@@ -77,21 +77,24 @@ class Block(nn.Module):
         self.join = nn.Sequential(*_layer(2 * channels, out, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``[B, d', L]`` of ``[B, d, L]``."""
+        """Map ``[B, d, L]`` to ``[B, d', L]``."""
         return self.join(torch.cat([x, self.wide(x)], 1))
 
 
 class LegNetwork(Network):
-    """Penzar et al. 2023, LegNet: a deep learning model for short DNA regulatory regions.
+    """Network in the manner of LegNet.
 
-    doi:10.1093/bioinformatics/btad457. Kept: a convolution as stem, blocks in the manner of
-    EfficientNetV2 (wider inside, separable, squeeze and excitation, SiLU and batch norm) whose
-    output is joined to their input channel by channel, and the mean over positions. Deviations:
-    classes, not bins of expression, so a linear head without a sum over bins; blocks as narrow as
-    those that the authors' group uses for human reporter assays (Agarwal et al. 2025,
-    doi:10.1038/s41586-024-08430-9), with pooling after each, not 256 to 32 channels at full length;
-    no channels for strand and singletons; both strands as all networks here; AdamW with their
-    warm-up and cosine, not one cycle; no exchange of noise levels, no ensemble.
+    Penzar et al. 2023, LegNet: a deep learning model for short DNA regulatory regions,
+    doi:10.1093/bioinformatics/btad457. Kept from the paper: a convolution as stem, blocks in the
+    manner of EfficientNetV2 (wider inside, separable, squeeze-and-excitation, SiLU and batch norm)
+    whose output is concatenated with their input channel by channel, and the mean over positions.
+
+    Deviations: the outputs are classes instead of expression bins, so the head is linear without a
+    sum over bins; blocks are as narrow as those that the authors' group uses for human reporter
+    assays (Agarwal et al. 2025, doi:10.1038/s41586-024-08430-9) and are followed by pooling,
+    instead of 256 to 32 channels at full length; there are no channels for strand and singletons;
+    both strands are treated as in all networks here; training uses AdamW with their warm-up and
+    cosine schedule instead of one cycle; there is no exchange of noise levels and no ensemble.
     """
 
     composition: Tensor
@@ -120,7 +123,7 @@ class LegNetwork(Network):
         """Return the same from probabilities of bases ``[B, L, 4]``."""
         x = self.stem(p.transpose(1, 2))
         for block in self.blocks:
-            # Short sequences are pooled as far as they go.
+            # `ceil_mode` keeps the incomplete last window of a short sequence.
             x = F.max_pool1d(block(x), self.pool, ceil_mode=True)
         return x.mean(-1)
 
@@ -131,7 +134,10 @@ def _layer(channels: int, out: int, width: int, groups: int = 1) -> tuple[nn.Mod
 
 
 class LegNet(NetworkClassifier):
-    """See `LegNetwork`; the preset ``tiny`` has a tenth of the weights, for two cores."""
+    """Classifier with a `LegNetwork`.
+
+    The preset ``tiny`` has a tenth of the weights, for computers with two cores.
+    """
 
     config_class = LegNetConfig
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -147,9 +153,9 @@ class LegNet(NetworkClassifier):
 
     @classmethod
     def has_filters(cls, arch: Mapping[str, Any]) -> bool:
-        """They are as wide as most of a motif."""
+        """Return True: filters of the first layer are about as wide as a motif."""
         return True
 
     def build(self, length: int, n_classes: int) -> LegNetwork:
-        """The network."""
+        """Build the network."""
         return LegNetwork(self.config, n_classes)

@@ -1,4 +1,4 @@
-"""Linear heads by scikit-learn, as plain arrays.
+"""Linear classifiers fitted by scikit-learn, as plain arrays.
 
 Letters: n sequences, d columns, K classes.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.study import Floats
 
 MAX_ITERATIONS = 1000
-# Logit of a class that training had none of.
+# Logit of a class without training data.
 NEVER = -30.0
 
 
@@ -26,7 +26,7 @@ class Linear(NamedTuple):
     converged: bool = True
 
     def logits(self, x: NDArray[np.floating]) -> Floats:
-        """``[n, K]``."""
+        """Return logits ``[n, K]`` of features ``[n, d]``."""
         return x.astype(np.float64) @ self.coefficients + self.intercepts
 
 
@@ -39,7 +39,7 @@ def learn_linear(
     c: float,
     seed: int,
 ) -> Linear:
-    """Softmax regression, or support vector machines, one against the rest.
+    """Fit softmax regression, or one-against-rest support vector machines.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ def learn_linear(
     label : NDArray
         int64 ``[n]``.
     n_classes : int
-        Those that `label` lacks get a logit that is hardly ever the largest.
+        K; classes that `label` lacks get the logit `NEVER`.
     kind : {"logistic", "svm"}
-        L2 penalty; the machines have a squared hinge loss.
+        Both have an L2 penalty; the support vector machines have a squared hinge loss.
     c : float
-        Inverse strength of the penalty, per sum of losses.
+        Inverse strength of the penalty, relative to the sum of losses.
     seed : int
     """
     from sklearn.exceptions import ConvergenceWarning
@@ -83,14 +83,14 @@ def learn_linear(
 def learn_pairs(
     x: Floats, label: NDArray[np.int64], n_classes: int, *, c: float
 ) -> tuple[Linear, Floats]:
-    """Support vector machines, one for each pair of classes, and whom each votes for.
+    """Fit a support vector machine for each pair of classes; return them and their votes.
 
     Parameters
     ----------
     x : NDArray
         float64 ``[n, d]``.
     label : NDArray
-        int64 ``[n]``, of three classes or more.
+        int64 ``[n]``, with three classes or more.
     n_classes : int
         K.
     c : float
@@ -101,8 +101,8 @@ def learn_pairs(
     Linear
         ``[d, P]`` for P pairs.
     NDArray
-        float64 ``[P, K]``: 1 for the class of a pair that a positive value speaks for, -1 for the
-        other.
+        float64 ``[P, K]``: 1 for the class that a positive value of the pair votes for, -1 for
+        the other.
     """
     from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""The linear solution that a network starts from, and what it says of sequences it has not seen.
+"""The linear solution that a network starts from, with its out-of-fold logits.
 
 Letters: n sequences, B batch, L columns, c components, K classes.
 """
@@ -21,13 +21,13 @@ from genomix_cli.sequences.models.base import Labelled
 from genomix_cli.sequences.models.components import Standardised, of_bases, principal, unit_of
 from genomix_cli.sequences.models.discriminants import DiscriminantsConfig, discriminants
 
-# Shrinkages of the discriminants that are tried out of fold.
+# Shrinkages of the discriminants to try out of fold.
 SHRINKAGES = (0.1, 0.2, 0.5, 0.8)
 FOLDS = 5
 
 
 class LinearPart(nn.Module):
-    """Logits as a weight for each base of each column; hidden and unknown bases say nothing."""
+    """Logits as a sum of one weight per base and column; hidden and unknown bases add nothing."""
 
     composition: Tensor
     mean: Tensor
@@ -55,18 +55,17 @@ class LinearPart(nn.Module):
 
 
 class Start(NamedTuple):
-    """A linear solution.
+    """A fitted linear solution.
 
     Attributes
     ----------
     arrays : dict of str to NDArray
         Buffers of `LinearPart`.
     logits : NDArray
-        float32 ``[n, K]``: what it says of each training sequence after learning from the others.
-        A sequence that was learned from is as good as certain, and leaves a network nothing to
-        learn.
+        float32 ``[n, K]``: out-of-fold logits of the training sequences. In-sample logits would be
+        almost certain and leave a network nothing to learn.
     size : int
-        Numbers that it has learned.
+        Number of learned parameters.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -75,16 +74,16 @@ class Start(NamedTuple):
 
 
 def linear_start(train: Labelled, seed: int) -> Start:
-    """Return shrunken linear discriminants of all principal components.
+    """Fit shrunken linear discriminants on all principal components.
 
-    The shrinkage (Friedman 1989, doi:10.1080/01621459.1989.10478752) and the temperature are those
-    at which labels out of fold are most likely.
+    The shrinkage (Friedman 1989, doi:10.1080/01621459.1989.10478752) and the temperature maximise
+    the out-of-fold likelihood of the labels.
 
     Parameters
     ----------
     train : Labelled
     seed : int
-        Of the folds.
+        Seed of the folds.
     """
     codes, n_classes = train.sequences.codes, len(train.classes)
     matrix = Standardised.of(codes, DiscriminantsConfig.rare)
@@ -114,7 +113,7 @@ def linear_start(train: Labelled, seed: int) -> Start:
 
 
 def _folds(train: Labelled, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each sequence ``[n]``; one fold where no class has two groups."""
+    """Return the fold of each sequence ``[n]``; a single fold if no class has two groups."""
     label, _ = np.unique(np.stack([train.label, train.unit]), axis=1)
     if np.bincount(label).max() < 2:
         return np.zeros(len(train), np.int64)
@@ -128,9 +127,10 @@ def _out_of_fold(
     n_classes: int,
     shrinkage: float,
 ) -> Floats:
-    """Return logits ``[n, K]`` of each sequence by those of the other folds.
+    """Return logits ``[n, K]`` of each sequence, fitted to the other folds.
 
-    A class that only one fold has is unknown to the others: its sequences are learned from.
+    The sequences of a class that occurs in only one fold are always fitted to, because the other
+    folds do not know it.
     """
     logits = np.empty((len(scores), n_classes))
     for i in np.unique(fold):

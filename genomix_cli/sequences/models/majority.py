@@ -1,4 +1,4 @@
-"""The most frequent class, whatever the sequence: the baseline of every classifier."""
+"""The most frequent class whatever the sequence, the baseline of every classifier."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, Stat
 
 @dataclass(frozen=True)
 class MajorityConfig:
-    """No settings."""
+    """Configuration without settings."""
 
 
 class Majority(SequenceClassifier):
-    """Frequency of each class in training, plus one so that none is impossible."""
+    """Frequency of each class in training, plus one so that no class is impossible."""
 
     config_class = MajorityConfig
 
@@ -30,11 +30,11 @@ class Majority(SequenceClassifier):
         return Fitted(len(counts))
 
     def log_probability(self, codes: NDArray[np.uint8]) -> Floats:
-        """Return the same for all sequences."""
+        """Return the same log-probabilities for all sequences."""
         return np.tile(self._log_share, (len(codes), 1))
 
     def state(self) -> State:
-        """Return the logarithms of the shares."""
+        """Return the logarithms of the class frequencies."""
         return {"log_share": self._log_share}
 
     def _restore(self, state: State) -> None:

@@ -1,6 +1,6 @@
 """Known motifs as the first filters of a network.
 
-Letters: K motifs, m chosen ones, w positions of a filter, n sequences.
+Letters: K motifs, m selected motifs, w positions of a filter, n sequences.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from genomix_cli.genome.motifs import Motif
 
-# Random sequences that thresholds and likenesses are measured on.
+# Number and length of the random sequences on which thresholds and similarities are measured.
 SEQUENCES, LENGTH = 1500, 200
-#: Share of random places that a motif occupies.
+#: Fraction of random positions that a motif occupies.
 RARITY = 1e-3
-#: Filters that start from motifs; the others are free to find what no motif describes.
+#: Fraction of filters that start from motifs; the others can find what no motif describes.
 MOTIF_SHARE = 5 / 6
-# Motifs scored at once, which bounds the memory.
+# Number of motifs to score at once, which limits the memory.
 _GROUP = 64
 
 
@@ -36,7 +36,7 @@ class Filters(NamedTuple):
     log_odds : Tensor
         float32 ``[m, 4, w]``, nats.
     thresholds : Tensor
-        float32 ``[m]``: the score that `RARITY` of random places reach.
+        float32 ``[m]``: the score that a fraction `RARITY` of random positions reaches.
     """
 
     log_odds: Tensor
@@ -44,19 +44,19 @@ class Filters(NamedTuple):
 
 
 def motif_filters(motifs: Sequence[Motif], n: int, width: int) -> Filters:
-    """Return at most `n` motifs that stand best for all, each in the middle of `width` positions.
+    """Select at most `n` motifs that best represent all, each centred in `width` positions.
 
-    Many matrices of a collection are nearly the same. So the next one is always the one that adds
-    most to the sum over all motifs of the correlation with the nearest chosen one (a greedy answer
-    to facility location, Nemhauser et al. 1978, doi:10.1007/BF01588971), of how far they occupy
-    random sequences.
+    Many matrices of a collection are nearly the same. The similarity of two motifs is the
+    correlation of how far they occupy random sequences. Each step selects the motif that adds most
+    to the sum over all motifs of the similarity to the nearest selected one: the greedy solution of
+    facility location (Nemhauser et al. 1978, doi:10.1007/BF01588971).
 
     Parameters
     ----------
     motifs : sequence of Motif
     n : int
     width : int
-        A wider motif keeps its most informative positions.
+        Width of the filters, w; a wider motif keeps its most informative positions.
     """
     filters = torch.from_numpy(np.stack([_fitted(motif, width) for motif in motifs]))
     codes = np.random.default_rng(0).integers(0, 4, (SEQUENCES, LENGTH))
@@ -76,11 +76,12 @@ def motif_filters(motifs: Sequence[Motif], n: int, width: int) -> Filters:
 
 
 def start_from(layer: nn.Sequential, motifs: tuple[Motif, ...]) -> None:
-    """Let most filters of a convolution, which a batch norm follows, start from motifs.
+    """Initialise most filters of a convolution with motifs.
 
-    They are as large as random ones, so that they learn as fast. The batch norm is shifted so that
-    0 stands where a motif begins to occupy a place: what lies above is rare, and passes the
-    activation; without the shift every second place does, and random filters are better.
+    Their weights are as large as random ones, so that they learn as fast. The batch norm that
+    follows is shifted so that 0 is the score at which a motif begins to occupy a position. Scores
+    above 0 are rare, and these pass the activation. Without the shift every second position passes,
+    and random filters do better.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def start_from(layer: nn.Sequential, motifs: tuple[Motif, ...]) -> None:
     assert isinstance(norm, nn.BatchNorm1d)
     n = round(MOTIF_SHARE * convolution.out_channels)
     odds, thresholds = _filters(motifs, n, convolution.kernel_size[0])
-    # Of scores at random places, where each base is as frequent and knows nothing of the next.
+    # Moments of the scores at random positions, with independent, equally frequent bases.
     mean, sd = odds.mean(1).sum(1), odds.var(1, correction=0).sum(1).sqrt()
     with torch.no_grad():
         size = convolution.weight.flatten(1).norm(dim=1).mean() / odds.flatten(1).norm(dim=1)
@@ -103,12 +104,12 @@ def start_from(layer: nn.Sequential, motifs: tuple[Motif, ...]) -> None:
 
 @lru_cache(maxsize=4)
 def _filters(motifs: tuple[Motif, ...], n: int, width: int) -> Filters:
-    """Return `motif_filters`, which take seconds, for every fit of a contest."""
+    """Return cached `motif_filters`, which take seconds and are needed by every fit."""
     return motif_filters(motifs, n, width)
 
 
 def _fitted(motif: Motif, width: int) -> NDArray[np.float32]:
-    """Return log-odds in nats ``[4, w]``, zeros beyond the motif."""
+    """Return log-odds in nats, float32 ``[4, w]``, with zeros beyond the motif."""
     odds, p = motif.log_odds, motif.probabilities
     if motif.width > width:
         information = (p * np.log2(np.maximum(p, 1e-9) / 0.25)).sum(1)
@@ -120,7 +121,7 @@ def _fitted(motif: Motif, width: int) -> NDArray[np.float32]:
 
 
 def _representatives(likeness: Tensor, n: int) -> list[int]:
-    """Return the rows of ``[K, K]`` that together are most like all."""
+    """Return the rows of the similarities ``[K, K]`` that together best represent all motifs."""
     reached = torch.zeros(len(likeness))
     chosen: list[int] = []
     while len(chosen) < min(n, len(likeness)):

@@ -1,4 +1,4 @@
-"""Networks that classify sequences: how they learn, which they share; each model builds its own.
+"""Base of the networks that classify sequences: the training that all of them share.
 
 Letters: n sequences, B batch, L bases, d width, K classes.
 """
@@ -30,22 +30,23 @@ from genomix_cli.sequences.models.motifs import start_from
 from genomix_cli.sequences.train import learning
 from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Learning, Part
 
-# Relative gain of the likelihood in the last epoch at which it had better gone on.
+# Relative gain in likelihood in the last epoch above which training was too short.
 IMPROVING = 0.01
 
 
 @dataclass(frozen=True)
 class NetworkConfig(Learning):
-    """Training of a network of sequences; the configuration of each model adds its architecture.
+    """Training options of a sequence network; each model's configuration adds its architecture.
 
     Attributes
     ----------
     smoothing : float
-        Share of a label that is spread over all classes.
+        Label smoothing: probability that is spread over all classes.
     hide : float
-        Share of the bases of a training sequence that is hidden.
+        Fraction of the bases of a training sequence that are hidden.
     reverse_complement : bool
-        Learn from either strand, answer with the mean of both; aligned sequences have one.
+        True to train on random strands and average the predictions of both; aligned sequences have
+        only one.
     """
 
     smoothing: Share = 0.0
@@ -59,14 +60,14 @@ class Network(nn.Module, ABC):
     Attributes
     ----------
     head : nn.Module
-        Embedding ``[B, d]`` to logits ``[B, K]``.
+        Maps the embedding ``[B, d]`` to logits ``[B, K]``.
     """
 
     head: nn.Module
 
     @property
     def filters(self) -> nn.Sequential | None:
-        """The first layer, if it is filters over bases that a batch norm follows."""
+        """The first layer, if it has filters over bases followed by a batch norm; else None."""
         return None
 
     @abstractmethod
@@ -87,21 +88,21 @@ class Network(nn.Module, ABC):
 
 
 def on_both(function: Callable[[Tensor], Tensor], codes: Tensor, both: bool) -> Tensor:
-    """Return the value of a function of sets of bases, or its mean over both strands."""
+    """Apply a function to sets of bases; if `both`, return its mean over both strands."""
     if not both:
         return function(codes)
     return (function(codes) + function(learning.opposite(codes))) / 2
 
 
 class ClassTask(networks.ClassTask):
-    """Labelled sequences, of either strand and partly hidden in training.
+    """The task of classifying sequences, with random strands and hidden bases in training.
 
     Parameters
     ----------
     module : Network
     config : NetworkConfig
     known : Tensor, optional
-        float32 ``[n, K]``: logits of the training sequences that those of the network add to.
+        float32 ``[n, K]``: logits of the training sequences to which the network adds its own.
     """
 
     def __init__(self, module: Network, config: NetworkConfig, known: Tensor | None = None) -> None:
@@ -118,13 +119,13 @@ class ClassTask(networks.ClassTask):
         return {"loss": loss}
 
     def answers(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the logits of whole sequences, and their labels."""
+        """Return the logits of unaltered sequences, and their labels."""
         logits = on_both(self.module, batch.codes, self._config.reverse_complement)
         return logits, batch.target
 
 
 def varied(codes: Tensor, config: NetworkConfig, generator: torch.Generator) -> Tensor:
-    """Return sets of bases ``[B, L]`` as in training: of either strand, some hidden."""
+    """Return sets of bases ``[B, L]`` augmented for training: random strands, hidden bases."""
     if config.reverse_complement:
         codes = learning.turned(codes, generator)
     if config.hide:
@@ -134,7 +135,7 @@ def varied(codes: Tensor, config: NetworkConfig, generator: torch.Generator) -> 
 
 
 class NetworkClassifier(SequenceClassifier):
-    """A classifier that is a network; a subclass builds it."""
+    """A classifier with a network that a subclass builds."""
 
     config_class: ClassVar[type] = NetworkConfig
     needs: ClassVar[Mapping[str, str]] = {"lightning": "train"}
@@ -146,15 +147,15 @@ class NetworkClassifier(SequenceClassifier):
 
     @abstractmethod
     def build(self, length: int, n_classes: int) -> Network:
-        """Build the network; initial weights come from the global generator, which is seeded."""
+        """Build the network; initial weights come from the global generator, seeded beforehand."""
 
     def prepare(self, train: Labelled, seed: int) -> NDArray[np.float32] | None:
-        """Set the parts of a new network that are not learned by gradients.
+        """Set the parts of a new network that are not learned by gradient descent.
 
         Returns
         -------
         NDArray or None
-            float32 ``[n, K]``: logits of the training sequences that the network learns to add to.
+            float32 ``[n, K]``: logits of the training sequences to which the network adds its own.
         """
         return None
 
@@ -205,12 +206,12 @@ class NetworkClassifier(SequenceClassifier):
         both = self.config.reverse_complement
         with torch.inference_mode():
             for start in range(0, len(codes), PREDICT_BATCH):
-                # A copy: the codes may lie in a read-only map.
+                # Copy, because the codes may be in a read-only memory map.
                 batch = torch.from_numpy(np.array(codes[start : start + PREDICT_BATCH]))
                 yield on_both(function, batch.to(self.device), both)
 
     def logits_of(self, p: Any) -> Tensor:
-        """See the base class; probabilities of the other strand are read backwards both ways."""
+        """See the base class; for the other strand, positions and bases are reversed."""
         logits = self.module.soft(p)
         if not self.config.reverse_complement:
             return logits
@@ -231,7 +232,7 @@ class NetworkClassifier(SequenceClassifier):
 
 
 def _still_improving(points: tuple[Epoch, ...], epochs: int) -> bool:
-    """Return True if the last epoch allowed was better than all others by more than a little."""
+    """Return True if the last allowed epoch was clearly better than all epochs before."""
     if len(points) < max(epochs, 2):
         return False
     before = min(point.valid_nll for point in points[:-1])

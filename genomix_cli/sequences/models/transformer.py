@@ -1,4 +1,4 @@
-"""The transformer of sequences as a classifier: fine-tuned, from scratch, or probed.
+"""The sequence transformer as a classifier: fine-tuned, from scratch, or as a linear probe.
 
 Letters: B batch, L bases, d width, K classes.
 """
@@ -29,14 +29,14 @@ from genomix_cli.sequences.models.network import Network, NetworkClassifier, Net
 
 log = logging.getLogger("genomix")
 
-# Shares of what a network has learned that may be added to the linear start.
+# Candidate weights of the network's logits when they are added to the linear start.
 GATES = tuple(i / 20 for i in range(21))
 
-# How each preset of the encoder learns; the first is the default.
+# Training settings for each preset of the encoder; the first is the default.
 _LEARNING: dict[str, dict[str, Any]] = {
     "motifs": {"learning_rate": 2e-3},
     "genomai": {},
-    # On top of the linear solution there is little to learn, and that in few epochs.
+    # On top of the linear solution there is little left to learn, so few epochs suffice.
     "loci": {
         **{"linear_start": True, "layers": 1, "hide": 0.5},
         **{"epochs": 6, "patience": 2, "batch_size": 64},
@@ -48,14 +48,15 @@ _LEARNING: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class TransformerConfig(NetworkConfig, EncoderShape):
-    """An encoder with a linear head.
+    """Configuration of an encoder with a linear head.
 
     Attributes
     ----------
     freeze : bool
-        Learn the head alone: a linear probe of the encoder.
+        True to train only the head, as a linear probe of the encoder.
     linear_start : bool
-        Of aligned sequences: start from linear discriminants of all columns, and learn what to add.
+        Aligned sequences only: True to start from linear discriminants of all columns and train the
+        network to add to them.
     """
 
     freeze: bool = False
@@ -63,10 +64,10 @@ class TransformerConfig(NetworkConfig, EncoderShape):
 
 
 class TransformerNetwork(Network):
-    """Encoder, dropout, linear head; and beside them the linear solution that it starts from.
+    """Encoder, dropout and linear head, plus an optional linear solution to start from.
 
-    The head then starts at 0, so that the answer is the linear one until it learns better. In
-    training the linear part is left out: there the task adds what it says out of fold.
+    With it, the head starts at 0, so the first predictions are the linear ones. In training, the
+    task adds the out-of-fold logits of the linear solution, and the linear part is skipped.
     """
 
     def __init__(self, config: TransformerConfig, length: int, n_classes: int) -> None:
@@ -115,12 +116,12 @@ class TransformerNetwork(Network):
 
 
 class Transformer(NetworkClassifier):
-    """The encoder of `genomix_cli.sequences.models.encoder`, new or trained, and a linear head."""
+    """Classifier with a linear head on the encoder of `encoder`, new or pre-trained."""
 
     config_class = TransformerConfig
     aligned_preset = "loci"
     has_encoder = True
-    # The folds of a linear start.
+    # scikit-learn makes the folds of a linear start.
     needs: ClassVar[Mapping[str, str]] = {**NetworkClassifier.needs, "sklearn": "cohorts"}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         name: {**encoder.PRESETS[name], **learning} for name, learning in _LEARNING.items()
@@ -132,7 +133,7 @@ class Transformer(NetworkClassifier):
         {"learning_rate": 4e-3},
     )
 
-    # Of the stem for aligned sequences.
+    # Trials for the stem for aligned sequences.
     aligned_trials: ClassVar[tuple[dict[str, Any], ...]] = (
         {"hide": 0.8},
         {"weight_decay": 0.1, "smoothing": 0.1},
@@ -147,7 +148,7 @@ class Transformer(NetworkClassifier):
 
     @classmethod
     def has_filters(cls, arch: Mapping[str, Any]) -> bool:
-        """Those of the stem, if any."""
+        """Return True if the stem has filters."""
         return encoder.stem_of(arch).has_filters
 
     def build(self, length: int, n_classes: int) -> TransformerNetwork:
@@ -155,7 +156,7 @@ class Transformer(NetworkClassifier):
         return TransformerNetwork(self.config, length, n_classes)
 
     def prepare(self, train: Labelled, seed: int) -> NDArray[np.float32] | None:
-        """Set the encoder's weights to start from, or let its stem learn the columns."""
+        """Load the pre-trained weights of the encoder, or let its stem learn the columns."""
         aligned = train.sequences.aligned
         encoder.check_stem(self.config.stem, aligned=aligned)
         if self.start:
@@ -181,9 +182,9 @@ class Transformer(NetworkClassifier):
         return replace(fitted, parameters=fitted.parameters + self._linear_size)
 
     def _set_gate(self, valid: Labelled) -> None:
-        """Scale what the network adds to where the labels of the validation part are likeliest.
+        """Scale the network's contribution to maximise the likelihood of the validation labels.
 
-        A share of 0 leaves the linear solution as it was: likelier than it the answer always is.
+        A scale of 0 gives the linear solution, so the validation likelihood is never below its own.
         """
         network, codes = self._network, valid.sequences.codes
         assert network.linear is not None
@@ -211,7 +212,7 @@ class Transformer(NetworkClassifier):
         return self._network.encoder
 
     def embedding(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the input of the last layer ``[n, d]``, and the logits of a linear start."""
+        """Return the input of the last layer ``[n, d]``, joined by the logits of a linear start."""
         encoded, linear = super().embedding(codes), self._network.linear
         if linear is None:
             return encoded
@@ -219,5 +220,5 @@ class Transformer(NetworkClassifier):
         return np.concatenate([encoded, logits], 1)
 
     def background(self) -> NDArray[np.float32] | None:
-        """Return the composition of columns that the stem has learned."""
+        """Return the column composition that the stem has learned."""
         return self._encoder.stem.background()
