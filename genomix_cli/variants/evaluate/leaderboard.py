@@ -1,6 +1,6 @@
-"""A leaderboard: the entrants of several evaluations of the same variants in one table.
+"""Leaderboard: the entrants of several evaluations of the same variants in one table.
 
-Evaluations on several shards have a table each, on one page.
+Evaluations on several shards get one table per shard, all on one page.
 
 Letters: n variants.
 """
@@ -34,13 +34,13 @@ from genomix_cli.variants.requests import LeaderboardRequest
 log = logging.getLogger("genomix")
 
 FORMAT = "genomix-leaderboard"
-#: Of the first model of each evaluation.
+#: Controls shown for the first model of each evaluation.
 CONTROLS = ("variant_removed", "alleles_swapped", "tracks_withheld", "tracks_shuffled")
 _ALLELE = ["contig", "pos", "ref", "alt", "tissue"]
 _TRUTH = [*_ALLELE, "label", "effect"]
-# Contigs that are named.
+# Largest number of contigs to name.
 _FEW = 8
-# Role of the shard among the inputs that an evaluation names.
+# Role of the shard in the provenance of an evaluation.
 _SHARD = "shard "
 # Predictions are written with six digits.
 _ROUNDING = 2e-3
@@ -48,23 +48,24 @@ _ROUNDING = 2e-3
 
 @dataclass(frozen=True)
 class Row:
-    """An entrant.
+    """Entrant on a leaderboard.
 
     Attributes
     ----------
     name, kind, note : str
     reports : tuple of str
-        Evaluations that it comes from.
+        Evaluations that contain the entrant.
     n : int
         Variants with a score.
     metrics, controls : dict of str to Interval
-        Controls by name, the main metric of each; empty for all but first models.
+        Metrics by name, and the main metric under each control; controls are empty for all but
+        first models.
     parameters, seconds : float or None
     score : NDArray
-        float64 ``[n]``; NaN where there is none.
+        float64 ``[n]``; NaN where missing.
     behind : Interval
-        The reference, by default the leader, less this by the main metric: paired, on the variants
-        that both have a score of.
+        Main metric of the reference (by default the leader) minus that of this entrant, paired, on
+        the variants that both have scored.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Row:
     behind: Interval = NAN
 
     def joined(self, other: Row) -> Row:
-        """Return the row of an entrant that two evaluations have."""
+        """Return the merged row of an entrant that occurs in two evaluations."""
         return replace(
             self,
             reports=(*self.reports, *other.reports),
@@ -98,11 +99,11 @@ class Evaluation(NamedTuple):
     data : str
         Name of the shard's file, without its suffix.
     digest : str
-        sha256 of the shard.
+        SHA-256 of the shard.
     main : str
-        Name of the metric that decides.
+        Name of the metric that ranks entrants.
     truth : DataFrame
-        A row of text per variant.
+        One row of text per variant.
     rows : list of Row
     ceiling : dict of str to Interval
     notes : list of str
@@ -121,26 +122,26 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Board:
-    """The table of a dataset.
+    """Leaderboard table of one dataset.
 
     Attributes
     ----------
     data : str
         Name of the shard.
     main : str
-        Name of the metric that decides.
+        Name of the metric that ranks entrants.
     reference : str
         Name of the entrant that the others are compared with.
     leads : bool
-        True if that is the leader, which was chosen by the test part.
+        True if the reference is the leader, which was chosen on the test part.
     rows : tuple of Row
-        By how far they are behind the reference; if that leads, it comes first.
+        Sorted by distance behind the reference; a leading reference comes first.
     ceiling : dict of str to Interval
     variants, positives, effects : int
     contigs : tuple of str
     units : str
     n_units, draws : int
-        Of the differences from the reference.
+        Number of resampling units and of draws behind the differences from the reference.
     notes : tuple of str
     """
 
@@ -170,7 +171,7 @@ class Board:
         return [name for name in CONTROLS if any(name in row.controls for row in self.rows)]
 
     def row(self, name: str) -> Row | None:
-        """Return an entrant, if it is here."""
+        """Return the row of an entrant; None if it is not on the board."""
         return next((row for row in self.rows if row.name == name), None)
 
 
@@ -180,22 +181,22 @@ def make_leaderboard(request: LeaderboardRequest) -> tuple[Board, ...]:
     Returns
     -------
     tuple of Board
-        One for each shard, in the order in which they were given.
+        One board per shard, in the order given.
 
     Raises
     ------
     UsageError
-        If an evaluation is given twice, there is no such reference, or the output exists.
+        If an evaluation is given twice, the reference does not exist, or the output exists.
     DataError
-        If a folder is no evaluation, or damaged.
+        If a folder is not an evaluation, or is damaged.
     CheckError
-        If those of a shard are of different variants or labels, or were judged by another metric.
+        If evaluations of a shard differ in their variants, labels or main metric.
     MissingExtraError
-        Without matplotlib.
+        If matplotlib is not installed.
     """
     request.check()
     check_folder(request.output, "leaderboard.json", FORMAT, "a leaderboard", force=request.force)
-    with style():  # fails early if matplotlib is missing
+    with style():  # fail early if matplotlib is missing
         pass
     names = _names(request.reports)
     found = [_read(path, name) for path, name in zip(request.reports, names, strict=True)]
@@ -213,13 +214,13 @@ def make_leaderboard(request: LeaderboardRequest) -> tuple[Board, ...]:
 
 
 def _datasets(found: Sequence[Evaluation]) -> list[list[Evaluation]]:
-    """Put together what is of the same variants, under names that differ.
+    """Group evaluations of the same variants; evaluations get distinct names.
 
     Raises
     ------
     CheckError
-        If two evaluations of a shard are of different variants or labels, or any two of the same
-        variants were judged by different metrics.
+        If two evaluations of a shard differ in variants or labels, or two evaluations of the same
+        variants differ in their main metric.
     """
     datasets: list[list[Evaluation]] = []
     for each in found:
@@ -242,7 +243,7 @@ def _datasets(found: Sequence[Evaluation]) -> list[list[Evaluation]]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Names of the folders, or whole paths where two would be the same."""
+    """Return the names of the folders, or whole paths where names would clash."""
     names = [path.resolve().name for path in paths]
     return [n if names.count(n) == 1 else str(p) for n, p in zip(names, paths, strict=True)]
 
@@ -291,7 +292,7 @@ def _intervals(said: dict[str, Any]) -> Metrics:
 
 
 def _refuse_other_data(first: Evaluation, other: Evaluation) -> None:
-    """Refuse an evaluation of other variants, other labels, or by another metric."""
+    """Refuse an evaluation with other variants, labels or main metric."""
     if first.main != other.main:
         raise CheckError(
             f"was judged by another metric than {first.name}",
@@ -317,7 +318,7 @@ def _refuse_other_data(first: Evaluation, other: Evaluation) -> None:
 
 
 def _merged(found: Sequence[Evaluation]) -> list[Row]:
-    """Return one row for what is the same in several evaluations; name others apart."""
+    """Merge entrants that are the same in several evaluations; give others distinct names."""
     rows: list[Row] = []
     for row in (row for each in found for row in each.rows):
         same = next(
@@ -364,7 +365,7 @@ def _compare(found: Sequence[Evaluation], request: LeaderboardRequest) -> Board:
     ahead = judge.replicates(measure, reference.score, known)
     for row in rows:
         both = known & np.isfinite(row.score)
-        # Drawn anew only for a row that lacks some of the variants.
+        # Draw again only for a row that lacks some of the variants.
         own = ahead if (both == known).all() else judge.replicates(measure, reference.score, both)
         less = interval_of(own - judge.replicates(measure, row.score, both))
         behind.append(replace(row, behind=less))
@@ -407,7 +408,7 @@ def _reference(rows: Sequence[Row], name: str, first: Evaluation) -> Row:
 
 
 def _truth(table: pd.DataFrame) -> Truth:
-    """Return the labels and effects; groups and true probabilities are not among them."""
+    """Return labels and effects as a `Truth`, without groups and true probabilities."""
     pos, label, effect = (pd.to_numeric(table[name]) for name in ("pos", "label", "effect"))
     nothing = np.zeros(len(table), np.int64)
     return Truth(
@@ -421,14 +422,14 @@ def _truth(table: pd.DataFrame) -> Truth:
 
 
 def headlines(boards: Sequence[Board]) -> str:
-    """Say who leads on each dataset."""
+    """Return a sentence on the leader of each dataset."""
     if len(boards) == 1:
         return headline(boards[0])
     return " ".join(f"{board.data}: {headline(board)}" for board in boards)
 
 
 def headline(board: Board) -> str:
-    """Say who leads, and who does as well; or who is above the reference, and who does as well."""
+    """Return a sentence on the leader, or on entrants above the reference, and on their equals."""
     reference, title = board.row(board.reference), MEASURES[board.main].title
     assert reference is not None
     others = [row for row in board.rows if row is not reference]
@@ -452,7 +453,7 @@ def headline(board: Board) -> str:
 
 
 def cards(boards: Sequence[Board]) -> list[Card]:
-    """Return the figures that a reader wants first: the leaders, their lead, the ceiling."""
+    """Return the cards of key results: the leaders, their lead, and the ceiling."""
     if len(boards) > 1:
         return [
             Card.of(
@@ -469,7 +470,7 @@ def cards(boards: Sequence[Board]) -> list[Card]:
     best = [row for row in others if row.kind == kind][:1]
     rivals += [(f"best {kind}", row) for row in best if row is not others[0]]
     for what, row in rivals if board.leads else ():
-        # Paired; the metrics are not where one scores fewer variants.
+        # The difference is paired, unlike the metrics if an entrant scores fewer variants.
         about = said(row.name, row.behind)
         found.append(Card.of(f"Lead over the {what}", row.behind, about, sign=True))
     if board.main in board.ceiling:
@@ -478,7 +479,7 @@ def cards(boards: Sequence[Board]) -> list[Card]:
 
 
 def description(board: Board) -> list[str]:
-    """Return what was tested, and how."""
+    """Describe the test variants and the method."""
     lines = [f"{board.variants:,} held-out variants of {_some(board.contigs)}"]
     if board.positives:
         lines.append(f"{board.positives:,} positives")
@@ -493,7 +494,7 @@ def description(board: Board) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    """Return names between commas, of many the first."""
+    """Return names separated by commas, only the first if there are many."""
     if len(names) <= _FEW:
         return ", ".join(names)
     return f"{', '.join(names[:_FEW])} and {len(names) - _FEW:,} more"
@@ -535,7 +536,7 @@ def _contents(row: Row) -> dict[str, Any]:
 
 
 def _flat(boards: Sequence[Board]) -> Iterator[dict[str, Any]]:
-    """Yield the lines of ``leaderboard.tsv``: an entrant of a dataset each."""
+    """Yield the lines of ``leaderboard.tsv``, one per dataset and entrant."""
     measures = [name for name in MEASURES if any(name in board.measures for board in boards)]
     for board, rank, row in ((b, *each) for b in boards for each in enumerate(b.rows, 1)):
         line: dict[str, Any] = {"dataset": board.data, "rank": rank}

@@ -1,4 +1,4 @@
-"""Metrics of the scores of a VCF against labels, with intervals."""
+"""Metrics of the scores in a VCF against labels, with intervals."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ log = logging.getLogger("genomix")
 
 FloatArray = NDArray[np.float64]
 
-#: Metrics that read the score as a probability.
+#: Metrics that need the score to be a probability.
 PROBABILITY_METRICS = ("brier", "calibration_error")
-#: Of the magnitudes of quantities: how large an effect is, whatever its sign.
+#: Suffix of metrics that compare magnitudes, ignoring the sign of an effect.
 MAGNITUDES = "_magnitude"
 FEW_UNITS = 10
 
 
 class Counts(NamedTuple):
-    """Numbers of alleles on the requested contigs that were used, or left out and why."""
+    """Number of alleles on the requested contigs that were used, or left out by reason."""
 
     alleles: int
     unlabelled: int
@@ -47,20 +47,20 @@ class Counts(NamedTuple):
     not_in_other: int
     used: int
     positives: int
-    #: Left out, since the model has seen them in training.
+    #: Alleles left out because the model has seen them in training.
     seen_in_training: int = 0
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of a table of alleles.
+    """Metrics of the scores of alleles.
 
     Attributes
     ----------
     metrics : tuple of MetricResult
     counts : Counts
     contigs : tuple of str
-        Contigs of the alleles that were used.
+        Contigs of the alleles used.
     units : str
         Kind of the resampling units.
     n_units : int
@@ -81,12 +81,12 @@ class Evaluation:
 
     @property
     def prevalence(self) -> float | None:
-        """Share of positives: the AUPRC that chance reaches; None of quantities."""
+        """Fraction of positives, which is the AUPRC of chance; None for quantities."""
         return None if self.quantities else self.counts.positives / self.counts.used
 
 
 class AlleleTable(NamedTuple):
-    """Alleles of a file; NaN where there is no value.
+    """Alleles of a file, with NaN for missing values.
 
     Attributes
     ----------
@@ -97,14 +97,14 @@ class AlleleTable(NamedTuple):
     label, score : NDArray
         float64 ``[n]``.
     probability, other : NDArray or None
-        float64 ``[n]``: true probability of the label, score in the other file.
+        float64 ``[n]``: true probability of the label, and score in the other file.
     made : mapping of str to list of str
-        What the header says of how the file was scored, by key.
+        Header entries on how the file was scored, by key.
     seen, other_seen : NDArray or None
-        str ``[n]``: part of training in which either model has seen the allele, empty for none;
-        None if the file does not say.
+        str ``[n]``: training part in which the respective model has seen the allele, empty if
+        none; None if the file does not record it.
     quantities : bool
-        True if labels are quantities; else they are 0 or 1.
+        True if labels are quantities; otherwise they are 0 or 1.
     signed, other_signed : bool
         True for scores whose magnitude ranks alleles.
     """
@@ -123,7 +123,7 @@ class AlleleTable(NamedTuple):
     other_signed: bool = False
 
     def magnitudes(self) -> AlleleTable:
-        """Return the table with magnitudes in place of labels and signed scores."""
+        """Return the table with labels and signed scores replaced by their magnitudes."""
         score = np.abs(self.score) if self.signed else self.score
         other = self.other
         if other is not None and self.other_signed:
@@ -137,7 +137,7 @@ class AlleleTable(NamedTuple):
         return known if self.other is None else known & np.isfinite(self.other)
 
     def select(self, rows: NDArray[Any]) -> AlleleTable:
-        """Return the rows of a mask or an index."""
+        """Return the rows selected by a mask or an index."""
         columns: Iterable[Any] = (c[rows] if isinstance(c, np.ndarray) else c for c in self)
         return AlleleTable(*columns)
 
@@ -148,12 +148,13 @@ def evaluate_scores(request: EvaluateRequest) -> Evaluation:
     Raises
     ------
     DataError
-        If a file cannot be read, or nothing is left to evaluate.
+        If a file cannot be read, nothing is left to evaluate, or true probabilities are requested
+        for quantities.
     UsageError
-        If none of the requested contigs is in the file, or true probabilities are asked for of
-        quantities.
+        If none of the requested contigs is in the file.
     CheckError
-        If the model has seen alleles in training, and they are not to be left out or included.
+        If the model has seen alleles in training, and the request neither leaves out nor includes
+        them.
     """
     table = read_alleles(request)
     used, notes = table.usable, [*table.made.get("Warning", ())]
@@ -175,7 +176,7 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
     Raises
     ------
     DataError, UsageError
-        As :func:`evaluate_scores`.
+        As in :func:`evaluate_scores`.
     """
     labels = None if request.labels is None else read_labels(request.labels)
     others, other_key = None, ""
@@ -232,7 +233,7 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
 
 
 def _seen(reader: VcfReader, record: Record, key: str) -> list[str]:
-    """Return the part of training in which each ALT was seen by the model whose score `key` is."""
+    """Return the training part in which the model behind score `key` has seen each ALT."""
     text = record.info(SEEN) if key.startswith(PREFIX) else None
     values = [""] * len(record.alts) if text is None else text.split(",")
     if len(values) != len(record.alts):
@@ -246,7 +247,7 @@ def _seen(reader: VcfReader, record: Record, key: str) -> list[str]:
 
 
 def _read_scores(path: Path, key: str) -> tuple[dict[AlleleKey, tuple[float, str]], str]:
-    """Return the score of each allele and the part in which it was seen, and the scores' key."""
+    """Return score and training part of each allele, and the key of the scores."""
     scores: dict[AlleleKey, tuple[float, str]] = {}
     with VcfReader(path) as reader:
         own = _key_in(reader, key)
@@ -261,7 +262,7 @@ def _read_scores(path: Path, key: str) -> tuple[dict[AlleleKey, tuple[float, str
 
 
 def _key_in(reader: VcfReader, asked: str) -> str:
-    """Return the key of the scores of a VCF, logits where `score` could write no probabilities."""
+    """Return the key of the scores of a VCF; logits if `score` could not write probabilities."""
     key = score_key(reader.header.meta) if asked == PROBABILITY else asked
     if key != asked:
         log.warning("%s: %s has no values: %s is evaluated instead", reader.name, asked, key)
@@ -286,7 +287,7 @@ def _refuse_empty(number: Mapping[str, FloatArray], request: EvaluateRequest) ->
 
 
 def _are_quantities(label: FloatArray, request: EvaluateRequest) -> bool:
-    """Return False for labels 0 and 1; of others there is no true probability."""
+    """Return True unless all labels are 0 or 1; refuse true probabilities for quantities."""
     odd = label[~np.isnan(label) & (label != 0) & (label != 1)]
     if not len(odd):
         return False
@@ -304,7 +305,7 @@ def _are_quantities(label: FloatArray, request: EvaluateRequest) -> bool:
 
 
 def _ceiling(number: Mapping[str, FloatArray], request: EvaluateRequest) -> FloatArray | None:
-    """The true probabilities, if every allele that counts has one."""
+    """Return the true probabilities, refusing missing ones; None if they are not requested."""
     if request.probability_info is None:
         return None
     counts = ~np.isnan(number["label"]) & ~np.isnan(number["score"])
@@ -321,8 +322,8 @@ def _ceiling(number: Mapping[str, FloatArray], request: EvaluateRequest) -> Floa
 def evaluate_alleles(table: AlleleTable, *, draws: int, seed: int) -> Evaluation:
     """Evaluate a table of alleles.
 
-    Ranking accuracy counts the pairs of variants that share a 50-kb locus: a model that only knows
-    the place, which their tracks give away, gets half of them right.
+    Ranking accuracy is computed over pairs of variants that share a 50-kb locus. A model that only
+    recognises the locus, for example from its tracks, gets half of them right.
 
     Parameters
     ----------
@@ -336,7 +337,7 @@ def evaluate_alleles(table: AlleleTable, *, draws: int, seed: int) -> Evaluation
         If no allele has both a label and a score, or all labels are the same.
     """
     used, counts = _usable(table)
-    # Sorted by score, every sort of a bootstrap replicate finds its work done.
+    # Sorting by score once makes the sort in each bootstrap replicate cheap.
     used = used.select(np.argsort(used.score, kind="stable"))
     units = resampling_units(used.contig, used.pos)
     if draws and (few := few_units(units.n_units, units.kind, FEW_UNITS)):
@@ -354,7 +355,7 @@ def evaluate_alleles(table: AlleleTable, *, draws: int, seed: int) -> Evaluation
 
 
 def _correlations(table: AlleleTable, bootstrap: Bootstrap) -> Iterator[MetricResult]:
-    """Yield how scores follow quantities, and how their magnitudes do."""
+    """Yield correlations of scores with quantities, and of their magnitudes."""
     metrics: dict[str, Metric] = {"pearson": binary.pearson, "spearman": binary.spearman}
     for kind, used in (("", table), (MAGNITUDES, table.magnitudes())):
         for name, metric in metrics.items():
@@ -362,7 +363,7 @@ def _correlations(table: AlleleTable, bootstrap: Bootstrap) -> Iterator[MetricRe
 
 
 def _rankings(table: AlleleTable, bootstrap: Bootstrap) -> Iterator[MetricResult]:
-    """Yield how well scores tell labels apart."""
+    """Yield the metrics of scores against binary labels."""
     for name, metric in _metrics(table).items():
         yield _measure(name, metric, table, bootstrap)
 
@@ -431,7 +432,7 @@ def write_tsv(evaluation: Evaluation, path: Path, *, force: bool = False) -> Non
 
 
 def write_json(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:
-    """Write all results, with their provenance."""
+    """Write all results and their provenance as JSON."""
     report = {
         "metrics": {metric.name: metric.intervals() for metric in evaluation.metrics},
         "counts": evaluation.counts,

@@ -23,15 +23,15 @@ from genomix_cli.variants.requests import PrepareGenomeRequest
 
 @dataclass(frozen=True)
 class GenomeSummary:
-    """Contents of the shard.
+    """Summary of a genome shard.
 
     Attributes
     ----------
     output : str
     contigs : dict of str to int
-        Bases stored of each contig.
+        Number of bases stored for each contig.
     gaps : int
-        Bases of assembly gaps that were left out.
+        Number of bases in assembly gaps, which are left out.
     observed : dict of str to float
         Fraction of the stored bins in which each track was measured.
     """
@@ -98,8 +98,8 @@ def _blocks_by_contig(fasta: Fasta, asked: tuple[str, ...]) -> dict[str, NDArray
 def stretches(fasta: Fasta, contig: str) -> NDArray[np.int64]:
     """Return start, end and offset of a contig's blocks between assembly gaps, int64 ``[n, 3]``.
 
-    Starts and ends are multiples of 5 kb, except for the contig's end. A gap's edges are stored if
-    they share a 5-kb bin with sequence.
+    Starts and ends are multiples of 5 kb, except for the contig's end. The edges of a gap are
+    stored if they share a 5-kb bin with sequence.
     """
     length = fasta.lengths[contig]
     unit = CONTACT_BIN

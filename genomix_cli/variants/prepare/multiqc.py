@@ -1,4 +1,4 @@
-"""Sections of MultiQC on a shard: alleles by what became of them, and what was measured."""
+"""MultiQC sections of a shard: outcome per allele, and coverage of the tracks."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _HEADERS: dict[str, Content] = {
 
 
 def write_multiqc(summary: PrepareSummary, folder: Path) -> None:
-    """Write what MultiQC shows of a shard into a folder."""
+    """Write the MultiQC sections of a shard into a folder."""
     name = Path(summary.output).stem
     contents = {f"{name}.genomix_{part}_mqc.json": c for part, c in sections(summary, name)}
     write_contents(contents, folder)
 
 
 def sections(summary: PrepareSummary, name: str) -> Iterator[tuple[str, Content]]:
-    """Yield the part of the file's name, and the content."""
+    """Yield each section as a part of its file name and its content."""
     row: dict[str, Any] = {key: getattr(summary, key, None) for key in _HEADERS}
     row["share"] = summary.used / summary.alleles if summary.alleles else None
     row["ref_mismatches"] = summary.skipped.get(REF_MISMATCH, 0)

@@ -40,12 +40,12 @@ DEFAULT_UNCOVERED: Uncovered = "missing"
 DEFAULT_MAX_GAP = 500
 # Number of bases to copy at a time.
 PIECE = 5_000_000
-# Half a window around a variant, wherever its first bin starts, with the k-mers at its ends.
+# Half a window on each side of a variant, plus slack for the bin grid and the k-mers at the ends.
 WINDOW_FLANK = WINDOW // 2 + 2 * BIN_SIZE
 
 
 class Job(NamedTuple):
-    """Data from which a layout is written.
+    """Data for writing a layout.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Job(NamedTuple):
     attributes : dict
         Root attributes; see `genomix_cli.formats.schema`.
     flank, k : int
-        As in the request.
+        As given in the request.
     """
 
     source: RawGenome
@@ -67,7 +67,7 @@ class Job(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Bases stored, and the fraction of bins in which each track was measured."""
+    """Number of bases stored, and fraction of bins in which each track was measured."""
 
     bases: int
     observed: dict[str, float]
@@ -111,7 +111,7 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
 
 
 def _check(request: PrepareRequest) -> None:
-    """Refuse options that are wrong whatever the files hold, before any work."""
+    """Refuse options that are invalid for any input, before any work."""
     check_options(request)
     check_output(request.output, force=request.force)
     check_notes(request.stats, request.multiqc)
@@ -128,7 +128,7 @@ class Scale(NamedTuple):
     max_gap_bins: int
 
     def of(self, tracks: Iterable[str]) -> Scale:
-        """Return the scale of tracks of any cell type, in the order of their modalities."""
+        """Return the scale of these tracks, of any cell type, in the order of their modalities."""
         if self.specs is None:
             return self
         known = {spec.name: spec for spec in self.specs}

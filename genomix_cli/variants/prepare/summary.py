@@ -1,4 +1,4 @@
-"""Summary of a shard that was made."""
+"""Summary of a prepared shard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """Number of records and alleles, and their fate.
+    """Summary of a prepared shard: numbers of records and alleles by outcome.
 
     Attributes
     ----------
@@ -15,17 +15,17 @@ class PrepareSummary:
     records, alleles, used : int
         Records read, their ALTs, and the ALTs stored in the shard.
     skipped : dict of str to int
-        The other ALTs by reason; with `used` they add up to `alleles`.
+        Skipped ALTs by reason; with `used` they add up to `alleles`.
     examples : dict of str to list of str
         A few alleles for each reason.
     labelled, unlabelled : int
-        ALTs used, with and without a label.
+        Used ALTs with and without a label.
     labels_unused : int
         Rows of the label table that match no record.
     contigs : dict of str to int
-        ALTs used by contig.
+        Used ALTs by contig.
     bases : int
-        Bases of sequence stored.
+        Number of bases stored.
     observed : dict of str to float
         Fraction of the stored bins in which each track was measured.
     """

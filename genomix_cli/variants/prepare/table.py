@@ -33,7 +33,7 @@ BLOCK_RECORDS = 10_000
 # Number of records that the summary names for each reason.
 EXAMPLES = 5
 _MAX_CONTIGS = np.iinfo(np.int16).max
-# Above any locus number, so that the groups named by the user never collide with loci.
+# Larger than any locus number, so that groups named by the user never collide with loci.
 _NAMED = 1 << 60
 
 
@@ -128,8 +128,8 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
     Raises
     ------
     DataError
-        If the VCF cannot be read, has no records, shares no contig with the FASTA, or holds no
-        usable allele; or if labels were asked for and none matches.
+        If the VCF cannot be read, has no records, shares no contig with the FASTA, or has no usable
+        allele; or if labels were requested and none matches.
     CheckError
         If more than 20 % of the REFs differ from the FASTA.
     """
@@ -155,7 +155,7 @@ def collect_variants(vcf: str | Path, fasta: Fasta, source: LabelSource) -> Coll
 
 
 def _refuse_contradictions(table: VariantTable, contigs: dict[str, int], name: str) -> None:
-    """Refuse an allele that has two labels in the same tissue."""
+    """Refuse an allele with two different labels in the same tissue."""
     keys = table.contig, table.pos, table.ref, table.alt, table.tissue
     order = np.lexsort(keys[::-1])
     same = np.ones(len(order) - 1, np.bool_)
@@ -258,7 +258,7 @@ def _groups(
     named: NDArray[np.int64],
     tissue: NDArray[np.int64],
 ) -> NDArray[np.int32]:
-    """Return the group of each variant: the user's name, or its 50-kb locus in its tissue."""
+    """Return the group of each variant: as named by the user, or its 50-kb locus and tissue."""
     stretch = np.unique(contig.astype(np.int64) << 40 | pos // STRIDE, return_inverse=True)[1]
     locus = stretch * (tissue.max(initial=-1) + 2) + tissue + 1
     key = np.where(named >= 0, _NAMED + named, locus)

@@ -1,6 +1,7 @@
-"""Classify alleles: which can be used, and why the others cannot.
+"""Decide which alleles can be used, and give the reason why others cannot.
 
-Shared by `prepare`, `score` and `explain`: an allele that trains a model can be scored by it.
+`prepare`, `score` and `explain` share these rules, so a model can score any allele it could be
+trained on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ OFF_CONTIG = "off_contig"
 NOT_PREPARED = "not_prepared"
 REF_MISMATCH = "ref_mismatch"
 
-# Every reason, in the order in which they are checked, as reports and documentation say it.
+# Every reason, in the order of the checks, with its wording in reports and documentation.
 REASONS = {
     MISSING_ALT: "no ALT, or '.'",
     STAR: "ALT is '*': another record deletes this site",
@@ -43,7 +44,7 @@ REASONS = {
 _BASES = re.compile(r"[ACGTacgt]+")
 _NO_BASE = re.compile(r"[^ACGT]")
 _SINGLE = frozenset("ACGT")
-# VCF 4.4, section 1.6.1: REF has the first base of an ambiguity code of the FASTA, as A for R.
+# VCF 4.4, section 1.6.1: an ambiguity code of the FASTA becomes its first base in REF, as R to A.
 _FIRST_BASE = str.maketrans("RYSWKMBDHV", "ACCAGACAAA")
 
 
@@ -59,7 +60,7 @@ class Stretch(NamedTuple):
     length : int
         Length of the contig.
     partial : bool
-        True if N may also mean that the file does not hold the position.
+        True if N may also mean that the file does not cover the position.
     """
 
     letters: str
@@ -69,22 +70,22 @@ class Stretch(NamedTuple):
 
     @classmethod
     def of(cls, reference: Reference, contig: str, start: int, end: int) -> Stretch:
-        """Read an interval of `contig`, as the reference spells it; bounds may lie beyond it."""
+        """Read an interval of `contig`, named as in the reference; it may reach off the contig."""
         length = reference.lengths[contig]
         first = min(max(start, 0), length)
         letters = reference.letters(contig, first, max(first, min(end, length)))
         return cls(letters.upper(), first, length, reference.partial)
 
     def site(self, pos: int, ref: str) -> str | None:
-        """Return the reason why a site cannot be used, or None if the reference has `ref`.
+        """Return the reason why a site cannot be used, or None if the reference matches `ref`.
 
-        An ambiguity code of the reference counts as its first base, as in the VCF specification,
-        and any other letter as N.
+        An ambiguity code of the reference counts as its first base, as in the VCF specification;
+        any other letter counts as N.
 
         Parameters
         ----------
         pos : int
-            0-based; within the stretch, unless it is off the contig.
+            0-based; inside the stretch unless it is off the contig.
         ref : str
             Bases in either case.
         """
@@ -104,7 +105,7 @@ class Stretch(NamedTuple):
 
 
 def classify_allele(ref: str, alt: str) -> str | None:
-    """Return the reason why the spelling of an allele rules it out, or None.
+    """Return the reason why an allele is unusable as spelled, or None.
 
     `ref` and `alt` are REF and one ALT as in the VCF, in either case.
     """

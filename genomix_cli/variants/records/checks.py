@@ -39,15 +39,15 @@ log = logging.getLogger("genomix")
 
 CheckRef = Literal["w", "e", "x"]
 
-#: Number of records in the audit of REF, and the least number that allows a verdict.
+#: Number of records in the REF audit, and the smallest number for a verdict.
 AUDIT_RECORDS = 10_000
 AUDIT_LEAST = 20
-# Share of differing REFs that means another assembly: within one, errors are far rarer.
+# Fraction of differing REFs that indicates another assembly; errors within one are far rarer.
 AUDIT_SHARE = 0.2
-# What helps where variants are scored; another hint where they are looked up.
+# Hint for scored variants; looked-up variants have another one.
 CALLED_AGAINST = "give the FASTA that the variants were called against"
-# Share of differing records whose ALT is the FASTA's base that means REF and ALT are swapped;
-# by chance it is one in three.
+# Fraction of differing records whose ALT is the FASTA base that indicates swapped REF and ALT; by
+# chance it is one in three.
 SWAPPED_SHARE = 0.8
 # Records may carry thousands of genotypes, so a block is also limited by its length.
 BLOCK_CHARACTERS = 1 << 26
@@ -56,10 +56,10 @@ NEIGHBOURHOOD = 65_536
 _CODES = {letter: encode(letter) for letter in "ACGTacgt"}
 _CODE_OF = {ord(letter): codes for letter, codes in _CODES.items()}
 _NO_ALLELE = (None,)
-#: Why the one ALT of a record is not scored, by the kind of the record; and other records.
+#: Reason why the only ALT of a record is not scored, indexed by the kind of the record.
 REASON_OF = (None, MISSING_ALT, STAR, SYMBOLIC)
 SUBSTITUTION, OTHER = 0, 255
-# Of the only letter of an ALT.
+# Kind of a record by the byte of its single-letter ALT.
 _OF_LETTER = np.full(256, OTHER, np.uint8)
 _OF_LETTER[[ord(base) for base in BASES]] = SUBSTITUTION
 _OF_LETTER[[ord("."), ord("*")]] = REASON_OF.index(MISSING_ALT), REASON_OF.index(STAR)
@@ -68,7 +68,7 @@ _BASES = re.compile(r"[ACGTacgt]+")
 
 
 class Source(Protocol):
-    """File that records come from, as messages name it and its places."""
+    """Source of records, with the names for messages."""
 
     name: str
 
@@ -77,7 +77,7 @@ class Source(Protocol):
 
 
 class Checked(NamedTuple):
-    """Record and its alleles that can be scored.
+    """Record with its scorable alleles.
 
     Attributes
     ----------
@@ -85,9 +85,9 @@ class Checked(NamedTuple):
     contig : str
         Name in the FASTA; empty if the FASTA lacks it.
     alleles : tuple of Allele or None
-        One per ALT, trimmed; None if it cannot be scored.
+        One per ALT, trimmed; None if the ALT cannot be scored.
     reasons : tuple of str or None
-        One per ALT: why it cannot be scored.
+        One per ALT: the reason why it cannot be scored.
     site : str or None
         Problem with POS or REF: a key of `genomix_cli.variants.records.alleles.REASONS`.
     """
@@ -100,21 +100,21 @@ class Checked(NamedTuple):
 
 
 class CheckedLines(Sequence[Checked]):
-    """Checked records of some lines, made when asked for.
+    """Sequence of the checked records of some lines, created on access.
 
-    Nearly all have one ALT, and a REF of one base that the reference has. What is to be known of
-    those is a number each.
+    Nearly all records have one ALT and a single-base REF that matches the reference. For these,
+    only one number is stored.
 
     Attributes
     ----------
     lines : Lines
     contigs : list of (Run, str)
-        Runs of lines, and what the reference calls their contig; empty if it lacks it.
+        Runs of lines, and the name of their contig in the reference; empty if it is missing.
     kinds : NDArray
-        uint8 ``[n]``: `SUBSTITUTION`, the place in `REASON_OF` of the reason why the one ALT is not
-        scored, or `OTHER`.
+        uint8 ``[n]``: `SUBSTITUTION`, or the index in `REASON_OF` of the reason why the only ALT is
+        not scored, or `OTHER`.
     others : dict of int to Checked
-        The records of kind `OTHER`, in order.
+        Records of kind `OTHER` by line index, in order.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class CheckedLines(Sequence[Checked]):
         return Checked(record, contig, (allele,), (None,), None)
 
     def placed(self) -> Iterator[tuple[str, Allele, int]]:
-        """Yield contig, allele and POS of each allele that can be scored, in order."""
+        """Yield contig, allele and POS of each scorable allele, in order."""
         rows = np.flatnonzero((self.kinds == SUBSTITUTION) | (self.kinds == OTHER))
         lines, new = self.lines, tuple.__new__
         pos, kinds = lines.pos[rows].tolist(), self.kinds[rows].tolist()
@@ -177,15 +177,15 @@ class CheckedLines(Sequence[Checked]):
 
 
 def check_records(records: Sequence[Record], reference: Reference) -> CheckedLines:
-    """Classify every ALT of some records and left-align those that can be scored.
+    """Classify every ALT of the records and left-align those that can be scored.
 
-    The reference is read once for neighbouring records, so sorted records are fastest.
+    Neighbouring records share one read of the reference, so sorted records are fastest.
     """
     return check_lines(records if isinstance(records, Lines) else Lines.of(records), reference)
 
 
 def check_lines(lines: Lines, reference: Reference) -> CheckedLines:
-    """Do so for the records of some lines."""
+    """Classify and left-align the ALTs of unparsed lines, as `check_records` does for records."""
     kinds = np.full(len(lines), OTHER, np.uint8)
     contigs: list[tuple[Run, str]] = []
     others: dict[int, Checked] = {}
@@ -199,7 +199,7 @@ def check_lines(lines: Lines, reference: Reference) -> CheckedLines:
         cuts = (np.flatnonzero(np.diff(places)) + 1 + run.start).tolist()
         for start, stop in pairwise([run.start, *cuts, run.stop]):
             near = lines[start:stop]
-            # Left-aligning an indel needs the bases that it may move over.
+            # Left-aligning an indel needs the bases that it may shift across.
             first = int(near.pos.min()) - 1 - MAX_SHIFT
             begins, ends = near.column(_REF)
             last = int((near.pos - 1 + ends - begins).max())
@@ -211,7 +211,7 @@ def check_lines(lines: Lines, reference: Reference) -> CheckedLines:
 
 
 def _kinds(lines: Lines, stretch: Stretch) -> NDArray[np.uint8]:
-    """Return the kind of each line, uint8 ``[n]``: `OTHER` for what takes a closer look."""
+    """Return the kind of each line, uint8 ``[n]``; `OTHER` for lines that need a full check."""
     kinds = np.full(len(lines), OTHER, np.uint8)
     ref, ref_end = lines.column(_REF)
     alt, alt_end = lines.column(_ALT)
@@ -232,7 +232,7 @@ def _kinds(lines: Lines, stretch: Stretch) -> NDArray[np.uint8]:
 
 
 def _checked(record: Record, contig: str, stretch: Stretch) -> Checked:
-    """Check a record, whatever it is."""
+    """Check a record of any kind."""
     ref, alts, at = record.ref, record.alts, record.pos - 1 - stretch.first
     is_as_said = at >= 0 and stretch.letters.startswith(ref, at)
     site = None if is_as_said else stretch.site(record.pos - 1, ref)
@@ -247,13 +247,13 @@ def _checked(record: Record, contig: str, stretch: Stretch) -> Checked:
 
 
 def _off_reference(record: Record) -> Checked:
-    """Check a record whose contig the reference lacks."""
+    """Return the result for a record whose contig the reference lacks."""
     reasons = tuple([classify_allele(record.ref, alt) or CONTIG_ABSENT for alt in record.alts])
     return Checked(record, "", (None,) * len(reasons), reasons, CONTIG_ABSENT)
 
 
 def _placed(pos: int, ref: str, alt: str, stretch: Stretch) -> Allele:
-    if len(ref) == 1 == len(alt):  # a substitution needs no trimming, and its codes are shared
+    if len(ref) == 1 == len(alt):  # substitutions need no trimming and share code arrays
         return Allele(pos, _CODES[ref], _CODES[alt])
     return place_allele(pos, ref, alt, stretch.letters, stretch.first)
 
@@ -268,12 +268,12 @@ class CheckedVariants:
     blocks : iterable of Lines
         Lines of `reader` in blocks; see :func:`blocks`.
     check_ref : {"w", "e", "x"}
-        A REF that differs from the reference is counted (``w``), an error (``e``), or excluded
-        by the caller (``x``).
+        Treatment of a REF that differs from the reference: count it (``w``), raise an error
+        (``e``), or let the caller exclude it (``x``).
     knows_contigs : bool
         True if VCF and reference are known to share contigs.
     state : mapping, optional
-        Result of :meth:`state` after an earlier part of the same file.
+        Result of :meth:`state` from an earlier part of the same file.
 
     Attributes
     ----------
@@ -284,12 +284,12 @@ class CheckedVariants:
     contigs : dict of str to None
         Contig names of the VCF in order of appearance.
     first_unsorted : str or None
-        Position of the first record that is out of order.
+        Position of the first unsorted record.
 
     Raises
     ------
     CheckError
-        While iterating: if more than 20 % of the REFs differ, or one and `check_ref` is ``"e"``.
+        While iterating: if more than 20 % of the REFs differ, or any if `check_ref` is ``"e"``.
     DataError
         While iterating: if VCF and reference have no contig in common.
     """
@@ -318,7 +318,7 @@ class CheckedVariants:
         self._blocks = iter(blocks)
 
     def state(self) -> dict[str, Any]:
-        """Return everything known so far as plain data, to resume from."""
+        """Return the current state as plain data, from which a run can resume."""
         return {
             "counts": dict(self.counts),
             "first_mismatch": self.first_mismatch,
@@ -383,12 +383,12 @@ class CheckedVariants:
 
 
 def blocks(pieces: Iterable[Lines], size: int) -> Iterator[Lines]:
-    """Cut lines into blocks of `size`, or fewer where lines are long."""
+    """Cut lines into blocks of `size` lines, or fewer if lines are long."""
     block: list[Lines] = []
     count = characters = 0
     for lines in pieces:
         start = 0
-        # Behind each line: characters of INFO and what follows it.
+        # Cumulative length of INFO and later columns after each line.
         total = np.append(0, np.cumsum(lines.stops - lines.column(_INFO)[0]))
         while start < len(lines):
             enough = BLOCK_CHARACTERS - characters + total[start]
@@ -406,7 +406,7 @@ def blocks(pieces: Iterable[Lines], size: int) -> Iterator[Lines]:
 
 @dataclass
 class ReferenceAudit:
-    """Judge from the first records whether the VCF belongs to the FASTA at all."""
+    """Audit of the first records that decides whether the VCF belongs to the FASTA."""
 
     reader: Source
     reference: Reference
@@ -416,7 +416,7 @@ class ReferenceAudit:
     differing: list[Checked] = field(default_factory=list)
 
     def look_at(self, block: CheckedLines) -> None:
-        """Take in a block and judge by all records seen so far.
+        """Add a block and judge by all records seen so far.
 
         Raises
         ------
@@ -459,12 +459,12 @@ class ReferenceAudit:
 def check_contigs(
     names: Iterable[str], reference: Reference, reader: Source, hint: str = CALLED_AGAINST
 ) -> None:
-    """Refuse a VCF that has no contig in common with the FASTA; `hint` says what would help.
+    """Refuse a VCF that has no contig in common with the FASTA; `hint` suggests a remedy.
 
     Raises
     ------
     DataError
-        With the names of both.
+        If no contig is shared; the message names contigs of both.
     """
     names = list(dict.fromkeys(names))
     if any(reference.names.find(name) for name in names):
@@ -493,7 +493,7 @@ def _alt_is_reference(checked: Checked, reference: Reference) -> bool:
 
 
 def _bases(checked: Checked, reference: Reference) -> dict[str, str]:
-    """Return the bases of the FASTA and of the record at the site, for a message."""
+    """Return the bases of the FASTA and of the record at a site, for messages."""
     record = checked.record
     shown = record.ref[:20]
     start = record.pos - 1

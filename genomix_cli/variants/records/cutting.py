@@ -1,8 +1,8 @@
 """Cut a VCF into blocks, and into parts for several machines, without changing any score.
 
-The last bits of a score depend on the alleles that go through the model together. These all
-lie in one core, the middle of a shared window, so a file is only cut between cores, or
-at fixed records within a core that holds very many.
+The last bits of a score depend on which alleles share a batch. A batch never spans several cores (a
+core is the middle of a shared window). Files are therefore cut only between cores, or at fixed
+records within a core with very many records.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from genomix_cli.variants.records.checks import BLOCK_CHARACTERS
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.requests import Part
 
-#: Limits of a block, the most work that an interruption can lose.
+#: Limits of a block, which bound the work that an interruption can lose.
 BLOCK_CORES = 16
 BLOCK_RECORDS = 20_000
-#: Contig, and index of a core on it.
+#: Contig, and index of a core on the contig.
 Core = tuple[str, int]
-# Bases per allele, in the cores that hold any, up to which windows are shared (200 per Mb).
+# Share windows up to this many bases per allele (200 alleles per Mb), in cores with alleles.
 DENSE = 5_000
 
 
 def core_of(record: Record, stride: int) -> Core:
-    """Return the contig and the index of the core in which a record lies."""
+    """Return the contig and the index of the core that contains a record."""
     return record.fields[0], (record.pos - 1) // stride
 
 
@@ -47,14 +47,14 @@ def cut_blocks(pieces: Iterable[Lines], stride: int = STRIDE) -> Iterator[Lines]
     for core, lines in _by_core(pieces, stride):
         if core != last:
             full = count >= BLOCK_RECORDS or characters > BLOCK_CHARACTERS
-            # An unsorted file returns to earlier cores, which do not count twice.
+            # An unsorted file may return to earlier cores, which count only once.
             if full or (core not in cores and len(cores) == BLOCK_CORES):
                 yield Lines.joined(block)
                 block, cores, count, characters = [], set(), 0, 0
             last, in_core = core, 0
             cores.add(core)
         while len(lines):
-            if in_core == BLOCK_RECORDS:  # counted from the core's start: the same cut in any part
+            if in_core == BLOCK_RECORDS:  # counted from the core's start, so all parts cut alike
                 yield Lines.joined(block)
                 block, cores, count, characters, in_core = [], {core}, 0, 0, 0
             taken = lines[: BLOCK_RECORDS - in_core]
@@ -67,7 +67,7 @@ def cut_blocks(pieces: Iterable[Lines], stride: int = STRIDE) -> Iterator[Lines]
 
 
 def _by_core(pieces: Iterable[Lines], stride: int) -> Iterator[tuple[Core, Lines]]:
-    """Yield neighbouring lines of the same core together, and the core."""
+    """Yield each core with its neighbouring lines."""
     for lines in pieces:
         for start, stop, contig in lines.runs:
             cores = (lines.pos[start:stop] - 1) // stride
@@ -77,7 +77,7 @@ def _by_core(pieces: Iterable[Lines], stride: int) -> Iterator[tuple[Core, Lines
 
 
 def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride: int) -> slice:
-    """Return the slice of records that belong to a part; parts are about equal in size.
+    """Return the slice of the records in a part; parts are about equal in size.
 
     Parameters
     ----------
@@ -85,14 +85,14 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
         All records of the file.
     part : Part
     reader : VcfReader
-        Reader of the file, for messages.
+        Reader of the file, used for messages.
     stride : int
         Bases of a core.
 
     Raises
     ------
     DataError
-        If the records are not sorted, since the parts could not be concatenated.
+        If the records are not sorted, because the parts could then not be concatenated.
     """
     starts: list[int] = []
     seen: set[str] = set()
@@ -111,14 +111,14 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
         last, last_pos = core, record.pos
         count += 1
     starts.append(count)
-    # Each cut is the first start of a core at or after an equal share of the records.
+    # Cut at the first start of a core at or after an equal share of the records.
     shares = (count * i // part.total for i in (part.number - 1, part.number))
     low, high = (starts[bisect_left(starts, share)] for share in shares)
     return slice(low, high)
 
 
 def head(pieces: Iterator[Lines]) -> tuple[Lines, Iterator[Lines]]:
-    """Return the first lines, as many as it takes to characterise the file, and all lines."""
+    """Return the first lines, enough to characterise the file, and an iterator over all lines."""
     taken: list[Lines] = []
     count = characters = 0
     while count < BLOCK_RECORDS and characters < BLOCK_CHARACTERS:
@@ -132,7 +132,7 @@ def head(pieces: Iterator[Lines]) -> tuple[Lines, Iterator[Lines]]:
 
 
 def suited_mode(lines: Lines, stride: int = STRIDE) -> Literal["shared", "centred"]:
-    """Return ``"shared"`` if alleles lie close enough to share windows, else ``"centred"``."""
+    """Return ``"shared"`` if alleles are dense enough to share windows, otherwise ``"centred"``."""
     alleles = sum(text.count(b",") + 1 for text in lines.texts(ALT))
     cores = {core for core, _ in _by_core([lines], stride)}
     return "shared" if alleles * DENSE >= len(cores) * stride else "centred"

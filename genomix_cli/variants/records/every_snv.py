@@ -1,4 +1,4 @@
-"""Records of every substitution of a genome or of its regions, as a VCF would hold them."""
+"""VCF-like records of every substitution in a genome or in regions of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from genomix_cli.variants.records.reference import Reference
 log = logging.getLogger("genomix")
 
 NAME = "every SNV"
-# Bases that are read at a time.
+# Bases to read at a time.
 PIECE = 100_000
 _REST = [
     "\t".join((MISSING, ref, ",".join(alt for alt in BASES if alt != ref), *[MISSING] * 3))
@@ -33,23 +33,23 @@ _REST = [
 
 
 class EverySnv:
-    """A record for each known base, with its three alternates: what `VcfReader` has of a file.
+    """Source of records with the interface of `VcfReader`: each known base with its three ALTs.
 
     Parameters
     ----------
     reference : Reference
-        Read from the first record on.
+        Reference sequence, read lazily.
     regions : Regions, optional
-        Parts of it; the whole without.
+        Regions to cover; the whole reference by default.
     again : bool
-        True if unknown bases have been told of.
+        True if unknown bases were already logged.
 
     Attributes
     ----------
     name : str
     header : Header
     bases : int
-        Bases of the regions.
+        Number of bases in the regions.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class EverySnv:
         self._lines = self._read()
 
     def lines(self) -> Iterator[Lines]:
-        """The records, many at a time."""
+        """Yield the records, many at a time."""
         return self._lines
 
     def where(self, record: Record) -> str:
@@ -93,12 +93,12 @@ class EverySnv:
             log.warning("%s unknown bases have no SNVs", f"{unknown:,}")
 
 
-#: What records come from.
+#: Sources of records.
 Records = VcfReader | EverySnv
 
 
 def _inside(reference: Reference, regions: Regions | None) -> Iterator[Interval]:
-    """Yield the parts of the reference, in its order and by its names."""
+    """Yield the regions in the order of the reference, with its contig names."""
     for contig, length in reference.lengths.items():
         if regions is None:
             yield Interval(contig, 0, length)

@@ -1,6 +1,6 @@
-"""Build the arrays that a model reads from variants and a genome.
+"""Build the input arrays of a model from variants and a genome.
 
-Scoring, training and explaining share this code, so their inputs cannot differ.
+Scoring, training and explaining share this code, which keeps their inputs identical.
 
 Letters in shapes: V variants, N bins, M tracks, H haplotype bases.
 """
@@ -22,14 +22,14 @@ from genomix_cli.genome.source import GenomeSource
 WINDOW = 100_000
 STRIDE = 50_000
 MAX_ALLELE = 50
-# Largest distance over which an indel is shifted to the left.
+# Largest distance in bases over which an indel is left-aligned.
 MAX_SHIFT = 1000
-# Bases fetched beyond the window on each side, so that every bin has all its k-mers (k <= 8).
+# Extra bases on each side of the window, so that every bin has all its k-mers (k <= 8).
 MARGIN = 8
 
 
 class Allele(NamedTuple):
-    """Allele, trimmed to the bases that differ.
+    """Allele trimmed to the bases that differ.
 
     Attributes
     ----------
@@ -45,12 +45,12 @@ class Allele(NamedTuple):
 
     @property
     def is_substitution(self) -> bool:
-        """True if one base takes the place of another."""
+        """True if the allele replaces one base by another."""
         return len(self.ref) == 1 == len(self.alt)
 
 
 def trim_allele(pos: int, ref: str, alt: str) -> Allele:
-    """Trim the bases that both alleles share, suffix first as in VCF normalisation.
+    """Trim the bases that both alleles share, suffix first, as in VCF normalisation.
 
     `pos` is 0-based; bases may be in either case.
     """
@@ -61,8 +61,8 @@ def trim_allele(pos: int, ref: str, alt: str) -> Allele:
 def place_allele(pos: int, ref: str, alt: str, reference: str, first: int) -> Allele:
     """Trim an allele, and shift an indel as far left as the sequence allows.
 
-    An indel in a repeat has many spellings. This gives that of ``bcftools norm`` (Tan et al.
-    2015, doi:10.1093/bioinformatics/btv112), within `MAX_SHIFT` bases and the given reference.
+    An indel in a repeat has many spellings. This function gives that of ``bcftools norm`` (Tan et
+    al. 2015, doi:10.1093/bioinformatics/btv112), within `MAX_SHIFT` bases and the given reference.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def place_allele(pos: int, ref: str, alt: str, reference: str, first: int) -> Al
     if bool(ref) != bool(alt):
         bases, end = ref or alt, start - first
         farthest = max(0, end - MAX_SHIFT)
-        # While the base before the indel equals its last base, rotating it one to the left
-        # spells the same haplotype.
+        # While the base before the indel equals its last base, rotating the indel by one base to
+        # the left spells the same haplotype.
         while end > farthest and reference[end - 1] == bases[-1]:
             bases = bases[-1] + bases[:-1]
             end -= 1
@@ -101,33 +101,33 @@ def _trim(start: int, ref: str, alt: str) -> tuple[int, str, str]:
 
 
 def window_start(pos: int, window: int, core: int) -> int:
-    """Return the start of the shared window whose core holds `pos`; may be negative.
+    """Return the start of the shared window whose core contains `pos`; may be negative.
 
-    The core is the middle of a window. Cores lie side by side from the contig's start on, so the
-    window of a variant never depends on other variants. All are in bases.
+    The core is the middle of a window. Cores tile the contig from its start, so the window of a
+    variant never depends on other variants. All arguments are in bases.
     """
     return pos // core * core - (window - core) // 2
 
 
 def centred_start(pos: int, window: int) -> int:
-    """Return the start of the window whose middle bin holds `pos`; may be negative."""
+    """Return the start of the window whose middle bin contains `pos`; may be negative."""
     return pos // BIN_SIZE * BIN_SIZE - window // 2
 
 
 def least_distance(window: int = WINDOW, flank: int = 0) -> int:
-    """Return the distance from which on two variants have no base of their windows in common.
+    """Return the distance from which two variants can share no base of their windows.
 
-    Each lies at most in the central half of its window, wherever the grid of the other one begins,
-    and is read with up to `flank` bases and an allele on either side.
+    Each variant lies in the central half of its window, whatever the offset of the grids, and is
+    read with up to `flank` bases and an allele on either side.
     """
     return 2 * max(window * 3 // 4 + MARGIN, flank + 2 * MAX_ALLELE)
 
 
 class WindowArrays(NamedTuple):
-    """Reference window, as its source holds it.
+    """Reference window as stored in its source.
 
-    Types are left for the device to widen, since casting would dominate the cost here. Arrays of
-    a shard may be read-only, non-contiguous views of the file.
+    Types are widened later on the device, since casting would dominate the cost here. Arrays of a
+    shard may be read-only, non-contiguous views of the file.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ class WindowArrays(NamedTuple):
     signal : NDArray
         ``[M, N]``, normalised; 0 where missing. float32 from raw files, float16 from a shard.
     state : NDArray
-        uint8 ``[M, N]``, as `genomix_cli.genome.signal.Signal` has it.
+        uint8 ``[M, N]``, see `genomix_cli.genome.signal.Signal`.
     contacts : NDArray
         float32 ``[N / 100, N / 100]``: log(observed/expected) between 5-kb bins, 0 if unknown.
     """
@@ -150,8 +150,8 @@ class WindowArrays(NamedTuple):
 def load_window(source: GenomeSource, contig: str, start: int, n_bins: int) -> WindowArrays:
     """Read one window; `start` is a multiple of the bin size and may lie off the contig.
 
-    Contacts are the map's own bins if the window starts on one of them, else weighted means of
-    neighbouring bins.
+    Contacts are the bins of the map if the window starts on one of them, otherwise weighted means
+    of neighbouring bins.
     """
     end = start + n_bins * BIN_SIZE
     signal = source.signal(contig, start // BIN_SIZE, end // BIN_SIZE)
@@ -178,7 +178,7 @@ def _contacts(source: GenomeSource, contig: str, start: int, n: int) -> NDArray[
 class Haplotypes(NamedTuple):
     """Bases around each variant on both haplotypes.
 
-    A row is `flank` bases before the allele, the allele, and the bases that follow it.
+    A row holds the `flank` bases before the allele, the allele, and the bases after it.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class Haplotypes(NamedTuple):
     alt_len: NDArray[np.int64]
 
     def at(self, rows: Any) -> Haplotypes:
-        """Return those of some variants, a slice or an index."""
+        """Return the rows selected by a slice or an index."""
         return Haplotypes(self.ref[rows], self.alt[rows], self.ref_len[rows], self.alt_len[rows])
 
 
@@ -215,7 +215,7 @@ def haplotypes(
         low = int(pos.min()) - flank
         high = int((pos + ref_len).max()) + width
         codes = source.codes(contig, low, high)
-    # Substitutions are most variants, and one look-up for all; the others one by one.
+    # Substitutions, the majority, take one vectorised look-up; other variants go one by one.
     is_single = (ref_len == 1) & (alt_len == 1)
     single = np.flatnonzero(is_single)
     if len(single):
@@ -237,7 +237,7 @@ def haplotypes(
 
 
 def mirrored_window(window: WindowArrays) -> WindowArrays:
-    """Return the window as read from the other strand."""
+    """Return the window on the reverse strand."""
     return WindowArrays(
         reverse_complement(window.codes),
         np.ascontiguousarray(window.signal[:, ::-1]),
@@ -249,10 +249,10 @@ def mirrored_window(window: WindowArrays) -> WindowArrays:
 def mirrored_offset(
     offset: NDArray[np.int64], ref_len: NDArray[np.int64], n_bins: int
 ) -> NDArray[np.int64]:
-    """Return the offsets of alleles in the same window read from the other strand, int64 ``[V]``.
+    """Return the offsets of alleles in the same window on the reverse strand, int64 ``[V]``.
 
-    An allele starts where its last reference base ended. An insertion lies before the base at its
-    offset, so its mirror image lies before the base that was the one to its left.
+    A mirrored allele starts at the mirror image of its last reference base. An insertion lies
+    before the base at its offset, so its mirror image lies before the base that was to its left.
     """
     return n_bins * BIN_SIZE - (offset + ref_len)
 
@@ -260,9 +260,9 @@ def mirrored_offset(
 def mirrored_haplotypes(
     source: GenomeSource, contig: str, alleles: Sequence[Allele], flank: int
 ) -> Haplotypes:
-    """Return :func:`haplotypes` as read from the other strand."""
+    """Return :func:`haplotypes` on the reverse strand."""
     width = 2 * flank + MAX_ALLELE
-    # With `width` bases on the left, the mirror image of a row is a slice of the longer one.
+    # With `width` bases on the left, the mirrored row is a slice of the longer row.
     long = haplotypes(source, contig, alleles, width)
     return long._replace(
         ref=_mirror(long.ref, long.ref_len + flank, width),

@@ -1,4 +1,4 @@
-"""Labels of alleles: one number per ALT in INFO, or a table keyed by allele."""
+"""Labels of alleles, from an INFO field with one number per ALT or from a table of alleles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OTHER_NAMES = {"chrom": "contig", "#chrom": "contig", "chr": "contig", "#contig
 
 
 class AlleleKey(NamedTuple):
-    """Key of an allele across files: canonical contig, 1-based position, upper-case bases."""
+    """Identity of an allele across files: canonical contig, 1-based position, upper-case bases."""
 
     contig: str
     pos: int
@@ -49,7 +49,7 @@ def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
     Raises
     ------
     DataError
-        If a value is not a number, or the number of values differs from that of the ALTs.
+        If a value is not a number, or the number of values differs from the number of ALTs.
     """
     alts, text = record.alts, record.info(key)
     if text is None or text in ("", MISSING):
@@ -69,12 +69,12 @@ def info_numbers(reader: VcfReader, record: Record, key: str) -> list[float]:
 def read_labels(path: Path) -> dict[AlleleKey, float]:
     """Read the label of each allele from a table that covers a single tissue.
 
-    Where no allele has a label, the effects are the labels.
+    If no allele has a label, effects are used as labels.
 
     Raises
     ------
     DataError
-        As :func:`read_label_rows`, and if the labels of an allele differ between tissues.
+        As in :func:`read_label_rows`; also if the labels of an allele differ between tissues.
     """
     labels: dict[AlleleKey, float] = {}
     table = read_label_rows(path)
@@ -94,12 +94,12 @@ def read_labels(path: Path) -> dict[AlleleKey, float]:
 
 
 def read_label_rows(path: Path) -> dict[AlleleKey, dict[str, LabelRow]]:
-    """Read a table of labels, TSV or CSV, gzipped or not; return the rows of each allele by tissue.
+    """Read a table of labels and return the rows of each allele by tissue.
 
-    The first line names the columns: contig (or chrom), pos (1-based), ref, alt, then label (0 or
-    1), effect (a quantity), or both, and optionally weight, group, tissue. Other columns, and
-    leading lines that begin with ``##``, are ignored. Missing labels (``.``, ``NA``, nothing) are
-    NaN.
+    The table is TSV or CSV, optionally gzipped. Its first line names the columns: contig (or
+    chrom), pos (1-based), ref, alt, then label (0 or 1), effect (a quantity), or both, and
+    optionally weight, group, tissue. Other columns, and leading lines that begin with ``##``, are
+    ignored. Missing labels (``.``, ``NA`` or empty) are NaN.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def read_label_rows(path: Path) -> dict[AlleleKey, dict[str, LabelRow]]:
         If a column is missing, a row is ragged, a value cannot be read, or two rows of an allele
         in one tissue contradict each other.
     UsageError
-        If there is no such file.
+        If the file does not exist.
     """
     labels: dict[AlleleKey, dict[str, LabelRow]] = {}
     with open_table(path, comment="##") as table:
@@ -116,7 +116,7 @@ def read_label_rows(path: Path) -> dict[AlleleKey, dict[str, LabelRow]]:
             where = f"{path}:{line}"
             key, row = _label_row({name: cells[i].strip() for name, i in index.items()}, where)
             earlier = labels.setdefault(key, {}).setdefault(row.tissue, row)
-            # Compared as text, since NaN differs from itself.
+            # Compare as text, since NaN differs from itself.
             if str(earlier) != str(row):
                 raise DataError(
                     f"two labels for {':'.join(map(str, key))}",
@@ -150,7 +150,7 @@ def _column_index(table: TextTable) -> dict[str, int]:
 
 
 def _label_row(row: dict[str, str], where: str) -> tuple[AlleleKey, LabelRow]:
-    """Return the allele and the values of a row, by the names of its columns."""
+    """Return the allele and the values of a row, given by column name."""
     pos = row["pos"]
     if not (pos.isascii() and pos.isdigit()):
         raise DataError("pos is not a position", where=where, expected="a whole number", found=pos)

@@ -1,7 +1,7 @@
-"""Alleles found again in indexed files and Parquet, whatever their spelling there.
+"""Find alleles in indexed files and Parquet, whatever their spelling there.
 
-They are the same if they are equal once trimmed and left-aligned. Files are read by place, so
-the order of what is looked for does not matter; it is fastest where that is sorted.
+Two alleles match if they are equal once trimmed and left-aligned. Files are read by position, so
+queries may come in any order; sorted queries are fastest.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from genomix_cli.variants.records.reference import Reference
 
 #: 0-based position, reference and alternative bases: trimmed, left-aligned, upper case.
 Key = tuple[int, str, str]
-#: What a file says of an allele.
+#: Values of an allele in a file.
 Row = tuple[str, ...]
-#: Rows of the alleles of a contig; None for those that were not found so far.
+#: Rows of the alleles of a contig; None for alleles not found so far.
 Rows = dict[Key, Row | None]
 
-# Alleles nearer than this many bases are read in one go: to jump costs as much as these lines.
+# Alleles within this many bases share one read: a seek costs as much as reading these lines.
 NEAR = 4096
-#: Places of each contig, and rows at each, whose REF is compared with the reference. The ends of
-#: contigs are often alike in two assemblies, so the head of a file would not do.
+#: Extent of the REF audit: places per contig, rows per place, and contigs. Contig ends are often
+#: alike in two assemblies, so the head of a file alone would not suffice.
 AUDIT_PLACES, AUDIT_ROWS, AUDIT_CONTIGS = 16, 16, 64
 
 
 class Wanted(NamedTuple):
-    """Alleles of a block that are looked for.
+    """Alleles of a block to look up.
 
     Attributes
     ----------
     places : list of (str, Key)
-        Contig, as the reference spells it, and key of each allele that can be scored, in order.
+        Contig, named as in the reference, and key of each scorable allele, in order.
     spans : dict of str to list of (int, int)
-        Stretches of each contig that any spelling of its alleles overlaps, 0-based, half-open.
+        Intervals of each contig that any spelling of its alleles overlaps, 0-based half-open.
     """
 
     places: list[tuple[str, Key]]
@@ -63,7 +63,7 @@ class Wanted(NamedTuple):
 
     @classmethod
     def of(cls, block: Iterable[Checked], reference: Reference) -> Wanted:
-        """Return what is to be found of a block."""
+        """Return the alleles of a block to look up."""
         places: list[tuple[str, Key]] = []
         spans: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
         for record, contig, alleles, *_ in block:
@@ -75,7 +75,7 @@ class Wanted(NamedTuple):
         return cls(places, {contig: _merged(each) for contig, each in spans.items()})
 
     def rows(self) -> dict[str, Rows]:
-        """Return rows by contig, none of them found."""
+        """Return rows by contig, all initially None."""
         rows: dict[str, Rows] = {contig: {} for contig in self.spans}
         for contig, key in self.places:
             rows[contig][key] = None
@@ -90,22 +90,22 @@ def _span(contig: str, key: Key, allele: Allele, reference: Reference) -> tuple[
     pos, ref, alt = key
     if ref and alt:
         return pos, pos + len(ref)
-    # An indel is spelled with the base before it, in its place or farther to the right.
+    # An indel may be spelled with the base before it, here or farther to the right.
     return max(pos - 1, 0), pos + len(ref) + _room(contig, allele, reference)
 
 
 def _room(contig: str, allele: Allele, reference: Reference) -> int:
-    """Return over how many bases a left-aligned indel can be moved to the right."""
+    """Return the number of bases by which a left-aligned indel can be shifted to the right."""
     bases = allele.ref if len(allele.ref) else allele.alt
     start = allele.pos + len(allele.ref)
     after = reference.fetch(contig, start, start + MAX_SHIFT)
-    # It can as long as what follows repeats its bases.
+    # It can shift as long as the sequence that follows repeats its bases.
     differs = after != np.concatenate([bases, after])[:MAX_SHIFT]
     return int(differs.argmax()) if differs.any() else MAX_SHIFT
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the stretches in order, those that are near each other as one."""
+    """Return the intervals sorted, with nearby ones merged."""
     starts, ends = np.array(spans, np.int64).T
     return [(start, end - NEAR) for start, end in merge(starts, ends + NEAR).tolist()]
 
@@ -113,20 +113,20 @@ def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def key_of(record: Record, allele: Allele) -> Key:
     """Return the key of an allele of a record."""
     ref, alt = record.fields[3], record.fields[4]
-    if len(ref) == 1 == len(alt):  # nearly every allele: as it is spelled
+    if len(ref) == 1 == len(alt):  # nearly every allele; needs no trimming
         return allele.pos, ref.upper(), alt.upper()
     return allele.pos, decode(allele.ref), decode(allele.alt)
 
 
 class Kind(NamedTuple):
-    """A file that holds alleles, with its index; Parquet needs none."""
+    """File type of alleles, with its index; Parquet needs none."""
 
     is_bcf: bool
     is_vcf: bool
     index_path: Path | None
 
     def open(self, path: Path) -> Any:
-        """Return the file, open to fetch lines of places from."""
+        """Open a file for fetching lines by position."""
         from genomix_cli.genome.vcf.htslib import BcfFile, IndexedText
 
         if self.index_path is None:
@@ -137,12 +137,12 @@ class Kind(NamedTuple):
 
 
 def kind_of(path: Path, expected: str) -> Kind:
-    """Return what kind of file it is; `expected` names the kinds that would do.
+    """Return the file type of `path`; `expected` names the accepted types in messages.
 
     Raises
     ------
     DataError
-        If it cannot be read or has no index.
+        If the file cannot be read or has no index.
     """
     with Input(path) as source:
         is_bcf, is_bgzf = source.is_bcf, source.is_bgzf
@@ -161,12 +161,12 @@ def kind_of(path: Path, expected: str) -> Kind:
 
 
 def _columns(path: Path) -> str:
-    """Return the options by which tabix reads a table whose locus stands first."""
+    """Return the tabix options for a table whose first columns are the locus."""
     return f"-s 1 -b 2 -e 2 -S {len(leading_lines(path)[0]) + 1}"
 
 
 class AlleleFile(ABC):
-    """A file with rows of alleles, searched by place; as it is, an indexed VCF or BCF.
+    """File with rows of alleles, searched by position; by default an indexed VCF or BCF.
 
     Parameters
     ----------
@@ -176,11 +176,11 @@ class AlleleFile(ABC):
     Attributes
     ----------
     name : str
-        As messages name it.
+        Name of the file in messages.
     contigs : ContigNames
     """
 
-    # Columns of the locus, and how often a line has to be split.
+    # Columns of the locus, and the number of splits of a line.
     pos, ref, alt, last = 1, 3, 4, 8
 
     def __init__(self, path: Path, kind: Kind) -> None:
@@ -190,10 +190,10 @@ class AlleleFile(ABC):
 
     @abstractmethod
     def rows_of(self, fields: Sequence[str]) -> list[Row | None]:
-        """Return the row of each ALT of a line, None where it says nothing."""
+        """Return the row of each ALT of a line; None for an ALT without values."""
 
     def joined(self, before: Row, row: Row, fields: Sequence[str]) -> Row:
-        """Return the row of an allele that the file has twice."""
+        """Return the merged row of an allele that occurs twice in the file."""
         del row, fields
         return before
 
@@ -202,22 +202,22 @@ class AlleleFile(ABC):
         self._file.close()
 
     def where(self, record: Record) -> str:
-        """Return a place in the file, as messages name it."""
+        """Return the location of a record, for messages."""
         return f"{self.name} at {record.chrom}:{record.pos}"
 
     def place(self, fields: Sequence[str]) -> str:
-        """Return the place of a line, as messages name it."""
+        """Return the location of a line, for messages."""
         return self.where(self.record(fields[0], fields))
 
     def search(self, wanted: Wanted, rows: dict[str, Rows], reference: Reference) -> None:
-        """Enter what the file says of the alleles into `rows`."""
+        """Enter the file's rows of the wanted alleles into `rows`."""
         for contig, spans in wanted.spans.items():
             name = self.contigs.find(contig)
             if name is not None:
                 self._search(name, spans, rows[contig], reference)
 
     def _lines(self, contig: str, spans: Sequence[tuple[int, int]]) -> Iterator[str]:
-        """Return the lines of a contig that overlap some stretches."""
+        """Yield the lines of a contig that overlap the intervals."""
         if isinstance(self._file, ParquetAlleles):
             return self._file.lines({contig: spans})
         return chain.from_iterable(self._file.fetch(contig, *span) for span in spans)
@@ -227,7 +227,7 @@ class AlleleFile(ABC):
     ) -> None:
         p, r, a, last = self.pos, self.ref, self.alt, self.last
         others: list[list[str]] = []
-        # Most lines of a dense file lie between the alleles: these are split no further.
+        # In a dense file most lines lie between the alleles; do not split these any further.
         places, locus_end = {str(pos + 1) for pos, _, _ in rows}, max(p, r, a) + 1
         for line in self._lines(contig, spans):
             locus = line.split("\t", locus_end)
@@ -244,7 +244,7 @@ class AlleleFile(ABC):
                 raise self._no_row(line) from error
             if key in rows:
                 self._enter(rows, key, self.rows_of(fields)[0], fields)
-        # What is spelled with more letters may be the same all the same.
+        # An allele spelled with more letters may still match.
         records = [self.record(contig, fields) for fields in others]
         for fields, checked in zip(others, check_records(records, reference), strict=True):
             keys = [None if x is None else key_of(checked.record, x) for x in checked.alleles]
@@ -261,7 +261,7 @@ class AlleleFile(ABC):
             rows[key] = self.joined(before, row, fields)
 
     def record(self, contig: str, fields: Sequence[str]) -> Record:
-        """Return the allele of a line as the record of a VCF."""
+        """Return the allele of a line as a VCF record."""
         try:
             pos, ref, alt = fields[self.pos], fields[self.ref], fields[self.alt]
             return Record(0, int(pos), [contig, pos, MISSING, ref, alt, *[MISSING] * 3])
@@ -275,12 +275,12 @@ class AlleleFile(ABC):
         )
 
     def refuse_other_assembly(self, reference: Reference) -> None:
-        """Compare REFs from all over each contig with the reference.
+        """Compare REFs sampled along each contig with the reference.
 
         Raises
         ------
         DataError
-            If they have no contig in common.
+            If file and reference have no contig in common.
         CheckError
             If more than 20 % of the REFs differ.
         """

@@ -1,4 +1,4 @@
-"""Sequence that REF is compared with: a FASTA, or the part of one that a shard holds."""
+"""Reference sequence to compare REF with: a FASTA, or the part of one stored in a shard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genomix_cli.genome.intervals import ContigNames
 
 
 class ShardReference:
-    """Sequence of a shard, read like a FASTA; N where the shard holds nothing."""
+    """Sequence of a shard with the interface of a FASTA; N where the shard stores nothing."""
 
     partial = True
 
@@ -43,12 +43,12 @@ Reference = Fasta | ShardReference
 
 
 def open_reference(fasta: Path | None, shard: Path | None) -> Reference:
-    """Open the shard if there is one, else the FASTA.
+    """Open the shard if given, otherwise the FASTA.
 
     Raises
     ------
     DataError
-        If it cannot be read.
+        If the file cannot be read.
     """
     if shard is not None:
         return ShardReference(shard)

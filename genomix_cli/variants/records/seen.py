@@ -1,4 +1,4 @@
-"""Alleles that a model has seen in training, found again in any file of the same genome."""
+"""Recognise alleles that a model has seen in training, in any file of the same genome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genomix_cli.genome.intervals import canonical
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.records.reference import Reference
 
-#: Bases on either side that tell the same place of another genome apart.
+#: Bases on either side that distinguish an allele from the same one in another genome.
 AROUND = 20
 
 Placed = tuple[str, Allele]
@@ -41,10 +41,10 @@ class SeenAlleles:
         self.count = 0
 
     def parts(self, placed: Sequence[Placed]) -> list[str]:
-        """Return the part of training of each allele, empty for none."""
+        """Return the training part that contains each allele, empty if none does."""
         names = _names(placed)
         part = [""] * len(placed)
-        # Nearly all are new, and need no look at the sequence around them.
+        # Nearly all alleles are new and need no comparison of the sequence around them.
         rows = np.flatnonzero(among(names, self._seen.names)).tolist()
         around = _around(self._reference.fetch, [placed[i] for i in rows])
         items = Items(names[rows], around, names[rows])
@@ -55,7 +55,7 @@ class SeenAlleles:
 
 
 def seen_alleles(shard: Shard, train: Rows, valid: Rows) -> Seen:
-    """Return what a training on rows of a shard's variant table has seen."""
+    """Return the alleles seen by a training on these rows of a shard's variant table."""
     items = items_of(shard, np.concatenate([train, valid]))
     rows = np.arange(len(train) + len(valid))
     return Seen.of(items, rows[: len(train)], rows[len(train) :], by_name=True)
@@ -74,7 +74,7 @@ def items_of(shard: Shard, rows: Rows) -> Items:
 
 
 def _around(fetch: Fetch, placed: Iterable[Placed]) -> Keys:
-    """Digests of the sequence in which alleles lie."""
+    """Return digests of the sequence around each allele."""
     return digests(
         fetch(contig, pos - AROUND, pos + len(ref) + AROUND).tobytes()
         for contig, (pos, ref, _) in placed
@@ -82,7 +82,7 @@ def _around(fetch: Fetch, placed: Iterable[Placed]) -> Keys:
 
 
 def _names(placed: Iterable[Placed]) -> Keys:
-    """Digests of places and bases."""
+    """Return digests of the position and bases of each allele."""
     return digests(
         f"{canonical(contig)}:{allele.pos}:".encode()
         + allele.ref.tobytes()

@@ -18,13 +18,13 @@ from genomix_cli.variants.simulate.generative import RULES, Contig, Rule
 MAX_INDEL = 10
 
 _MARGIN = 100
-# Out of a motif site but mostly inside its element, and half a slot of elements.
+# Shift (bp) out of a motif site but mostly within its element, and by half a slot of elements.
 _WITHIN, _BESIDE = 40, 2500
 _EMPTY = 4
 
 
 class Alleles(NamedTuple):
-    """Alternate alleles, one per row; those of one record follow each other.
+    """Alternate alleles, one per row; alleles of one record are adjacent.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Alleles(NamedTuple):
     start, end : int64[n]
         Bases replaced, without the anchor base of an indel.
     inserted : uint8[n, 10]
-        Bases put in their place, padded with 4.
+        Replacement bases, padded with 4.
     n_inserted : int64[n]
     """
 
@@ -52,9 +52,9 @@ class MotifBreak(NamedTuple):
     delta : float32[n]
         Bits lost, at least 0.
     motif : int64[n]
-        Index of the motif, -1 if REF has no hit.
+        Index of the motif; -1 if REF has no hit.
     probability : float64[n]
-        brk of the label rule.
+        Term brk of the label rule.
     """
 
     delta: NDArray[np.float32]
@@ -97,7 +97,7 @@ def draw_alleles(
     n = len(position)
     kind = rng.choice(len(_KIND_SHARES), n, p=_KIND_SHARES)
     size = rng.integers(1, MAX_INDEL + 1, n)
-    # A deletion that could be shifted to the left would not be normalised, as VCF requires.
+    # A deletion that can be shifted to the left is not left-aligned, as VCF normalisation requires.
     shiftable = codes[position] == codes[position + size]
     kind[(kind == _Kind.DELETION) & shiftable] = _Kind.SNV
     first = _first_allele(rng, codes, position, kind, size)
@@ -120,7 +120,7 @@ _KIND_SHARES = (0.84, 0.07, 0.05, 0.02, 0.02)
 
 def _balanced(rng: np.random.Generator, contig: Contig, n: int) -> NDArray[np.int64]:
     sites, elements = contig.sites, contig.elements
-    # The same way for all variants of a site, so that their pattern moves with them.
+    # Shift all variants of a site to the same side, so that their pattern moves with them.
     within = rng.choice([-_WITHIN, _WITHIN], len(sites.start))
     beside = rng.choice([-_BESIDE, _BESIDE], len(elements.start))
     site = rng.choice(np.flatnonzero(sites.element >= 0), n)
@@ -147,7 +147,7 @@ def _at_sites(rng: np.random.Generator, contig: Contig, n: int) -> NDArray[np.in
     return np.concatenate(parts)
 
 
-#: Positions of about n variants by the name that ``--placement`` takes.
+#: Functions that draw positions of about n variants, by the value of ``--placement``.
 PLACEMENTS: dict[str, Callable[[np.random.Generator, Contig, int], NDArray[np.int64]]] = {
     "balanced": _balanced,
     "sites": _at_sites,
@@ -187,9 +187,9 @@ def _second_allele(
     size: NDArray[np.int64],
     first: Alleles,
 ) -> Alleles:
-    """Return the second ALT of the records that have two: another base, or an insertion."""
+    """Return the second ALT of records with two ALTs: another base, or an insertion."""
     reference = codes[position]
-    # One of the two bases that are neither REF nor the first ALT.
+    # Choose one of the two bases that are neither REF nor the first ALT.
     step = (first.inserted[:, 0] - reference) % 4
     other = (reference + (step + rng.integers(0, 2, len(step), np.uint8)) % 3 + 1) % 4
     snv, insertion = kind == _Kind.TWO_SNVS, kind == _Kind.SNV_AND_INSERTION
@@ -204,7 +204,7 @@ def _second_allele(
 def _draw_insertions(
     rng: np.random.Generator, anchor: NDArray[np.uint8], size: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Draw bases, uint8[n, 10], whose last differs from the anchor: left-aligned."""
+    """Draw left-aligned insertions, uint8[n, 10]; the last base differs from the anchor."""
     n = len(anchor)
     bases = rng.integers(0, 4, (n, MAX_INDEL), np.uint8)
     bases[np.arange(n), size - 1] = (anchor + rng.integers(1, 4, n, np.uint8)) % 4
@@ -236,9 +236,9 @@ def probability(
     contact: NDArray[np.bool_],
     rule: Rule = RULES["full"],
 ) -> NDArray[np.float64]:
-    """Return 0.02 + 0.94 brk open (1 if contact else 0.25), to six decimals as in the VCF.
+    """Return 0.02 + 0.94 brk open (1 if contact else 0.25), rounded to six decimals as in the VCF.
 
-    `rule` may leave brk out, and has its own factor without contact.
+    `rule` may leave out brk, and sets the factor without contact.
     """
     cause = broken * is_open if rule.motif else is_open.astype(np.float64)
     return np.round(0.02 + 0.94 * cause * np.where(contact, 1.0, rule.without_contact), 6)
@@ -247,7 +247,7 @@ def probability(
 def motif_break(
     codes: NDArray[np.uint8], alleles: Alleles, motifs: tuple[Motif, ...]
 ) -> MotifBreak:
-    """Rescan both haplotypes around each allele, at least 100 bp from the contig's ends."""
+    """Scan both haplotypes around each allele; alleles lie at least 100 bp from contig ends."""
     flank = max(motif.width for motif in motifs) - 1
     replaced = alleles.start[:, None] + np.arange(MAX_INDEL)
     n_replaced = alleles.end - alleles.start

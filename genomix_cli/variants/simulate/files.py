@@ -24,7 +24,7 @@ from genomix_cli.variants.requests import SIMULATED_MODEL
 from genomix_cli.variants.simulate.causal import LabelledAlleles
 from genomix_cli.variants.simulate.generative import BIN, CONTACT_BIN, Contig, Rule, tf_name
 
-# htslib would describe a failure on stderr besides.
+# Keep htslib from printing its own messages to stderr.
 pysam.set_verbosity(0)
 
 LINE = 60
@@ -60,7 +60,7 @@ TRUTH_HEADER = "#contig\tstart\tend\ttype\tname\tstrand\topen\tcontact\n"
 
 
 class GenomeFiles(ExitStack):
-    """Files of a simulated genome that grow contig by contig, open until the block ends.
+    """Files of a simulated genome, written contig by contig and closed when the block ends.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class GenomeFiles(ExitStack):
     Attributes
     ----------
     counts : Counter
-        Number of bases, elements, records and so on.
+        Numbers of bases, elements, records and so on.
     labels, probabilities : dict of str to array
         LABEL and PROB of each contig's alleles.
     """
@@ -105,7 +105,7 @@ class GenomeFiles(ExitStack):
         return handle
 
     def index(self) -> None:
-        """Write the indices of the FASTA and of the VCF, once they are closed."""
+        """Write the indices of the FASTA and the VCF, which must be closed."""
         pysam.faidx(str(self._folder / "genome.fa.gz"))
         pysam.tabix_index(str(self._folder / "variants.vcf.gz"), preset="vcf", force=True)
 
@@ -136,7 +136,7 @@ def track_names(motifs: tuple[Motif, ...]) -> tuple[str, str, str, str]:
 
 
 def vcf_name(name: str) -> str:
-    """Return a motif's name as an INFO value: no white space, comma, semicolon or equals sign."""
+    """Return a motif name for INFO, without white space, comma, semicolon or equals sign."""
     return "".join("_" if letter in " \t,;=%" else letter for letter in name)
 
 
@@ -163,7 +163,7 @@ def write_contacts(path: Path, lengths: dict[str, int], pixels: Iterable[pd.Data
 
 
 def write_settings(folder: Path, motifs: tuple[Motif, ...]) -> None:
-    """Write genomix.toml, so that the other commands need only ``--config``."""
+    """Write genomix.toml, with which other commands need only ``--config``."""
     tracks = ", ".join(f'"{name}={name}.bw"' for name in track_names(motifs))
     inputs = f'fasta = "genome.fa.gz"\ntrack = [{tracks}]\ncontacts = "contacts.cool"\n'
     text = "# Paths are relative to this file. Use: genomix COMMAND --config genomix.toml\n"
@@ -246,7 +246,7 @@ def _allele_fields(
     """Yield REF, ALT, LABEL, PROB, BREAK, DELTA and MOTIF of each allele as text."""
     (position, start, end, inserted, n_inserted), broken = variants.alleles, variants.broken
     letters = _BASES[contig.codes].tobytes().decode()
-    # Plain integers, since slicing a str by NumPy scalars is several times slower.
+    # Convert to plain integers: slicing a str with NumPy scalars is several times slower.
     places = zip(*(column.tolist() for column in (position, start, end, n_inserted)), strict=True)
     labels = (variants.label, variants.probability, *broken)
     values = zip(*(column.tolist() for column in labels), strict=True)

@@ -1,42 +1,43 @@
-"""The generative model of simulated genomes, and the draws of everything but the variants.
+"""Generative model of simulated genomes, and the draws of everything except the variants.
 
-Everything is drawn, contig by contig, from this model (lengths in bp unless said otherwise;
-U uniform, LN lognormal).
+Everything is drawn contig by contig from this model (lengths in bp unless stated otherwise; U is
+uniform, LN lognormal).
 
 Domains
     The contig is cut into domains whose boundaries lie on the 5-kb grid; their length is
     5000 round(x / 5000), x ~ LN(ln 45000, 0.3) within [20000, 90000]. A domain is active with
     probability 1/2.
 Elements
-    One in 90 % of the 5-kb slots, at a uniform place at least 200 from the slot's ends. 1 or 2 per
-    domain are promoters, width U(300, 500); the others are enhancers, width U(300, 600). An
-    element is open with probability 0.8 in an active domain and 0.3 elsewhere; an open promoter
-    is active. Its strength is A ~ LN(0, 0.35).
+    90 % of the 5-kb slots hold one element, at a uniform position at least 200 from the slot's
+    ends. 1 or 2 per domain are promoters, width U(300, 500); the others are enhancers, width
+    U(300, 600). An element is open with probability 0.8 in an active domain and 0.3 elsewhere; an
+    open promoter is active. The strength of an element is A ~ LN(0, 0.35).
 Sequence
-    Random bases; GC ~ U(0.36, 0.54), drawn anew about every 10 kb. Every element, open or closed,
-    holds 3 to 5 motif sites (either strand, uniform over the motifs, drawn from their matrices),
-    and every 500 bp of background one decoy site: motifs alone do not tell what is open.
+    Random bases; GC ~ U(0.36, 0.54), redrawn about every 10 kb. Every element, open or closed, has
+    3 to 5 motif sites (either strand, uniform over the motifs, drawn from their matrices), and
+    every 500 bp of background has one decoy site. Motifs alone therefore do not reveal what is
+    open.
 Tracks (50-bp bins with centre x; element with centre m, half-width h, d = |x - m|)
     core(x) = 1 / (1 + exp((d - h) / 30)),  flank(x) = exp(-((d - h - 120) / 120)^2 / 2)
     ATAC     = sum over open elements 12 A core
     H3K27ac  = sum over open enhancers 8 A (flank + 0.3 core) + over active promoters 5 A (...)
     H3K4me3  = sum over active promoters 12 A (flank + core / 2) + over open enhancers 0.8 A flank
     TF       = sum over that TF's sites in open elements 8 exp(-(x - site)^2 / (2 60^2))
-    To each track come spurious peaks (1 per 8 kb, height U(1, 4), Gaussian of sd 150).
+    Spurious peaks are added to each track (1 per 8 kb, height U(1, 4), Gaussian of sd 150).
     Signal = Poisson((1 + mean) g), g ~ Gamma(shape 5, mean 1), independent per bin.
-    Unmeasured: about 2 stretches per Mb of 100 to 3000 (log-uniform) and one of 5000 to 10000 per
-    contig and track.
+    Unmeasured are about 2 intervals per Mb of 100 to 3000 (log-uniform), and one of 5000 to 10000
+    per contig and track.
 Contacts (5-kb bins i <= j, j - i < 40)
     count ~ Poisson(400 / (1 + j - i) * exp(0.35 in one domain, else -1.6))
 Variants
-    About `variants_per_kb` sites. By the placement `balanced` each is drawn in a planted motif
-    site; then half of all are moved by 40, those of one site to the same side, and half by 2500,
-    those of one element to the same side. So wherever variants are dense they are as likely beside
-    a site as in it, beside an element as in it, and places alone tell little of the labels. By the
-    placement `sites`, as of test_data and of the genome of `gmt-mini-sim`, 45 % are in a motif site
-    (4 in 5 of them in elements, 1 in 5 decoys), 25 % in an element and the rest anywhere, and
-    places alone reach an AUROC of .76. About 5 % are deletions and 5 % insertions of 1 to 10 bp
-    (left-aligned), 4 % have two ALTs, the rest are SNVs.
+    About `variants_per_kb` sites. With the placement `balanced`, each is drawn in a planted motif
+    site. Then half of all are moved by 40, those of one site to the same side, and half by 2500,
+    those of one element to the same side. Where variants are dense, they are therefore as likely
+    beside a site as in it, and beside an element as in it, so positions alone say little about the
+    labels. With the placement `sites`, used for test_data and the genome of `gmt-mini-sim`, 45 %
+    are in a motif site (4 in 5 of them in elements, 1 in 5 decoys), 25 % in an element and the rest
+    anywhere, and positions alone reach an AUROC of .76. About 5 % are deletions and 5 % insertions
+    of 1 to 10 bp (left-aligned), 4 % have two ALTs, and the rest are SNVs.
 Label
     For each ALT, hits are the motif sites on either strand that touch the allele and reach their
     motif's threshold (bits of log-odds; `Motif.threshold`). The motif is the one whose best
@@ -46,11 +47,11 @@ Label
         p     = 0.02 + 0.94 brk open (1 if contact else 0.25)
         label ~ Bernoulli(p)
     open: POS lies in an open element. contact: an active promoter lies in the domain of POS.
-    That is the rule `full`. The rule `contact` asks what a contact map is worth: no motif has to be
-    broken (brk = 1), without contact p = 0.02, and a promoter is active with probability 0.35
-    whatever its domain, so that about half of the open elements lie in a domain without one.
+    This is the rule `full`. The rule `contact` measures the value of a contact map: no motif has to
+    be broken (brk = 1), p = 0.02 without contact, and a promoter is active with probability 0.35
+    whatever its domain, so about half of the open elements lie in a domain without an active one.
     p is the Bayes-optimal score: its AUROC and AUPRC are the ceiling of any model. Many alleles
-    share one p; for AUPRC their ties are broken at random, as they are in any real-valued score
+    share the same p. For AUPRC these ties are broken at random, as in any real-valued score
     (entering ties together would put the ceiling about .015 too low).
 
 The same seed and version give the same bytes. Every contig and stage has its own random stream.
@@ -78,7 +79,7 @@ _DECOY_EVERY = 500
 
 
 class Stage(IntEnum):
-    """Stages of the simulation, each with a random stream of its own."""
+    """Stages of the simulation, each with its own random stream."""
 
     DOMAINS = 0
     ELEMENTS = 1
@@ -91,7 +92,7 @@ class Stage(IntEnum):
 
 
 class Rule(NamedTuple):
-    """Rule that makes a label likely; see the module's docstring.
+    """Rule for the probability of a label; see the module docstring.
 
     Attributes
     ----------
@@ -100,7 +101,7 @@ class Rule(NamedTuple):
     without_contact : float
         Factor on the probability if no active promoter lies in the domain.
     active_promoters : float, optional
-        Probability that a promoter is active; None for that of any element of its domain.
+        Probability that a promoter is active; None means that of any element in its domain.
     """
 
     motif: bool = True
@@ -115,7 +116,7 @@ class Rule(NamedTuple):
         )
 
 
-#: Rules by the name that ``--rule`` takes.
+#: Rules by the value of ``--rule``.
 RULES = {"full": Rule(), "contact": Rule(False, 0.0, 0.35)}
 
 
@@ -128,7 +129,7 @@ class Domains(NamedTuple):
     active : bool[n]
         True if elements are likely to be open.
     contact : bool[n]
-        True if the domain holds an active promoter.
+        True if the domain contains an active promoter.
     """
 
     start: NDArray[np.int64]
@@ -137,7 +138,7 @@ class Domains(NamedTuple):
     contact: NDArray[np.bool_]
 
     def at(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the index of the domain that holds each position."""
+        """Return the index of the domain that contains each position."""
         return np.searchsorted(self.start, position, side="right") - 1
 
 
@@ -159,7 +160,7 @@ class Elements(NamedTuple):
     strength: NDArray[np.float64]
 
     def at(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the index of the element that holds each position, or -1."""
+        """Return the index of the element that contains each position, or -1."""
         index = np.searchsorted(self.start, position, side="right") - 1
         return np.where((index >= 0) & (position < self.end[index]), index, -1)
 
@@ -234,7 +235,7 @@ def draw_layout(
     length: int,
     active_promoters: float | None = None,
 ) -> tuple[Domains, Elements]:
-    """Draw domains and the elements in them; see `Rule` for `active_promoters`."""
+    """Draw domains and their elements; see `Rule` for `active_promoters`."""
     draws = rng.lognormal(np.log(45_000), 0.3, length // _MIN_DOMAIN + 1)
     grid = CONTACT_BIN * np.round(draws.clip(_MIN_DOMAIN, _MAX_DOMAIN) / CONTACT_BIN)
     ends = grid.cumsum().astype(np.int64)
@@ -264,7 +265,7 @@ def _draw_elements(rng: np.random.Generator, domains: Domains, length: int) -> E
 
 
 def _rank_within(group: NDArray[np.int64], key: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the rank of each key among those of its group; groups are sorted."""
+    """Return the rank of each key within its group; `group` must be sorted."""
     rank = np.empty(len(group), np.int64)
     rank[np.lexsort((key, group))] = np.arange(len(group)) - np.searchsorted(group, group)
     return rank
@@ -380,7 +381,7 @@ def _gauss(d: Any, sd: float) -> Any:
 def _add_peaks(row: NDArray[np.float64], centre: NDArray[np.float64], shape: Any) -> None:
     """Add ``shape(distance to the centre)`` to the bins within 1 kb of each centre, in place.
 
-    `shape` takes float64[offsets, peaks], so that parameters of a peak broadcast.
+    `shape` takes float64[offsets, peaks], so that parameters per peak broadcast.
     """
     offsets = np.arange(-20, 21)[:, None]
     bins = (centre / BIN).astype(np.int64) + offsets

@@ -1,11 +1,11 @@
-"""Simulate a genome with a ground truth: sequence, tracks, contacts, and labelled variants.
+"""Simulate a genome with known truth: sequence, tracks, contacts, and labelled variants.
 
-The model is stated in full in :mod:`genomix_cli.variants.simulate.generative`. In one line,
+The full model is described in :mod:`genomix_cli.variants.simulate.generative`. In one line,
 
     p = 0.02 + 0.94 * (motif broken) * (site open) * (1 if an active promoter touches it, else 0.25)
 
-and the label of each allele is drawn with that probability, so that the AUROC and AUPRC of p
-are the ceiling of any model.
+and the label of each allele is drawn with that probability, which makes the AUROC and AUPRC of p
+the ceiling of any model.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ log = logging.getLogger("genomix")
 MIN_CONTIG = 100_000
 MAX_VARIANTS_PER_KB = 20.0
 MAX_MOTIF_WIDTH = 50
-# About 0.8, of which half is the sequence; to be on the safe side.
+# A safe upper estimate: the files take about 0.8, half of it for the sequence.
 BYTES_PER_BASE = 2
 FORMAT, MANIFEST = "genomix-simulated-genome", "manifest.json"
 
@@ -59,11 +59,11 @@ class SimulationSummary:
     ----------
     out_dir : Path
     counts : dict of str to int
-        Bases, domains, elements, motif sites, records, alleles, positives.
+        Numbers of bases, domains, elements, motif sites, records, alleles and positives.
     prevalence : float
         Fraction of alleles with label 1.
     auroc, auprc : float
-        Scores of the true probability (NaN with one class): the ceiling of any model.
+        Metrics of the true probability, the ceiling of any model; NaN with a single class.
     auroc_by_contig : dict of str to float
     """
 
@@ -81,12 +81,12 @@ def simulate_genome(request: SimulationRequest) -> SimulationSummary:
     Raises
     ------
     UsageError
-        If an option is out of range, the parent folder is absent, or the folder exists and
-        `force` is not set (or it holds something else).
+        If an option is out of range, the parent folder does not exist, or the folder exists and
+        `force` is not set (or it contains something else).
     DataError
         If the motif file cannot be read.
     MissingExtraError
-        Without cooler (extra ``hic``).
+        If cooler is not installed (extra ``hic``).
     """
     _check(request)
     motifs = _motifs(request)
@@ -138,7 +138,7 @@ def _check(request: SimulationRequest) -> None:
             )
     what = "a simulated genome"
     check_folder(request.out_dir, MANIFEST, FORMAT, what, force=request.force)
-    # The library that writes bigWigs does not end on a full disk.
+    # Check early: the library that writes bigWigs never returns on a full disk.
     check_room(request.out_dir, BYTES_PER_BASE * request.contigs * request.contig_length)
 
 

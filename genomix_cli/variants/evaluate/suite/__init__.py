@@ -1,1 +1,1 @@
-"""The evaluation of models of variants: held-out variants, baselines, strata and controls."""
+"""Evaluation of variant models: held-out variants, baselines, strata and controls."""

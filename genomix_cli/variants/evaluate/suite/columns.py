@@ -39,31 +39,33 @@ from genomix_cli.variants.records.labels import info_numbers
 
 Key = tuple[str, int, bytes, bytes]
 Floats = NDArray[np.float64]
-#: What tells the place of a row, and its cells: contig, pos, ref, alt and the columns.
+#: Function that gives the location of a row for messages, and its cells: contig, pos, ref, alt
+#: and the columns.
 Placed = tuple[Callable[[], str], list[str]]
 Direction = Literal["up", "down", "learn"]
 _BASES = frozenset("ACGTN")
-# Of a field, in the header.
+# Name of an INFO field in the header.
 _INFO = re.compile(r"##INFO=<ID=([^,>]+)")
-# Of an annotated string, in the description of its field.
+# Names of the parts of an annotated string, in the description of its field.
 _FORMAT = re.compile(r'Format: *\'?([^"\']*\|[^"\']*)')
-# As VEP writes scores of SIFT and PolyPhen: deleterious(0.02).
+# Scores of SIFT and PolyPhen as written by VEP: deleterious(0.02).
 _IN_BRACKETS = re.compile(r"[^()]*\(([^()]+)\)")
 
 
 class Column(NamedTuple):
-    """Score of another tool, as it is asked for.
+    """Requested score of another tool.
 
     Attributes
     ----------
     name : str
-        What reports call it: ``FIELD`` or ``FIELD:PART``.
+        Name in reports: ``FIELD`` or ``FIELD:PART``.
     field : str
         INFO key, or column of a table.
     parts : tuple of str
-        Parts of an annotated string, the strongest of which counts.
+        Parts of an annotated string; the strongest value counts.
     direction : {"up", "down", "learn"}
-        Whether larger scores mean that an effect is more likely, less, or what training shows.
+        ``up`` if larger scores mean that an effect is more likely, ``down`` if less likely, and
+        ``learn`` to choose by the training part.
     """
 
     name: str
@@ -73,12 +75,12 @@ class Column(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Column:
-        """Read ``FIELD``, ``FIELD:PART`` or ``FIELD:PART,PART``, each perhaps with ``=down``.
+        """Parse ``FIELD``, ``FIELD:PART`` or ``FIELD:PART,PART``, each optionally with ``=down``.
 
         Raises
         ------
         UsageError
-            If it is something else.
+            If the text has none of these forms.
         """
         name, equals, direction = text.partition("=")
         field, colon, parts = name.partition(":")
@@ -93,7 +95,7 @@ class Column(NamedTuple):
         return cls(name, field, names, cast("Direction", direction or "up"))
 
     def strongest(self, values: Iterable[float]) -> float:
-        """Return the one of several values of an allele that counts; NaN if there is none."""
+        """Return the strongest of several values of an allele; NaN if there is none."""
         known = [value for value in values if not math.isnan(value)]
         pick = min if self.direction == "down" else max
         return pick(known, default=math.nan)
@@ -107,19 +109,19 @@ def read_columns(
 ) -> dict[Column, Floats]:
     """Read INFO fields for rows of the variant table, float64 ``[n]``; NaN without a value.
 
-    `part` is what messages call the rows. Of an indexed file, only what is near the rows is read.
+    `part` names the rows in messages. If the file is indexed, only records near the rows are read.
 
-    Indels match wherever they are written: they are placed as the shard has placed its own.
+    Indels match in any spelling, since they are left-aligned like those of the shard.
 
     Raises
     ------
     DataError
-        If the VCF cannot be read, a value is no number, or none of the rows has one.
+        If the VCF cannot be read, a value is not a number, or none of the rows has a value.
     CheckError
-        If more than 20 % of the REFs at places of the rows differ from the shard.
+        If more than 20 % of the REFs at positions of the rows differ from the shard.
     UsageError
-        If an annotated string has no such part, or none is named; or if the header has no such
-        field, nor has any of the rows.
+        If an annotated string lacks the named part, or no part is named; or if neither the header
+        nor any row has the field.
     """
     found = _Found(shard, rows, columns)
     near = Regions(Interval(name, *span) for name, span in found.near(shard.contigs))
@@ -138,19 +140,20 @@ def read_columns(
 def read_table(
     path: Path, columns: Sequence[Column], shard: Shard, rows: NDArray[np.int64], part: str = "test"
 ) -> dict[Column, Floats]:
-    """Read columns of a table with contig (or chrom), pos (1-based), ref and alt; as above.
+    """Read columns of a table with contig (or chrom), pos (1-based), ref and alt.
 
-    Of Parquet, groups of rows are read whose statistics say that they may hold an allele; of text
-    with an index of tabix beside it, what is near the rows.
+    Otherwise as `read_columns`. From Parquet, only row groups are read whose statistics allow a
+    match; from text with a tabix index beside it, only lines near the rows.
 
     Raises
     ------
     MissingExtraError
-        If it is Parquet, and pyarrow is not installed.
+        If the table is Parquet and pyarrow is not installed.
     DataError
-        Also if a column of the locus is missing, or two rows of an allele differ.
+        As in `read_columns`; also if a column of the locus is missing, or two rows of an allele
+        differ.
     UsageError
-        If there is no such file or column.
+        If the file or a column does not exist.
     """
     found = _Found(shard, rows, columns)
     is_parquet = first_bytes(path).startswith(MAGIC)
@@ -166,7 +169,7 @@ def read_table(
 
 
 def _text_rows(path: Path, columns: Sequence[Column], found: _Found) -> Iterator[Placed]:
-    """Yield the locus and the columns of each row of a table of text, or of those near the rows."""
+    """Yield locus and columns of the rows of a text table; with an index, only of nearby rows."""
     index = find_index(path)
     with open_table(path, comment="##") as table:
         locus = find_locus(table.columns, f"{path}:{table.header}")
@@ -184,7 +187,7 @@ def _numbered(table: TextTable) -> Iterator[Placed]:
 
 
 def _indexed(table: TextTable, index: Path, found: _Found) -> Iterator[Placed]:
-    """Yield the rows of an indexed table that are near what is wanted."""
+    """Yield the rows of an indexed table near the wanted alleles."""
     from genomix_cli.genome.vcf.htslib import IndexedText
 
     with closing(IndexedText(table.path, index)) as file:
@@ -203,7 +206,7 @@ def _indexed(table: TextTable, index: Path, found: _Found) -> Iterator[Placed]:
 
 
 def _parquet_rows(path: Path, columns: Sequence[Column], found: _Found) -> Iterator[Placed]:
-    """Yield the locus and the columns of rows of Parquet that are near what is wanted."""
+    """Yield locus and columns of the Parquet rows near the wanted alleles."""
     table = ParquetAlleles(path)
     _check_columns(columns, table.columns, path)
     fields = [column.field for column in columns]
@@ -219,7 +222,7 @@ def _check_columns(columns: Sequence[Column], names: Sequence[str], path: Path) 
 
 
 class _Found:
-    """Values of the rows, as far as they were found."""
+    """Collector of the values found for the rows."""
 
     def __init__(self, shard: Shard, rows: NDArray[np.int64], columns: Sequence[Column]) -> None:
         self._shard = shard
@@ -230,7 +233,7 @@ class _Found:
         self.values = {column: np.full(len(rows), np.nan) for column in columns}
 
     def rows(self, contig: str, pos: int, ref: str, alt: str) -> list[int]:
-        """Return which of the rows an allele is; `pos` is 1-based."""
+        """Return the indices of the rows of an allele; `pos` is 1-based."""
         name = self._names.find(contig)
         if name is None:
             return []
@@ -239,7 +242,7 @@ class _Found:
         return self._wanted.get(_placed(self._shard, name, pos - 1, ref, alt), [])
 
     def spans(self, contigs: Iterable[str]) -> dict[str, NDArray[np.int64]]:
-        """Return stretches ``[m, 2]`` that hold every spelling of the alleles, by contig."""
+        """Return intervals ``[m, 2]`` by contig that contain every spelling of the alleles."""
         starts: dict[str, list[int]] = {}
         for contig, pos in sorted(self._places):
             starts.setdefault(contig, []).append(pos)
@@ -251,13 +254,13 @@ class _Found:
         }
 
     def near(self, contigs: Iterable[str]) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Yield contig and ends of each of these stretches, for a jump by an index."""
+        """Yield contig and ends of each of these intervals, for look-up by an index."""
         for contig, spans in self.spans(contigs).items():
             for start, end in spans.tolist():
                 yield contig, (max(0, start), end)
 
     def _compare(self, contig: str, pos: int, base: str) -> None:
-        """Compare the first base of a REF with the shard's."""
+        """Compare the first base of a REF with the shard."""
         expected = decode(self._shard.codes(contig, pos, pos + 1))
         if base in _BASES and "N" not in (base, expected):
             self._compared += 1
@@ -265,7 +268,7 @@ class _Found:
                 self._differing.append(f"{base} at {contig}:{pos + 1}, which is {expected}")
 
     def enter(self, column: Column, at: list[int], value: float, where: str) -> None:
-        """Enter the value of an allele that may have one already."""
+        """Enter the value of an allele, which may already have one."""
         before = self.values[column][at[0]]
         if not math.isnan(before) and not math.isnan(value) and before != value:
             raise DataError(
@@ -280,7 +283,7 @@ class _Found:
     def checked(
         self, path: Path, part: str, declared: Sequence[str] | None = None
     ) -> dict[Column, Floats]:
-        """Return all values; refuse another assembly, or a column that has none."""
+        """Return all values; refuse another assembly, or a column without values."""
         differing = len(self._differing)
         if self._compared >= AUDIT_LEAST and differing > AUDIT_SHARE * self._compared:
             raise CheckError(
@@ -300,7 +303,7 @@ class _Found:
 
 
 def _reader_of(column: Column, reader: VcfReader) -> Callable[[Record], Sequence[float]]:
-    """Return what gives a column's value for each ALT of a record."""
+    """Return a function that gives a column's value for each ALT of a record."""
     if not column.parts:
         parts = _parts_of(column.field, reader)
         if len(parts) > 1:
@@ -316,7 +319,7 @@ def _reader_of(column: Column, reader: VcfReader) -> Callable[[Record], Sequence
 
 
 def _parts_of(field: str, reader: VcfReader) -> list[str]:
-    """Return the names of the parts of an annotated string, as the header describes them."""
+    """Return the names of the parts of an annotated string from the header."""
     start = f"##INFO=<ID={field},"
     line = next((m for m in reader.header.meta if m.startswith(start)), "")
     described = _FORMAT.search(line)
@@ -324,16 +327,16 @@ def _parts_of(field: str, reader: VcfReader) -> list[str]:
 
 
 class _Annotation(NamedTuple):
-    """Annotated string of a VCF: entries between commas, each of parts between bars.
+    """Annotated string of a VCF: comma-separated entries of parts separated by bars.
 
     Attributes
     ----------
     column : Column
     reader : VcfReader
     parts : list of str
-        Names of all parts, as the header gives them.
+        Names of all parts, from the header.
     at : list of int
-        Those that are read.
+        Indices of the parts to read.
     """
 
     column: Column
@@ -358,7 +361,7 @@ class _Annotation(NamedTuple):
         return cls(column, reader, parts, [parts.index(part) for part in column.parts])
 
     def values(self, record: Record) -> list[float]:
-        """Return the strongest value of each ALT, of all entries and parts; NaN without one."""
+        """Return the strongest value of each ALT over entries and parts; NaN without one."""
         of_alt: list[list[float]] = [[] for _ in record.alts]
         for entry in filter(None, (record.info(self.column.field) or "").split(",")):
             fields = entry.split("|")
@@ -375,15 +378,15 @@ class _Annotation(NamedTuple):
         return [self.column.strongest(values) for values in of_alt]
 
     def _alts(self, record: Record, fields: Sequence[str]) -> Sequence[int]:
-        """Return which ALTs an entry is about, by its number or its allele."""
+        """Return the indices of the ALTs of an entry, by its allele number or allele."""
         alts = record.alts
         if len(alts) == 1:
             return (0,)
         if "ALLELE_NUM" in self.parts:
             text = fields[self.parts.index("ALLELE_NUM")]
             return [int(text) - 1] if text.isdigit() and 0 < int(text) <= len(alts) else ()
-        allele = fields[0]  # of VEP, SnpEff and SpliceAI
-        # VEP leaves out the first base that all alleles share.
+        allele = fields[0]  # true for VEP, SnpEff and SpliceAI
+        # VEP omits the first base if all alleles share it.
         shares = any(len(a) != len(record.ref) for a in alts) and all(
             a[0] == record.ref[0] for a in alts
         )
@@ -401,7 +404,7 @@ class _Annotation(NamedTuple):
 
 
 def _wanted(shard: Shard, rows: NDArray[np.int64]) -> dict[Key, list[int]]:
-    """Index of each allele among the rows, once per tissue."""
+    """Return the row indices of each allele, one per tissue."""
     table, names = shard.variants, list(shard.contigs)
     wanted: dict[Key, list[int]] = {}
     for at, row in enumerate(rows):
@@ -411,7 +414,7 @@ def _wanted(shard: Shard, rows: NDArray[np.int64]) -> dict[Key, list[int]]:
 
 
 def _placed(shard: Shard, contig: str, pos: int, ref: str, alt: str) -> Key:
-    """Key of an allele as the table of a shard has it."""
+    """Return the key of an allele, trimmed and placed as in the table of a shard."""
     ref, alt = ref.upper(), alt.upper()
     if len(ref) == 1 == len(alt) or not _BASES.issuperset(ref + alt):
         return contig, pos, ref.encode(), alt.encode()

@@ -1,4 +1,4 @@
-"""Controls: the first model on inputs and labels that are wrong on purpose."""
+"""Negative controls: the first model on deliberately wrong inputs and labels."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from genomix_cli.variants.evaluate.suite.results import ControlResult
 from genomix_cli.variants.evaluate.suite.split import thin
 from genomix_cli.variants.train.controls import CONTROLS, withhold_contacts
 
-# Largest number of variants that the controls are run on.
+# Largest number of variants for the controls.
 VARIANTS = 8_000
 DRAWS = 200
 
-# What is missing under a control, which decides on its calibration.
+# Inputs withheld by a control, which select the calibration.
 WITHHELD = {
     "tracks_withheld": {"no_tracks": True, "no_contacts": True},
     "contacts_withheld": {"no_contacts": True},
 }
-#: What each control alters, and what to expect of it, for the report.
+#: Alteration and expected result of each control, for the report.
 MEANING = {
     "as_is": "the same variants, nothing altered",
     "alleles_swapped": "ref and alt exchanged: a model that reads the direction of a change falls",
@@ -38,7 +38,7 @@ MEANING = {
 def run_controls(
     model: Model, rows: Rows, score: FloatArray, truth: Truth, main: str, seed: int, draws: int
 ) -> Iterator[ControlResult]:
-    """Yield the main metric as it is and under each control, all under the same draws.
+    """Yield the main metric without alteration and under each control, with the same draws.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def run_controls(
     rows : NDArray
         int64: the test rows.
     score : NDArray
-        float64 ``[n]``: the model's logits of the rows.
+        float64 ``[n]``: the model's logits for the rows.
     truth : Truth
     main : str
         Name of the main metric in `MEASURES`.
@@ -79,7 +79,7 @@ def run_controls(
 
 
 def _labels_shuffled(judge: Judge, measure: Measure, score: FloatArray, seed: int) -> Interval:
-    """The metric after labels and effects are permuted within their contig."""
+    """Return the metric after permuting labels and effects within each contig."""
     truth, rng = judge.truth, np.random.default_rng(seed)
     label, effect = truth.label.copy(), truth.effect.copy()
     for contig in np.unique(truth.contig):

@@ -1,4 +1,4 @@
-"""Entrants: models, baselines and scores of others, each on the same test rows."""
+"""Entrants: models, baselines and scores of other tools, all on the same test rows."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ log = logging.getLogger("genomix")
 Rows = NDArray[np.int64]
 Kind = Literal["model", "baseline", "column", "stack"]
 
-# Largest number of variants that share a pass over their window.
+# Largest number of variants per pass over their window.
 GROUP = 512
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """Scores of the test rows.
+    """Named scores of the test rows.
 
     Attributes
     ----------
     name : str
     kind : {"model", "baseline", "column", "stack"}
     score : NDArray
-        float64 ``[n]``; NaN where there is none.
+        float64 ``[n]``; NaN where missing.
     probability : NDArray, optional
-        float64 ``[n]``: the score as a probability of label 1.
+        float64 ``[n]``: probability of label 1.
     note : str
-        Choices it has made, or what it lacks.
+        Choices made by the entrant, or missing inputs.
     description : str
-        What it is, where the name does not say so.
+        Explanation of an entrant whose name is not self-explanatory.
     valid : NDArray, optional
-        float64: scores of the validation part, where a stack learns from them.
+        float64: scores of the validation part, if a stack learns from them.
     parameters : int, optional
-        Of a model.
+        Number of parameters of a model.
     seconds : float, optional
-        What it took to score the test rows, and for baselines to learn.
+        Time to score the test rows, including training for baselines.
     """
 
     name: str
@@ -80,13 +80,13 @@ class Entrant:
         return int(np.isnan(self.score).sum())
 
     def score_for(self, measure: Measure) -> FloatArray | None:
-        """Return what a measure takes: the probability, which there need not be, or the score."""
+        """Return the input of a measure: the score, or the probability (None if missing)."""
         return self.probability if measure.of_probability else self.score
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that fits the shard, under the name the report calls it by.
+    """Model that fits the shard, with its name in the report.
 
     Attributes
     ----------
@@ -115,9 +115,9 @@ class Model:
         what : str
             Name of the step, for the progress bar.
         alter : callable
-            Changes each batch before the model sees it.
+            Alters each batch before the model sees it.
         shuffled : int, optional
-            Seed to shuffle tracks among the windows with; None leaves them.
+            Seed for shuffling tracks among windows; None leaves them in place.
         """
         module = self.loaded.module
         data = VariantDataset(
@@ -137,14 +137,14 @@ class Model:
     def probability(
         self, logit: FloatArray, *, no_tracks: bool = False, no_contacts: bool = False
     ) -> FloatArray | None:
-        """Return calibrated probabilities; None if nothing was calibrated with these inputs."""
+        """Return calibrated probabilities; None without a calibration for these inputs."""
         config = self.loaded.config
         given = config.conditions_on(self.shard).without(tracks=no_tracks, contacts=no_contacts)
         platt = config.calibration(given)
         return None if platt is None else platt.apply(logit)
 
     def windows(self, rows: Rows) -> int:
-        """Return the number of different windows that the rows lie in."""
+        """Return the number of distinct windows of the rows."""
         core = self.loaded.module.core_bins * BIN_SIZE
         table = self.shard.variants
         return len(np.unique(table.contig[rows].astype(np.int64) << 40 | table.pos[rows] // core))
@@ -156,9 +156,9 @@ def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> li
     Raises
     ------
     UsageError
-        If there is no such model.
+        If a model does not exist.
     DataError
-        If one is damaged, or reads other tracks than the shard has.
+        If a model is damaged, or reads tracks that the shard lacks.
     """
     models: list[Model] = []
     for name, path in zip(_names(request.models), request.models, strict=True):
@@ -170,14 +170,14 @@ def open_models(request: SuiteRequest, shard: Shard, device: torch.device) -> li
 
 
 def _names(paths: tuple[str, ...]) -> list[str]:
-    """Last components of the paths, or whole paths where two would be the same."""
+    """Return the last components of the paths, or whole paths where names would clash."""
     names = [Path(path).resolve().name if Path(path).exists() else path for path in paths]
     taken = [*VARIANT_BASELINES, "stack", *names]
     return [n if taken.count(n) == 1 else p for n, p in zip(names, paths, strict=True)]
 
 
 def score_models(models: list[Model], rows: Rows, has_labels: bool) -> Iterator[Entrant]:
-    """Yield each model's logits, and its calibrated probabilities where there are labels."""
+    """Yield each model's logits, with calibrated probabilities if there are labels."""
     for model in models:
         start = time.monotonic()
         logit = model.logits(rows, f"scoring with {model.name}")
@@ -201,9 +201,9 @@ def score_models(models: list[Model], rows: Rows, has_labels: bool) -> Iterator[
 def score_baselines(
     names: Iterable[str], task: BaselineTask, notes: list[str]
 ) -> Iterator[Entrant]:
-    """Yield each baseline that has what it needs, fitted on the training part.
+    """Yield each baseline whose inputs are available, fitted on the training part.
 
-    Those that are left out are noted.
+    The others are reported in `notes`.
     """
     baselines: dict[str, Baseline] = {name: VARIANT_BASELINES.load(name) for name in names}
     missing = [name for name, each in baselines.items() if not each.can_predict(task)]
@@ -221,7 +221,7 @@ def score_baselines(
 
 
 def score_columns(request: SuiteRequest, task: BaselineTask) -> Iterator[Entrant]:
-    """Yield INFO fields of the VCF and columns of the table, larger meaning more likely 1."""
+    """Yield scores from INFO fields and table columns, oriented so that larger means label 1."""
     if request.vcf is not None:
         yield from _score_columns(read_columns, request.vcf, request.info, task, request.stack)
     if request.table is not None:
@@ -238,7 +238,7 @@ def _score_columns(
     columns = [Column.parse(name) for name in names]
     of_test = read(path, columns, task.shard, task.test)
     to_learn = [column for column in columns if column.direction == "learn"]
-    # Never from the test part: its labels would choose the better of two scores.
+    # Learn directions from the training part: test labels would pick the better of two scores.
     of_train = read(path, to_learn, task.shard, task.train, "training") if to_learn else {}
     of_valid = read(path, columns, task.shard, task.valid, "validation") if stacked else {}
     for column, values in of_test.items():
@@ -267,7 +267,7 @@ def _is_down(column: Column, values: FloatArray, task: BaselineTask) -> bool:
     known = np.isfinite(values)
     target, values = task.target[task.train][known], values[known]
     quality = auroc(target, values) - 0.5 if task.is_label else spearman(target, values)
-    if not abs(quality) > 0:  # nor where it is not defined
+    if not abs(quality) > 0:  # also true for NaN
         raise DataError(
             f"training does not show which way {column.name} points",
             where="--info, --column",

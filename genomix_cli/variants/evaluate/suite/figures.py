@@ -1,4 +1,4 @@
-"""The figures of the report.
+"""Figures of the report.
 
 Letters: n variants.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from genomix_cli.variants.evaluate.suite.entrants import Entrant
 
 WIDTH = 9.0
-# Entrants whose curves are drawn together.
+# Largest number of entrants in a figure of curves.
 TOGETHER = 7
 KINDS = {"model": canvas.COLOURS[0], "baseline": canvas.GREY, "column": canvas.COLOURS[1]}
 KINDS["stack"] = canvas.COLOURS[2]
@@ -36,7 +36,7 @@ KINDS["stack"] = canvas.COLOURS[2]
 def forest(
     rows: Sequence[EntrantResult | Row], main: str, ceiling: Metrics, prevalence: float, units: str
 ) -> canvas.Picture:
-    """The main metrics of every entrant with their intervals, and the ceiling."""
+    """Draw the main metrics of every entrant with their intervals, and the ceiling."""
     names = [name for name in shown_measures(main) if name in rows[0].metrics]
     figure, axes = canvas.grid(1, len(names), (WIDTH, 0.9 + 0.26 * len(rows)), sharey=True)
     at = np.arange(len(rows))[::-1]
@@ -72,17 +72,17 @@ def _pens(suite: Suite) -> dict[str, canvas.Look]:
 
 
 def _first_of(entrants: Sequence[Entrant]) -> str:
-    """Say where not all are drawn."""
+    """Return a remark if not all entrants are drawn."""
     more = len(entrants) > TOGETHER
     return f"; the first {TOGETHER} of {len(entrants)}" if more else ""
 
 
 def curves(suite: Suite) -> canvas.Picture | None:
-    """ROC and precision-recall of the entrants, and of the truth."""
+    """Draw ROC and precision-recall curves of the entrants, and of the truth."""
     results, truth = suite.results, suite.truth
     if MEASURES[results.main].target != "label":
         return None
-    # The panels are as wide as they can be, so each row of the legends adds to the height.
+    # The panels have their full width, so each row of the legend adds to the height.
     rows = -(-(min(len(suite.entrants), TOGETHER) + bool(results.ceiling)) // 2)
     figure, axes = canvas.grid(1, 2, (WIDTH, 4.7 + 0.16 * rows))
     kinds = ((roc, "auroc", "false positive rate", "true positive rate"),)
@@ -109,7 +109,7 @@ def curves(suite: Suite) -> canvas.Picture | None:
 
 
 def reliability(suite: Suite) -> canvas.Picture | None:
-    """Draw the frequency of label 1 against its probability."""
+    """Draw the frequency of label 1 against its predicted probability."""
     calibrated = [e for e in suite.entrants if e.probability is not None]
     shown = calibrated[:TOGETHER]
     if MEASURES[suite.results.main].target != "label" or not shown:
@@ -136,7 +136,7 @@ def reliability(suite: Suite) -> canvas.Picture | None:
 
 
 def strata(suite: Suite) -> canvas.Picture | None:
-    """The main metric in each stratum, of the models and their best rival."""
+    """Draw the main metric in each stratum for the models and their best rival."""
     main = suite.results.main
     found = [s for s in suite.results.strata if any(main in m for m in s.metrics.values())]
     if not found:
@@ -170,7 +170,7 @@ def strata(suite: Suite) -> canvas.Picture | None:
 
 
 def _places(found: list[StratumResult]) -> Iterator[tuple[float, StratumResult]]:
-    """From the top down, with a gap between stratifications."""
+    """Yield heights and strata from the top down, with a gap between stratifications."""
     y, title = 0.0, found[0].title
     for stratum in found:
         y -= 1.0 if stratum.title == title else 1.5

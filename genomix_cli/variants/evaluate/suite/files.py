@@ -1,4 +1,4 @@
-"""Files of an evaluation beside its report: metrics, predictions, and what they took."""
+"""Files of an evaluation beside its report: metrics, predictions and timings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_files(suite: Suite, shard: Shard, made: Provenance, folder: Path) -> N
 
 
 def provenance(results: SuiteResults, request: SuiteRequest) -> Provenance:
-    """Return how an evaluation was made."""
+    """Return the provenance of an evaluation."""
     weights = {Path(name).name: RunFolder(model_folder(name)).weights for name in request.models}
     inputs = request.inputs() | {f"weights of {name}": path for name, path in weights.items()}
     model = "; ".join(f"{name} sha256:{sha256(path)}" for name, path in weights.items())
@@ -52,7 +52,7 @@ def provenance(results: SuiteResults, request: SuiteRequest) -> Provenance:
 
 
 def _contents(results: SuiteResults, made: Provenance) -> dict[str, Any]:
-    """The fields of ``metrics.json``."""
+    """Return the fields of ``metrics.json``."""
     return {
         "format": FORMAT,
         "format_version": 1,
@@ -114,7 +114,7 @@ def _stratum(stratum: StratumResult) -> dict[str, Any]:
 
 
 def _rows(results: SuiteResults) -> Iterator[Row]:
-    """The rows of ``metrics.tsv``: a value with its interval in each."""
+    """Yield the rows of ``metrics.tsv``, each a value with its interval."""
 
     def rows(section: str, stratum: str, model: str, metrics: Metrics, n: int) -> Iterator[Row]:
         for metric, interval in metrics.items():
@@ -145,7 +145,7 @@ def _rows(results: SuiteResults) -> Iterator[Row]:
 
 
 def _predictions(suite: Suite, shard: Shard) -> pd.DataFrame:
-    """An allele per row, trimmed as the shard has it, and a column per entrant."""
+    """Return one row per allele, trimmed as in the shard, and one column per entrant."""
     columns = allele_columns(shard, suite.rows)
     columns |= {"label": suite.truth.label, "effect": suite.truth.effect}
     for entrant in suite.entrants:

@@ -1,4 +1,4 @@
-"""Metrics of variants: labels, effects, and groups to rank in.
+"""Metrics for variants with labels or effects, also within groups.
 
 Letters: n variants, D bootstrap draws.
 """
@@ -18,9 +18,9 @@ from genomix_cli.comparison.metrics import binary
 
 IntArray = NDArray[np.int64]
 
-# Draws of a metric that is slow: it compares pairs, or sorts groups in each draw.
+# Bootstrap draws of a slow metric, which compares pairs or sorts groups in each draw.
 SLOW_DRAWS = 200
-# Variants that a group needs for a correlation of its own.
+# Variants that a group needs for its own correlation.
 LEAST_IN_GROUP = 10
 
 
@@ -33,11 +33,11 @@ class Truth:
     contig, pos : NDArray
         int64.
     label, effect : NDArray
-        float64; NaN where there is none.
+        float64; NaN where missing.
     group : NDArray
-        int64: variants that are ranked against each other.
+        int64: variants of a group are ranked against each other.
     probability : NDArray
-        float64: of label 1, where the data are simulated; else NaN.
+        float64: true probability of label 1 in simulated data, otherwise NaN.
     """
 
     contig: IntArray
@@ -55,11 +55,11 @@ class Truth:
 
     @property
     def has_effects(self) -> bool:
-        """True if there are effects, not all the same."""
+        """True if there are effects that are not all equal."""
         return len(np.unique(self.effect[np.isfinite(self.effect)])) > 1
 
     def select(self, rows: NDArray[np.bool_] | IntArray) -> Truth:
-        """Return the rows of a mask or an index."""
+        """Return the rows selected by a mask or an index."""
         return Truth(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
@@ -68,25 +68,25 @@ Function = Callable[[FloatArray, FloatArray, IntArray, FloatArray], float]
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric.
+    """Metric of scores against the truth.
 
     Attributes
     ----------
     title : str
     target : {"label", "effect", "absolute"}
-        Truth that the score is compared with; ``absolute`` is the absolute value of the effect.
+        Truth to compare the score with; ``absolute`` is the absolute value of the effect.
     function : callable
         Maps truth, score, group and weights, each ``[n]``, to a number.
     of_probability : bool
-        The score must be a probability.
+        True if the score must be a probability.
     chance : float, optional
-        Value of an uninformed score; None: the prevalence.
+        Value of an uninformed score; None means the prevalence.
     draws : int, optional
         Largest number of bootstrap draws.
     larger_is_better : bool
     in_groups : int
-        Variants that some group needs; 0: groups do not matter. In a single group it is another
-        measure.
+        Number of variants that at least one group needs; 0 if groups do not matter. With a single
+        group, the metric equals another measure.
     """
 
     title: str
@@ -99,13 +99,13 @@ class Measure:
     in_groups: int = 0
 
     def truth(self, truth: Truth) -> FloatArray:
-        """Return the column that the score is compared with, ``[n]``."""
+        """Return the column to compare the score with, ``[n]``."""
         if self.target == "absolute":
             return np.abs(truth.effect)
         return truth.label if self.target == "label" else truth.effect
 
     def is_defined(self, truth: Truth) -> bool:
-        """Return True if there is something to tell apart."""
+        """Return True if the truth suffices to compute the metric."""
         if self.in_groups:
             known = np.isfinite(self.truth(truth))
             sizes = np.unique(truth.group[known], return_counts=True)[1]
@@ -146,14 +146,14 @@ MEASURES: dict[str, Measure] = {
     "spearman_absolute": Measure(
         "Spearman, |effect|", "absolute", _plain(binary.spearman), draws=SLOW_DRAWS
     ),
-    # Of quantities all pairs of a group are compared: once, without an interval.
+    # For quantities, all pairs of a group are compared, only once and without an interval.
     "ranking_effect": Measure("ranking by effect", "effect", _ranking, chance=0.5, draws=0),
     "ranking_absolute": Measure("ranking by |effect|", "absolute", _ranking, chance=0.5, draws=0),
 }
 
 
 def shown_measures(main: str) -> tuple[str, str]:
-    """Return the two measures that figures and strata show, of labels or of effects."""
+    """Return the two measures shown in figures and strata, for labels or for effects."""
     if MEASURES[main].target == "label":
         return "auroc", "auprc"
     return "spearman_absolute", "spearman"
@@ -161,14 +161,14 @@ def shown_measures(main: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Judge:
-    """Truth of the test rows, and the bootstrap under which every entrant is judged by it.
+    """Truth of the test rows, and the bootstrap used to evaluate every entrant.
 
     Attributes
     ----------
     truth : Truth
     bootstrap : Bootstrap
     unit_name : str
-        Kind of resampling unit, as ``contigs``.
+        Kind of resampling unit, such as ``contigs``.
     """
 
     truth: Truth
@@ -177,14 +177,14 @@ class Judge:
 
     @classmethod
     def of(cls, truth: Truth, draws: int, seed: int) -> Judge:
-        """Return a judge that draws whole contigs or loci."""
+        """Return a judge that resamples whole contigs or loci."""
         units = resampling_units(truth.contig, truth.pos)
         return cls(truth, Bootstrap(units.ids, draws, seed), units.kind)
 
     def replicates(
         self, measure: Measure, score: FloatArray, among: NDArray[np.bool_] | None = None
     ) -> FloatArray:
-        """Return a metric of the data, then under each draw: float64 ``[1 + D]``.
+        """Return the metric on the data, then in each bootstrap draw, float64 ``[1 + D]``.
 
         Parameters
         ----------
@@ -192,12 +192,12 @@ class Judge:
         score : NDArray
             float64 ``[n]``; rows without a score or a truth are left out.
         among : NDArray, optional
-            bool ``[n]``: only these rows.
+            bool ``[n]``: use only these rows.
         """
         y = measure.truth(self.truth)
         known = np.isfinite(y) & np.isfinite(score)
         used = np.flatnonzero(known if among is None else known & among)
-        # Sorted by score, every sort of a replicate finds its work done.
+        # Sorting by score once makes the sort in each replicate cheap.
         used = used[np.argsort(score[used], kind="stable")]
         y, score, group = y[used], score[used], self.truth.group[used]
         bootstrap = self.bootstrap.take(used)

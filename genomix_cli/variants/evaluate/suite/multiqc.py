@@ -1,4 +1,4 @@
-"""Section of MultiQC on an evaluation: every entrant, and the first model less it."""
+"""MultiQC section of an evaluation: every entrant, and its difference from the first model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genomix_cli.variants.evaluate.suite.results import EntrantResult, SuiteResu
 
 
 def write_multiqc(results: SuiteResults, name: str, folder: Path) -> None:
-    """Write what MultiQC shows of an evaluation into its folder; `name` is the shard's."""
+    """Write the MultiQC section of an evaluation into its folder; `name` is that of the shard."""
     headers: dict[str, Content] = {
         "kind": {"title": "kind", **TEXT},
         "variants": {"title": "variants", "description": "With a score", **COUNT},

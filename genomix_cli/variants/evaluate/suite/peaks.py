@@ -16,7 +16,7 @@ from genomix_cli.genome.tracks import is_accessibility
 from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.variants.train.dataset import cells_of
 
-# Bins above this quantile of all are in peaks.
+# Bins above this quantile of the signal belong to peaks.
 QUANTILE = 0.95
 
 
@@ -27,7 +27,7 @@ class Peaks:
     Attributes
     ----------
     source : str
-        Where they come from, for the report.
+        Origin of the peaks, for the report.
     by_cell : mapping of str to mapping of str to NDArray
         Start and end (bp) of peaks, int64 ``[n, 2]``, by cell type and contig of the shard.
     """
@@ -36,7 +36,7 @@ class Peaks:
     by_cell: Mapping[str, Mapping[str, NDArray[np.int64]]]
 
     def distance(self, shard: Shard, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return bases from each variant to the nearest peak ``[n]``: 0 inside, inf without any."""
+        """Return bases from each variant to the nearest peak, ``[n]``: 0 inside, inf without."""
         table, (cells, cell) = shard.variants, cells_of(shard)
         names, distance = list(shard.contigs), np.full(len(rows), np.inf)
         key = np.stack([table.contig[rows].astype(np.int64), cell[rows]])
@@ -64,7 +64,7 @@ def read_peaks(path: Path, shard: Shard) -> Peaks:
     Raises
     ------
     DataError
-        If it cannot be read.
+        If the file cannot be read.
     """
     regions = Regions.read(path)
     pairs = {name: regions.find(name) for name in shard.contigs}
@@ -73,13 +73,15 @@ def read_peaks(path: Path, shard: Shard) -> Peaks:
 
 
 def call_peaks(shard: Shard, train: NDArray[np.int64]) -> Peaks | None:
-    """Call runs of the strongest bins of the first accessibility modality, else of the first one.
+    """Call peaks as runs of the strongest bins of one modality.
+
+    This is the first accessibility modality, or else the first modality.
 
     Parameters
     ----------
     shard : Shard
     train : NDArray
-        Rows whose contigs set the threshold; empty: those of all variants.
+        Rows whose contigs set the threshold; if empty, the contigs of all variants do.
 
     Returns
     -------
@@ -105,7 +107,7 @@ def call_peaks(shard: Shard, train: NDArray[np.int64]) -> Peaks | None:
 
 
 def _track(shard: Shard, cell: str, contig: str, index: int) -> NDArray[np.float32]:
-    """One modality over a contig, NaN where missing."""
+    """Return one modality over a contig, NaN where missing."""
     n_bins = -(-shard.contigs[contig] // BIN_SIZE)
     signal = shard.in_cell(cell).signal(contig, 0, n_bins)
     value = signal.value[index].astype(np.float32)

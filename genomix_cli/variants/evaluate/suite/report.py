@@ -1,4 +1,4 @@
-"""The page of an evaluation."""
+"""HTML report of an evaluation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from genomix_cli.variants.requests import SuiteRequest
 
 
 def write_report(suite: Suite, request: SuiteRequest, made: Provenance, path: Path) -> None:
-    """Write the page; the same evaluation and command give the same bytes.
+    """Write the HTML report; the same evaluation and command give the same bytes.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def write_report(suite: Suite, request: SuiteRequest, made: Provenance, path: Pa
 
 
 def cards(results: SuiteResults) -> list[Card]:
-    """Return the figures that a reader wants first: the model, its best rival, the ceiling."""
+    """Return the cards of key results: the model, its best rival, and the ceiling."""
     first, main, rival = results.first, results.main, results.best_rival
     found = [Card.of(MEASURES[main].title, first.metrics[main], first.name)]
     if rival is not None:
@@ -66,7 +66,7 @@ def cards(results: SuiteResults) -> list[Card]:
 
 
 def description(results: SuiteResults) -> list[str]:
-    """Return what was tested, and how."""
+    """Describe the test variants and the method."""
     counts = results.counts
     lines = [f"{counts.variants:,} held-out variants of {', '.join(results.contigs)}"]
     if counts.labelled:

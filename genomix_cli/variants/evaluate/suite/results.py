@@ -1,4 +1,4 @@
-"""Results of an evaluation in numbers, and its headline."""
+"""Numerical results of an evaluation, and its headline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Metrics = dict[str, Interval]
 
 @dataclass(frozen=True)
 class EntrantResult:
-    """An entrant's figures.
+    """Results of one entrant.
 
     Attributes
     ----------
@@ -26,11 +26,11 @@ class EntrantResult:
         Variants with a score.
     metrics : dict of str to Interval
     difference : dict of str to Interval
-        The first model less this one, paired, on the variants that have both scores.
+        First model minus this entrant, paired, on the variants that both have scored.
     description : str
-        What it is, where the name does not say so.
+        Explanation of an entrant whose name is not self-explanatory.
     parameters : int, optional
-        Of a model.
+        Number of parameters of a model.
     """
 
     name: str
@@ -44,7 +44,7 @@ class EntrantResult:
 
 
 class Member(NamedTuple):
-    """A member of a stack, its weight per SD, and the stack less it by metric, paired."""
+    """Stack member with its weight per SD, and the paired gain of the stack over it by metric."""
 
     name: str
     weight: float
@@ -52,14 +52,14 @@ class Member(NamedTuple):
 
 
 class StackResult(NamedTuple):
-    """A stack, by the name of its entrant.
+    """Results of a stack, named after its entrant.
 
     Attributes
     ----------
     name : str
     members : tuple of Member
     best : str
-        The member that the stack gains least on.
+        Member over which the stack gains least.
     """
 
     name: str
@@ -67,21 +67,21 @@ class StackResult(NamedTuple):
     best: str
 
     def over_best(self, metric: str) -> Interval:
-        """Return the stack less its best member."""
+        """Return the metric of the stack minus that of its best member."""
         return next(m.less[metric] for m in self.members if m.name == self.best)
 
 
 @dataclass(frozen=True)
 class StratumResult:
-    """Metrics of one kind of variants.
+    """Metrics in one stratum of variants.
 
     Attributes
     ----------
     title, name : str
-        As ``variant class`` and ``SNV``.
+        Stratification and stratum, such as ``variant class`` and ``SNV``.
     n, positives : int
     metrics : dict of str to dict of str to Interval
-        By entrant and metric; empty where there is nothing to tell apart.
+        Metrics by entrant and metric name; empty if the metrics are undefined.
     """
 
     title: str
@@ -93,16 +93,16 @@ class StratumResult:
 
 @dataclass(frozen=True)
 class ControlResult:
-    """The first model on altered inputs.
+    """Result of the first model under a control.
 
     Attributes
     ----------
     name : str
     n : int
     metric : Interval
-        The main metric.
+        Main metric under the control.
     less : Interval, optional
-        The metric without the control less that under it, paired.
+        Main metric without the control minus that under it, paired.
     mean_probability : float, optional
         Mean calibrated probability.
     """
@@ -116,7 +116,7 @@ class ControlResult:
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of test variants by what is known of them, and of those baselines learned from."""
+    """Numbers of test variants by available labels, and of variants that baselines learn from."""
 
     variants: int
     labelled: int
@@ -127,7 +127,7 @@ class Counts:
 
     @property
     def prevalence(self) -> float:
-        """Share of positives."""
+        """Fraction of positives."""
         return self.positives / self.labelled if self.labelled else float("nan")
 
 
@@ -138,16 +138,16 @@ class SuiteResults:
     Attributes
     ----------
     main : str
-        Name of the metric that decides.
+        Name of the main metric.
     counts : Counts
     contigs : tuple of str
     units : str
         Kind of the resampling units.
     n_units, draws : int
     entrants : tuple of EntrantResult
-        The first model first.
+        Entrants, the first model first.
     ceiling : dict of str to Interval
-        Metrics of the true probabilities; empty where they are not known.
+        Metrics of the true probabilities; empty if these are unknown.
     strata : tuple of StratumResult
     groups : tuple of StratumResult
         Named groups.
@@ -155,7 +155,7 @@ class SuiteResults:
     scales : tuple of (layer, head, distance, contacts)
         Learned scales of the contact prior; empty without one.
     notes : tuple of str
-        Warnings that a reader must know before the numbers.
+        Warnings to show before the numbers.
     stack : StackResult, optional
     """
 
@@ -176,24 +176,24 @@ class SuiteResults:
 
     @property
     def first(self) -> EntrantResult:
-        """The model that the others are compared with."""
+        """Model that the others are compared with."""
         return self.entrants[0]
 
     @property
     def rivals(self) -> list[EntrantResult]:
-        """The baselines and columns; a stack has the first model within it."""
+        """Baselines and columns; a stack is no rival, as it contains the first model."""
         return [e for e in self.entrants if e.kind in ("baseline", "column")]
 
     @property
     def best_rival(self) -> EntrantResult | None:
-        """The best of the baselines and columns by the main metric, on the same variants."""
+        """Best baseline or column by the main metric, on the same variants."""
         defined = [e for e in self.rivals if not isnan(e.difference[self.main].value)]
         return min(defined, key=lambda e: e.difference[self.main].value, default=None)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """An evaluation: its results, and the scores that they are computed from.
+    """Evaluation: its results, and the scores they are computed from.
 
     Attributes
     ----------
@@ -210,18 +210,18 @@ class Suite:
     rows: Rows
 
 
-# A smaller loss of the main metric, with the variant removed, is none.
+# A smaller loss of the main metric with the variant removed counts as none.
 LEAST_LOSS = 0.01
 IS_BELOW, LEVEL, IS_ABOVE = "below", "does as well", "above"
 
 
 def verdict(difference: Interval) -> str:
-    """Compare another entrant with the first model, given the first one's value less its own."""
+    """Say how an entrant compares with the first model; `difference` is first minus entrant."""
     return {1: IS_BELOW, 0: LEVEL, -1: IS_ABOVE}[difference.sign]
 
 
 def said(name: str, difference: Interval) -> str:
-    """Say where another entrant stands; its name alone without an interval to judge by."""
+    """Return the name of an entrant with its verdict; the name alone without an interval."""
     if isnan(difference.low):
         return name
     word = verdict(difference)
@@ -229,9 +229,10 @@ def said(name: str, difference: Interval) -> str:
 
 
 def headline(results: SuiteResults) -> str:
-    """Say who is above whom by the main metric, and where the first model stands.
+    """Return the headline: the ranking by the main metric, and the place of the first model.
 
-    A model that loses nothing with the variant removed ranks places: that comes first.
+    If the model loses nothing with the variant removed, it only ranks positions; that is said
+    first.
     """
     first, main = results.first, results.main
     title = MEASURES[main].title
@@ -252,13 +253,13 @@ def headline(results: SuiteResults) -> str:
 
 
 def _on_the_variant(results: SuiteResults) -> str:
-    """Say if the first model is not seen to lose anything with the variant removed."""
+    """Return a warning if the first model loses nothing when the variant is removed."""
     removed = next((c for c in results.controls if c.name == "variant_removed"), None)
     if removed is None or removed.less is None or removed.less.sign > 0:
         return ""
     less = removed.less
     if less.value >= LEAST_LOSS and isnan(less.low):
-        return ""  # without an interval a loss is taken at its word
+        return ""  # without an interval, accept the loss as it is
     lost = less.value >= LEAST_LOSS
     said = "is not seen to read the variant" if lost else "does not read the variant"
     title, as_is = MEASURES[results.main].title, removed.metric.value + less.value
@@ -269,7 +270,7 @@ def _on_the_variant(results: SuiteResults) -> str:
 
 
 def _of_stack(made: StackResult, main: str) -> str:
-    """Say whether a stack is better than the best of its members."""
+    """Say whether a stack is better than its best member."""
     less, best = made.over_best(main), made.best
     members = " and ".join(member.name for member in made.members)
     if less.sign > 0:

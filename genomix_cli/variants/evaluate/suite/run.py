@@ -1,4 +1,4 @@
-"""The whole evaluation, from a shard and models to the folder of its report."""
+"""Evaluation from a shard and models to the folder of its report."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from genomix_cli.variants.score.tags import DEMONSTRATION
 
 log = logging.getLogger("genomix")
 
-# Draws for each stratum, of which there are many.
+# Bootstrap draws per stratum, few because there are many strata.
 STRATUM_DRAWS = 200
 # Fewer resampling units than this give rough intervals.
 FEW_UNITS = 10
@@ -69,16 +69,16 @@ def evaluate_suite(request: SuiteRequest) -> Suite:
     Raises
     ------
     UsageError
-        If the request makes no sense, or the output exists.
+        If the request is invalid, or the output exists.
     DataError
-        If a file cannot be read, a model learned from the test part or reads other tracks, or
-        nothing can be told apart in the test part.
+        If a file cannot be read, a model learned from the test part or reads other tracks, or no
+        metric is defined on the test part.
     MissingExtraError
-        Without scikit-learn or matplotlib.
+        If scikit-learn or matplotlib is not installed.
     """
     request.check()
     check_folder(request.output, "metrics.json", FORMAT, "an evaluation", force=request.force)
-    with style():  # fails early if matplotlib is missing
+    with style():  # fail early if matplotlib is missing
         pass
     shard = open_shard(request.shard)
     split = split_rows(shard, request)
@@ -100,7 +100,7 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
     peaks = read_peaks(request.peaks, shard) if request.peaks else call_peaks(shard, split.train)
     demonstrations = [m.name for m in models if m.loaded.config.demonstration]
     notes = [*split.notes, *(f"{name}: {DEMONSTRATION}" for name in demonstrations)]
-    # Entrants that can fail for want of a file or a package come first, the slowest last.
+    # Entrants that may lack a file or a package come first, to fail early; the slowest come last.
     task = _baseline_task(shard, split, peaks, main, request.seed)
     if request.stack:
         refuse_nothing_to_learn(task, models[0].name)
@@ -139,7 +139,7 @@ def _evaluate(shard: Shard, split: Split, models: list[Model], request: SuiteReq
 
 
 def _stack(model: Model, first: Entrant, columns: list[Entrant], task: BaselineTask) -> Stack:
-    """Return the first model and the columns, combined on the validation part."""
+    """Return the stack of the first model and the columns, fitted on the validation part."""
     valid = model.logits(task.valid, f"scoring with {model.name}, for the stack")
     return stack([replace(first, valid=valid), *columns], task)
 
@@ -152,7 +152,7 @@ def truth_of(shard: Shard, rows: Rows) -> Truth:
 
 
 def _main_measure(truth: Truth, request: SuiteRequest, shard: Shard) -> str:
-    """AUROC where there are both labels, else Spearman's correlation with the effect."""
+    """Return AUROC if both labels occur, otherwise Spearman's correlation with the effect."""
     if truth.has_labels:
         return "auroc"
     if truth.has_effects:
@@ -180,7 +180,7 @@ def _baseline_task(
 
 
 def _compare(entrants: list[Entrant], judge: Judge) -> Iterator[EntrantResult]:
-    """Every metric of every entrant, and the first model's less it under the same draws."""
+    """Yield all metrics of each entrant, and the differences from the first model, paired."""
     measures = {name: m for name, m in MEASURES.items() if m.is_defined(judge.truth)}
     first = entrants[0]
     of_first: dict[str, FloatArray] = {}
@@ -198,7 +198,7 @@ def _compare(entrants: list[Entrant], judge: Judge) -> Iterator[EntrantResult]:
             elif name in of_first:
                 theirs = of_first[name]
                 if entrant.missing:
-                    # Only on the variants that both have a score of.
+                    # Compare only on variants that both have scored.
                     own = first.score_for(measure)
                     assert own is not None
                     theirs = judge.replicates(measure, own, np.isfinite(score))
@@ -210,12 +210,12 @@ def _compare(entrants: list[Entrant], judge: Judge) -> Iterator[EntrantResult]:
 
 
 def _ceiling(judge: Judge, seed: int) -> Metrics:
-    """Metrics of the true probabilities, where every labelled variant has one."""
+    """Return metrics of the true probabilities, if every labelled variant has one."""
     truth = judge.truth
     known = np.isfinite(truth.label)
     if not truth.has_labels or not np.isfinite(truth.probability[known]).all():
         return {}
-    # AUPRC lets equal scores enter together, which a coin among them would not reach.
+    # AUPRC enters tied scores together, which understates the ceiling: break ties at random.
     coin = without_ties(truth.probability, np.random.default_rng(seed))
     scores = {"auprc": coin}
     return {
@@ -238,7 +238,7 @@ def _counts(truth: Truth, split: Split) -> Counts:
 
 
 def _with_strata(suite: Suite, shard: Shard, peaks: Peaks | None, request: SuiteRequest) -> Suite:
-    """Add the strata of the models and of their best rival, and the named groups."""
+    """Add the results of the models and their best rival by stratum and by named group."""
     results, truth, rows = suite.results, suite.truth, suite.rows
     rival = results.best_rival
     shown = [e for e in suite.entrants if e.kind == "model" or (rival and e.name == rival.name)]

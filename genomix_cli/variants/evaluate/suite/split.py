@@ -1,4 +1,4 @@
-"""Test variants, those that baselines learn from, and the check that no model learned from both."""
+"""Choose test and training rows, and check that no model has learned from the test rows."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class RunSplit(NamedTuple):
     run : str
     valid, test : HeldOutRegions
     initial : str
-        Model it started from, whose training data are unknown here; empty: none.
+        Model that the run started from, whose training data are unknown here; empty if none.
     seen : Seen or None
-        Alleles that it has seen; None if it does not say.
+        Alleles that the run has seen; None if not recorded.
     """
 
     run: str
@@ -53,14 +53,14 @@ class RunSplit(NamedTuple):
         return mask(self.valid, shard) | mask(self.test, shard)
 
     def learned(self, shard: Shard, rows: Rows) -> Mask:
-        """Return True for rows of the very alleles that it learned from, bool ``[n]``."""
+        """Return True for rows whose exact alleles the run learned from, bool ``[n]``."""
         if self.seen is None:
             return np.zeros(len(rows), np.bool_)
         return np.asarray(self.seen.parts(items_of(shard, rows)) == TRAIN)
 
 
 def mask(part: HeldOutRegions, shard: Shard, margin: int = 0) -> Mask:
-    """Return True for rows of the variant table in a part, or near one, bool ``[V]``."""
+    """Return True for rows of the variant table in a part or within `margin`, bool ``[V]``."""
     return part.mask(shard.contigs, shard.variants.contig, shard.variants.pos, margin)
 
 
@@ -74,14 +74,14 @@ class Split(NamedTuple):
 
 
 def read_run_split(name: str) -> RunSplit:
-    """Read what a run, or a model that ships, held out.
+    """Read the regions held out by a run or by a model that ships with genomix.
 
     Raises
     ------
     UsageError
-        If there is no such model, or it reads no window of a shard.
+        If the model does not exist, or reads no window of a shard.
     DataError
-        If its files are damaged.
+        If the files of the model are damaged.
     """
     folder = model_folder(name)
     if is_borrowed(folder):
@@ -109,7 +109,7 @@ def _settings(folder: Path) -> Mapping[str, Any]:
 
 
 def _part(settings: Mapping[str, Any], part: str) -> HeldOutRegions:
-    """Regions of a part as training writes them; older runs name whole contigs."""
+    """Return the regions of a part from a run's settings; older runs name whole contigs."""
     said = settings.get("held_out")
     if said is not None:
         return HeldOutRegions(Regions.parse(said[part]) if said[part] else Regions([]))
@@ -118,16 +118,16 @@ def _part(settings: Mapping[str, Any], part: str) -> HeldOutRegions:
 
 
 def split_rows(shard: Shard, request: SuiteRequest) -> Split:
-    """Choose the rows to test, and those that the baselines learn from and are tuned on.
+    """Choose test rows, and the rows that the baselines learn from and are tuned on.
 
     Raises
     ------
     UsageError
-        If there is no test part, or a contig of it is unknown.
+        If there is no test part, or one of its contigs is unknown.
     DataError
-        If it has no labelled variants.
+        If the test part has no labelled variants.
     CheckError
-        If a run learned from some of them, which are not to be left out or included.
+        If a run learned from some of them, and the request neither leaves out nor includes these.
     """
     usable = np.zeros(len(shard.variants.pos), np.bool_)
     usable[labelled_rows(shard)] = True
@@ -168,7 +168,7 @@ def _test_part(shard: Shard, request: SuiteRequest, first: RunSplit) -> HeldOutR
 
 
 def _without_seen(shard: Shard, runs: Sequence[RunSplit], rows: Rows) -> tuple[Rows, list[str]]:
-    """Leave out what a run learned from, or was stopped and calibrated on."""
+    """Leave out rows that a run learned from, or used for early stopping and calibration."""
     kept = np.ones(len(rows), np.bool_)
     for run in runs:
         kept &= mask(run.test, shard)[rows] & ~run.learned(shard, rows)
@@ -182,8 +182,8 @@ def _without_seen(shard: Shard, runs: Sequence[RunSplit], rows: Rows) -> tuple[R
 def _check_leak(shard: Shard, run: RunSplit, test: Rows, request: SuiteRequest) -> list[str]:
     """Refuse a run that learned from the test part; return warnings about it.
 
-    Contigs are told apart by their names: what a run learned from in another genome counts too,
-    unless runs are trusted. Alleles that it is known to have learned from always count.
+    Contigs are compared by name, so training regions in another genome count too unless runs are
+    trusted. Alleles that the run is known to have learned from always count.
     """
     beside = ~run.mask(shard)[test]
     known = run.learned(shard, test)
@@ -218,7 +218,7 @@ def _check_leak(shard: Shard, run: RunSplit, test: Rows, request: SuiteRequest) 
 
 
 def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
-    """At most `most` rows drawn at random, in the order of the table."""
+    """Return at most `most` randomly drawn rows, in table order."""
     if len(rows) <= most:
         return rows
     return np.sort(rng.choice(rows, most, replace=False))

@@ -1,4 +1,4 @@
-"""A model and the scores of others combined, with weights that no test variant has a say in.
+"""Stack of a model and scores of other tools, with weights independent of the test variants.
 
 Letters: n variants, m members.
 """
@@ -21,7 +21,7 @@ NAME = "stack"
 
 
 class Stack(NamedTuple):
-    """The combination as an entrant, its members, and the weight of each per SD of its score."""
+    """Combined scores as an entrant, with its members and their weights per SD of their scores."""
 
     entrant: Entrant
     members: tuple[Entrant, ...]
@@ -29,13 +29,14 @@ class Stack(NamedTuple):
 
 
 def refuse_nothing_to_learn(task: BaselineTask, first: str) -> None:
-    """Refuse a stack whose weights no variant could tell.
+    """Refuse a stack without validation variants to learn its weights from.
 
     Raises
     ------
     DataError
+        If the validation part does not suffice.
     MissingExtraError
-        Without scikit-learn.
+        If scikit-learn is not installed.
     """
     require_sklearn()
     if len(np.unique(task.target[task.valid])) < 2:
@@ -48,18 +49,18 @@ def refuse_nothing_to_learn(task: BaselineTask, first: str) -> None:
 
 
 def stack(members: Sequence[Entrant], task: BaselineTask) -> Stack:
-    """Combine members by logistic regression (of quantities: ridge) on the validation part.
+    """Combine members by logistic regression (ridge for quantities) on the validation part.
 
-    What the first model learned from is no place to weigh it: there it is better than it is. A
-    score that is missing counts as the member's mean. Scores are standardised by the validation
-    part, so that weights compare; the squared penalty is 1.
+    The training part would overrate the first model, which has learned from it. A missing score
+    counts as the member's mean. Scores are standardised on the validation part, which makes weights
+    comparable; the squared penalty is 1.
 
-    Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1.
+    After Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1.
 
     Parameters
     ----------
     members : sequence of Entrant
-        With the scores of the validation part.
+        Members with scores of the validation part.
     task : BaselineTask
     """
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -95,10 +96,10 @@ def _valid(member: Entrant) -> FloatArray:
 
 
 def compare_with_members(made: Stack, judge: Judge, main: str) -> StackResult:
-    """Return the stack less each member, paired under the same draws of loci or contigs.
+    """Return the gain of the stack over each member, paired by draws of loci or contigs.
 
-    Members are compared on the variants that they have a score of. Which of them is best is told by
-    the test part itself: that can only be to the disadvantage of the stack.
+    Each member is compared on the variants that it has scored. The best member is chosen on the
+    test part itself, which can only disadvantage the stack.
     """
     members = [
         Member(member.name, weight, _less(made.entrant, member, judge))

@@ -1,4 +1,4 @@
-"""Strata: kinds of variants that are evaluated separately."""
+"""Strata: subsets of variants that are evaluated separately."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIMITS = (1, 500, 5_000)
 
 
 class Stratification(NamedTuple):
-    """A division of variants: its title, the names of its strata, and each row's index of them."""
+    """Division of variants: its title, the names of its strata, and the stratum of each row."""
 
     title: str
     names: tuple[str, ...]
@@ -29,7 +29,7 @@ class Stratification(NamedTuple):
 
 
 def stratifications(shard: Shard, rows: Rows, peaks: Peaks | None) -> Iterator[Stratification]:
-    """Yield strata by class, tissue, distance to a peak, and contig, where these are known."""
+    """Yield stratifications by class, tissue, distance to a peak, and contig, if known."""
     table = shard.variants
     yield Stratification("variant class", CLASSES, variant_class(table, rows))
     if shard.tissues:
@@ -41,16 +41,17 @@ def stratifications(shard: Shard, rows: Rows, peaks: Peaks | None) -> Iterator[S
 
 
 def variant_class(table: VariantTable, rows: Rows) -> NDArray[np.int64]:
-    """Return each row's index into `CLASSES`; alleles are trimmed: an indel has an empty side."""
+    """Return each row's index into `CLASSES`; a trimmed pure indel has one empty allele."""
     ref, alt = np.char.str_len(table.ref[rows]), np.char.str_len(table.alt[rows])
     conditions = [(ref == 1) & (alt == 1), ref == 0, alt == 0]
     return np.select(conditions, [0, 1, 2], 3).astype(np.int64)
 
 
 def named_groups(shard: Shard, rows: Rows) -> Stratification | None:
-    """Return the groups of the rows, where the user named them; the file keeps their numbers only.
+    """Return the groups of the rows that the user named; None if there are none.
 
-    A group that nobody named is a 50-kb locus in its tissue. A named one is called by its place.
+    Unnamed groups are 50-kb loci in a tissue. The file keeps only numbers, so a named group is
+    labelled by its position.
     """
     table = shard.variants
     group = table.group[rows]

@@ -1,1 +1,1 @@
-"""Simple predictors that a model has to beat; each is a line of `VARIANT_BASELINES`."""
+"""Simple predictors that a model should beat; each is registered in `VARIANT_BASELINES`."""

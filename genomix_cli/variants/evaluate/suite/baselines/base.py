@@ -1,4 +1,4 @@
-"""The contract of a baseline, and how its strength is chosen."""
+"""Interface of a baseline, and the choice of its regularisation strength."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.variants.evaluate.suite.peaks import Peaks
 
 Rows = NDArray[np.int64]
-#: Scores of rows, from features of them.
+#: Function that returns the scores of rows from their features.
 Predict = Callable[[Any], FloatArray]
 
 
 @dataclass(frozen=True)
 class BaselineTask:
-    """Rows that a baseline learns from, and those whose scores it is asked for.
+    """Rows for a baseline to learn from, and rows to score.
 
     Attributes
     ----------
     shard : Shard
     train, valid, test : NDArray
-        int64: rows of the variant table; in the first two those with a target.
+        int64: rows of the variant table; `train` and `valid` have only rows with a target.
     target : NDArray
-        float64 ``[V]``, of the whole table: 0 or 1, or a quantity.
+        float64 ``[V]``, for the whole table: 0 or 1, or a quantity.
     is_label : bool
-        The target is 0 or 1.
+        True if the target is 0 or 1.
     peaks : Peaks, optional
     seed : int
     """
@@ -54,9 +54,9 @@ class Prediction(NamedTuple):
     ----------
     score : NDArray
     probability : NDArray or None
-        The score as a probability of label 1, where the baseline gives one.
+        Probability of label 1, if the baseline gives one.
     note : str
-        Choices the baseline has made, for the report.
+        Choices made by the baseline, for the report.
     """
 
     score: FloatArray
@@ -66,18 +66,18 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple predictor that a model has to beat: a line of `VARIANT_BASELINES` names one.
+    """Simple predictor that a model should beat; registered in `VARIANT_BASELINES`.
 
     Attributes
     ----------
     predict : callable
         Maps a :class:`BaselineTask` to a :class:`Prediction`.
     description : str
-        What it reads and how it learns, for the report.
+        Inputs and learning method, for the report.
     learns : bool
-        It needs training rows with different targets.
+        True if it needs training rows with different targets.
     reads_tracks, reads_peaks : bool
-        It needs a shard with tracks, or peaks.
+        True if it needs a shard with tracks, or peaks.
     """
 
     predict: Callable[[BaselineTask], Prediction]
@@ -102,7 +102,7 @@ def fit_tuned(
     strengths: Sequence[float],
     strength_name: str,
 ) -> Prediction:
-    """Fit once per strength, and predict with the one that is best on the validation rows.
+    """Fit once per strength, and predict with the fit that is best on the validation rows.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ def fit_tuned(
     features : callable
         Maps rows to their features.
     fit : callable
-        Maps features, target and strength to a function that predicts.
+        Maps features, target and strength to a prediction function.
     strengths : sequence of float
-        The middle one serves where there is no validation part.
+        Candidates; the middle one is used without a validation part.
     strength_name : str
-        For the note.
+        Name of the strength, for the note.
     """
     x, y = features(task.train), task.target[task.train]
     valid_y = task.target[task.valid]

@@ -1,4 +1,4 @@
-"""Gradient boosting without the sequence: on the position alone, or on the tracks alone."""
+"""Gradient boosting without the sequence, on positions alone or on tracks alone."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from genomix_cli.variants.train.dataset import cells_of
 
 # Bins on each side of the variant's own.
 AROUND = 3
-# Squared penalty of the leaves.
+# Candidate strengths of the squared penalty on leaves.
 STRENGTHS = (0.0, 10.0, 100.0, 1000.0)
 
 
 def position(task: base.BaselineTask) -> base.Prediction:
     """Predict from the position in the contig and the distance to the nearest other site.
 
-    It shows how much of the labels follows from where variants were looked for: a good score is an
-    artefact of the data.
+    It shows how far labels follow from where variants were ascertained; a good score is an artefact
+    of the data.
     """
     return _boosted(task, lambda rows: position_features(task, rows))
 
 
 def position_features(task: base.BaselineTask, rows: base.Rows) -> FloatArray:
-    """Return base, share of the contig, bases to its nearer end and to the next site ``[n, 4]``."""
+    """Return four features of each position, ``[n, 4]``.
+
+    They are the position in bases and as a fraction of the contig, and the distances to the nearer
+    end of the contig and to the nearest other site.
+    """
     table = task.shard.variants
     length = np.array(list(task.shard.contigs.values()), np.float64)[table.contig[rows]]
     pos = table.pos[rows].astype(np.float64)
@@ -36,9 +40,9 @@ def position_features(task: base.BaselineTask, rows: base.Rows) -> FloatArray:
 
 
 def _nearest_site(task: base.BaselineTask) -> FloatArray:
-    """Bases to the nearest other position with variants ``[V]``; inf where it is the only one."""
+    """Return bases to the nearest other position with variants, ``[V]``; inf if it is alone."""
     table = task.shard.variants
-    # Contig and position as one number; no contig has 2^40 bases.
+    # Encode contig and position in one number; no contig has 2^40 bases.
     site = table.contig.astype(np.int64) << 40 | table.pos
     sites, index = np.unique(site, return_inverse=True)
     gap = np.diff(sites).astype(np.float64)
@@ -48,12 +52,12 @@ def _nearest_site(task: base.BaselineTask) -> FloatArray:
 
 
 def tracks(task: base.BaselineTask) -> base.Prediction:
-    """Predict from the seven bins around the variant of each modality, in its cell type."""
+    """Predict from the seven bins around the variant in each modality of its cell type."""
     return _boosted(task, lambda rows: track_features(task, rows))
 
 
 def track_features(task: base.BaselineTask, rows: base.Rows) -> FloatArray:
-    """Return the signal around variants, float64 ``[n, M * 7]``, NaN where missing."""
+    """Return the signal around variants, float64 ``[n, M * 7]``; NaN where missing."""
     shard, table, names = task.shard, task.shard.variants, list(task.shard.contigs)
     cells, cell = cells_of(shard)
     views = [shard.in_cell(name) for name in cells]
@@ -70,11 +74,11 @@ def track_features(task: base.BaselineTask, rows: base.Rows) -> FloatArray:
 def _boosted(
     task: base.BaselineTask, features: Callable[[base.Rows], FloatArray]
 ) -> base.Prediction:
-    """Histogram gradient boosting (Ke et al. 2017), the penalty chosen on the validation part."""
+    """Predict by histogram gradient boosting (Ke et al. 2017), tuned on the validation part."""
     base.require_sklearn()
 
     def fit(x: FloatArray, y: FloatArray, strength: float) -> base.Predict:
-        # A column that was never measured cannot be cut into bins.
+        # Drop columns without any measurement, which cannot be binned.
         known = ~np.isnan(x).all(0)
         if not known.any():
             return lambda other: np.full(len(other), y.mean())
@@ -89,7 +93,7 @@ def _fit_boosting(
 ) -> base.Predict:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    # Early stopping would hold out single variants, whose neighbours train.
+    # Early stopping would hold out single variants whose neighbours are used for training.
     settings = {"l2_regularization": strength, "early_stopping": False}
     if not task.is_label:
         model = HistGradientBoostingRegressor(random_state=task.seed, **settings).fit(x, y)

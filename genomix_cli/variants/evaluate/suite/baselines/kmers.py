@@ -1,4 +1,4 @@
-"""Sequence alone, linear: the 6-mers that an allele takes away and those that it brings.
+"""Linear baseline on sequence alone: the 6-mers that an allele removes and adds.
 
 Letters: n variants, L bases of a haplotype.
 """
@@ -18,18 +18,18 @@ from genomix_cli.variants.evaluate.suite.baselines import base
 from genomix_cli.variants.records.inputs import Allele, haplotypes
 
 K = 6
-# Inverse strength of the squared penalty, per sum of losses.
+# Candidate inverse strengths of the squared penalty, relative to the sum of losses.
 STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3)
 MAX_ITERATIONS = 200
-# Variants whose bases are fetched together.
+# Number of variants whose bases are fetched together.
 CHUNK = 2_000
 
 
 def predict(task: base.BaselineTask) -> base.Prediction:
-    """Predict by logistic (of quantities: ridge) regression on counts of canonical 6-mers.
+    """Predict by logistic regression (ridge for quantities) on counts of canonical 6-mers.
 
-    Only 6-mers that touch the allele differ between the haplotypes, so the window is K - 1 bases
-    on each side.
+    Only 6-mers that touch the allele differ between the haplotypes, so K - 1 bases on each side
+    suffice.
     """
     base.require_sklearn()
     fit = _logistic if task.is_label else _ridge
@@ -39,12 +39,12 @@ def predict(task: base.BaselineTask) -> base.Prediction:
 
 
 def kmer_changes(shard: Shard, rows: base.Rows) -> Any:
-    """Count how often each 6-mer, or its reverse complement, is lost and gained.
+    """Count how often each 6-mer or its reverse complement is lost and gained.
 
     Returns
     -------
     scipy.sparse.csr_matrix
-        float64 ``[n, 2 * 2080]``: lost, then gained.
+        float64 ``[n, 2 * 2080]``: counts lost, then counts gained.
     """
     from scipy.sparse import csr_matrix, hstack, vstack
 
@@ -54,13 +54,13 @@ def kmer_changes(shard: Shard, rows: base.Rows) -> Any:
 
 
 def _changes(shard: Shard, rows: base.Rows) -> Any:
-    """Counts on the reference less those on the alternative, sparse ``[n, 2080]``."""
+    """Return counts on the reference minus those on the alternative, sparse ``[n, 2080]``."""
     from scipy.sparse import vstack
 
     table, names = shard.variants, list(shard.contigs)
     parts = []
     for contig in np.unique(table.contig[rows]):
-        here = rows[table.contig[rows] == contig]  # sorted by contig: the order stays
+        here = rows[table.contig[rows] == contig]  # rows are sorted by contig: order is kept
         alleles = [
             Allele(int(table.pos[r]), encode(table.ref[r]), encode(table.alt[r])) for r in here
         ]
@@ -70,12 +70,12 @@ def _changes(shard: Shard, rows: base.Rows) -> Any:
 
 
 def _counts(codes: NDArray[np.uint8], length: NDArray[np.int64]) -> Any:
-    """Canonical 6-mers of haplotypes ``[n, L]``, whose alleles have `length` bases."""
+    """Count canonical 6-mers in haplotypes ``[n, L]`` whose alleles have `length` bases."""
     from scipy.sparse import csr_matrix
 
     column, size = canonical_kmers(K)
     ids = kmer_ids(codes, K)
-    # Bases beyond the allele's own flanks belong to no haplotype; unknown bases have larger ids.
+    # Ignore padding beyond the flanks of the allele; k-mers with unknown bases have larger ids.
     within = np.arange(ids.shape[1]) < (length + K - 1)[:, None]
     row, start = np.nonzero(within & (ids < 4**K))
     kmers = column[ids[row, start]]
@@ -83,7 +83,7 @@ def _counts(codes: NDArray[np.uint8], length: NDArray[np.int64]) -> Any:
 
 
 def _scale(x: Any) -> FloatArray:
-    """Standard deviation of each column of a sparse matrix, 1 where it is 0."""
+    """Return the standard deviation of each column of a sparse matrix, 1 where it is 0."""
     mean = np.asarray(x.mean(0)).ravel()
     square = np.asarray(x.multiply(x).mean(0)).ravel()
     deviation = np.sqrt(np.maximum(square - mean**2, 0))

@@ -1,4 +1,4 @@
-"""Baseline of the distance to the nearest peak: learns nothing, and is hard to beat."""
+"""Baseline from the distance to the nearest peak, which needs no training and is hard to beat."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from genomix_cli.variants.evaluate.suite.baselines.base import Baseline, BaselineTask, Prediction
 
-# Distance in bases beyond any genome, for variants of contigs without peaks.
+# Distance (bases) for variants on contigs without peaks, larger than any genome.
 FAR = 1e12
 
 
