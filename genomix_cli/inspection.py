@@ -109,7 +109,7 @@ def inspect(path: Path, top: int = 10) -> Report:
     for magic, describe in _BY_START.items():
         if start.startswith(magic):
             return describe(path)
-    raise DataError("is not a file that genomix knows", where=path, expected=KINDS)
+    raise DataError("is not a kind of file that genomix knows", where=path, expected=KINDS)
 
 
 def _start(path: Path) -> bytes:
@@ -130,13 +130,13 @@ def _folder(path: Path) -> Report:
     for name, describe in _COMPARISONS.items():
         if (path / name).is_file():
             return describe(path)
-    raise DataError("is not a folder that genomix knows", where=path, expected=KINDS)
+    raise DataError("is not a kind of folder that genomix knows", where=path, expected=KINDS)
 
 
 def _evaluation(path: Path) -> Report:
     data = read_json(path / METRICS)
     if data.get("format") != detect.EVALUATION:
-        raise DataError("is not of an evaluation", where=path / METRICS)
+        raise DataError("is not an evaluation", where=path / METRICS)
     with guarded(path / METRICS):
         main = data["main_metric"]
         rows = [

@@ -279,7 +279,7 @@ class Leaf:
         try:
             return kind(text)
         except ValueError:
-            self._refuse("no number", "a whole number" if kind is int else "a number", text)
+            self._refuse("not a number", "a whole number" if kind is int else "a number", text)
 
     def _refuse(self, what: str, expected: str, found: Any) -> None:
         raise UsageError(what, where=self.flag, expected=expected, found=str(found))

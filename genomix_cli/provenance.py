@@ -181,7 +181,7 @@ def check_output(target: Path, *, force: bool = True) -> None:
     if not os.access(parent, os.W_OK | os.X_OK):
         raise DiskError("cannot be written to", where=parent, hint="choose another -o")
     if target.exists() and not force:
-        raise UsageError("already exists", where=target, hint="add --force to replace it")
+        raise UsageError("already exists", where=target, hint="add --force to overwrite it")
 
 
 def check_notes(stats: Path | None, multiqc: Path | None) -> None:
@@ -195,7 +195,7 @@ def check_notes(stats: Path | None, multiqc: Path | None) -> None:
     for path in filter(None, (stats, multiqc)):
         check_output(path)
     if multiqc is not None and multiqc.exists() and not multiqc.is_dir():
-        raise UsageError("is no folder", where=multiqc)
+        raise UsageError("is not a folder", where=multiqc)
 
 
 def check_room(target: Path, size: int) -> None:
@@ -208,7 +208,9 @@ def check_room(target: Path, size: int) -> None:
     free = shutil.disk_usage(target.resolve().parent).free
     if free < size:
         expected, found = f"{size / 1e6:,.1f} MB", f"{free / 1e6:,.1f} MB"
-        raise DiskError("no room on the disk", where=target, expected=expected, found=found)
+        raise DiskError(
+            "not enough space on the disk", where=target, expected=expected, found=found
+        )
 
 
 def is_device(target: Path) -> bool:
@@ -369,7 +371,7 @@ def lock(path: Path, target: Path) -> IO[bytes]:
         if error.errno in _TAKEN:
             file.close()
             raise GenomixError(
-                "another run is writing it", where=target, hint="wait for its end"
+                "another run is writing to it", where=target, hint="wait until it has finished"
             ) from error
     return file
 

@@ -163,7 +163,7 @@ class RequestCommand(TyperCommand):
         foreign = [n for n in self.by_name if n not in own and _source(ctx, n) == "COMMANDLINE"]
         if foreign:
             flags = ", ".join(self.by_name[name].flag for name in foreign)
-            raise UsageError(f"means nothing to --task {task}", where=flags)
+            raise UsageError(f"does not apply to --task {task}", where=flags)
         return action
 
     def request(self, ctx: Any, given: Mapping[str, Any]) -> Any:
@@ -333,7 +333,7 @@ def _available(threads: int) -> int:
     cpus = os.cpu_count() or 1
     most = max(cpus, MOST_THREADS)
     if threads > most:
-        log.warning("--threads %d: %d are used; there are %d CPUs", threads, most, cpus)
+        log.warning("--threads %d: limited to %d; there are %d CPUs", threads, most, cpus)
     return min(threads, most)
 
 

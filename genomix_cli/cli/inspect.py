@@ -44,7 +44,7 @@ def inspect(request: InspectRequest) -> None:
         report = look_closer(report, request.beside, request.plots, force=request.force)
     if request.plots is not None:
         page = request.plots / "index.html"
-        log.info("%s pictures, shown by %s", report.facts["pictures"], page)
+        log.info("wrote %s figures; open %s to see them", report.facts["pictures"], page)
     if request.as_json:
         echo(json.dumps(asdict(report), indent=2, default=str))
     else:

@@ -45,7 +45,7 @@ def refuse_overwriting(leaves: Iterable[Leaf], *others: NamedPath) -> None:
                 raise UsageError(
                     f"is an input of this command, or holds one: {source.flag} {source.path}",
                     where=f"{output.flag} {output.path}",
-                    hint="write to another place",
+                    hint="choose another output",
                 )
 
 

@@ -63,10 +63,10 @@ def _variants_told(summary: ShardSummary) -> None:
     counts = f"{summary.records:,} records, {summary.alleles:,} alleles, {summary.used:,} used"
     log.info(f"{summary.output}: {counts}")
     for reason, count in summary.skipped.items():
-        log.info("  not used: %s %s, as %s", reason, f"{count:,}", summary.examples[reason][0])
+        log.info("  not used: %s %s, e.g. %s", reason, f"{count:,}", summary.examples[reason][0])
     if summary.labelled or summary.labels_unused:
         log.info(
-            "labels: %s alleles with, %s without; %s rows of the table match no allele",
+            "labels: %s alleles with a label, %s without; %s rows of the table match no allele",
             *(f"{n:,}" for n in (summary.labelled, summary.unlabelled, summary.labels_unused)),
         )
     log.info("%s bases stored; bins measured: %s", f"{summary.bases:,}", _shares(summary.observed))
@@ -89,7 +89,7 @@ def _cohort_told(summary: CohortSummary) -> None:
     if summary.without_clinical_row:
         log.info("%s samples have no clinical row", f"{summary.without_clinical_row:,}")
     for reason, n in summary.left_out.items():
-        log.info(f"left out: {reason}: {n:,}, as {', '.join(summary.examples[reason])}")
+        log.info(f"left out: {reason}: {n:,}, e.g. {', '.join(summary.examples[reason])}")
 
 
 def _note(note: Any) -> str:
@@ -106,7 +106,7 @@ def _sequences_told(summary: SequenceSummary) -> None:
     for name, fact in summary.facts.items():
         log.info("  %s: %s", name, f"{fact:,}" if type(fact) is int else fact)
     for reason, count in summary.left_out.items():
-        log.info("left out: %s %s, first %s", f"{count:,}", reason, summary.examples[reason])
+        log.info("left out: %s %s, the first: %s", f"{count:,}", reason, summary.examples[reason])
     for name, what in summary.phenotypes.items():
         log.info("  %s: %s", name, what)
     for name, why in summary.not_used.items():

@@ -130,7 +130,7 @@ def simulate_cohort(asked: Cohort) -> None:
 
     if asked.preset is None and asked.params is None:
         raise UsageError(
-            "nothing says what to simulate",
+            "no preset and no parameters given",
             expected=f"--preset {', '.join(presets())} or --params FILE",
         )
     parameters = read_parameters(
@@ -144,7 +144,7 @@ def simulate_cohort(asked: Cohort) -> None:
         echo(to_yaml(parameters), end="")
         return
     if asked.output is None:
-        raise UsageError("no file to write to", expected="genomix simulate cohort -o OUT.h5mu ...")
+        raise UsageError("no output file given", expected="genomix simulate cohort -o OUT.h5mu ...")
     from genomix_cli.cohorts.simulate.cohort import simulate_cohort as simulate
 
     request = CohortRequest(
@@ -176,7 +176,11 @@ def simulate_sequences(request: SimulateRequest) -> None:
     if request.error_rate and not request.denoise:
         raise UsageError("nothing to restore", where="--error-rate", expected="--denoise FILE.h5")
     if request.denoise and request.conditions:
-        raise UsageError("the file says them itself", where="--condition", hint="leave it out")
+        raise UsageError(
+            "the file of --denoise already has the conditions",
+            where="--condition",
+            hint="leave it out",
+        )
     from genomix_cli.sequences.generate.simulate import simulate_sequences as simulate
 
     _sequences_told(simulate(request), request.denoise)
@@ -207,7 +211,9 @@ def _cohort_told(summary: CohortSummary) -> None:
         if len(ceiling.modalities) == 1 < len(whole.modalities):
             log.info("  with %s alone: accuracy %.4f", ceiling.modalities[0], ceiling.accuracy)
     if len(whole.modalities) > 1:
-        log.info("  multiplying what each says alone (late fusion): %.4f", whole.late_fusion)
+        log.info(
+            "  with the modalities' posteriors multiplied (late fusion): %.4f", whole.late_fusion
+        )
 
 
 def _fit_told(summary: FitSummary) -> None:

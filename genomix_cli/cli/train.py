@@ -107,7 +107,7 @@ def train_on_cohort(asked: CohortTraining) -> None:
     kind, colon, number = request.hold_out.partition(":")
     if kind == FOLDS and colon:
         if not number.isdecimal() or int(number) < 2:
-            raise UsageError("no number of folds", where="--hold-out", found=request.hold_out)
+            raise UsageError("not a number of folds", where="--hold-out", found=request.hold_out)
         request = replace(request, hold_out=FOLDS, folds=int(number))
     if asked.epochs:
         arch = {**request.contest.arch, "epochs": asked.epochs}

@@ -145,7 +145,7 @@ class Samples:
         there = [modality.name for modality in self.modalities]
         unknown = [name for name in names if name not in there]
         if unknown:
-            raise UsageError(f"no modality {', '.join(unknown)}", expected=" or ".join(there))
+            raise UsageError(f"has no modality {', '.join(unknown)}", expected=" or ".join(there))
         wanted = [name in names for name in there]
         modalities = tuple(itertools.compress(self.modalities, wanted))
         values = {modality.name: self.values[modality.name] for modality in modalities}
@@ -220,7 +220,7 @@ def aligned(samples: Samples, modalities: tuple[Modality, ...], where: object) -
             present.append(samples.present[:, list(there).index(name)])
     others = [name for name in there if name not in common]
     if others:
-        log.warning("the model does not know %s of %s", ", ".join(others), where)
+        log.warning("%s: ignoring %s, which the model does not know", where, ", ".join(others))
     return replace(samples, modalities=modalities, values=values, present=np.column_stack(present))
 
 
@@ -230,7 +230,7 @@ def _in_order(
     """Return columns of `values` in the order of the model's features, NaN if absent."""
     if found.kind != wanted.kind:
         raise DataError(
-            "is of another kind than in training",
+            "the modality is of another kind than in training",
             where=f"{where} [{found.name}]",
             expected=wanted.kind,
             found=found.kind,
@@ -250,8 +250,13 @@ def _in_order(
         )
     if lacking:
         count = f"{lacking:,} of {len(source):,} features"
-        log.warning("%s [%s] lacks %s: treated as missing", where, found.name, count)
+        log.warning("%s [%s] lacks %s; treated as missing", where, found.name, count)
     unknown = len(found.features) - (len(source) - lacking)
     if unknown:
-        log.info("%s [%s]: %s features are not the model's", where, found.name, f"{unknown:,}")
+        log.info(
+            "%s [%s]: ignoring %s features that the model does not use",
+            where,
+            found.name,
+            f"{unknown:,}",
+        )
     return np.where(source >= 0, values[:, source], np.float32(np.nan))

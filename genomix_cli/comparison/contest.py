@@ -147,7 +147,7 @@ class Contest(ABC, Generic[D]):
 
         best = min((i for i, entrant in enumerate(self.entrants) if entrant.main), key=rank)
         entrant, split = self.entrants[best], self.final_split()
-        log.info("%s, to keep: all %s items", entrant.name, f"{len(self.data):,}")
+        log.info("%s, final model: fitting all %s items", entrant.name, f"{len(self.data):,}")
         settings = replace(self.settings, logs=self.cache / "all")
         trained = protocol.train_entrant(
             entrant, *protocol.sides(self.data, split), self.rules, settings

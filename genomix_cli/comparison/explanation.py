@@ -110,8 +110,8 @@ def check_complete(
     where, worst = max(failed, key=lambda each: each[1])
     most = list(step_counts(steps))[-1]
     problem = CheckError(
-        f"the attributions of {len(failed)} of {len(errors)} {what} do not add up to the "
-        f"change of their logit, even in {most:,} steps",
+        f"the attributions of {len(failed)} of {len(errors)} {what} do not sum to "
+        f"the change in logit, even with {most:,} steps",
         where=where,
         expected=f"a completeness error of at most {TOLERANCE:.0%}",
         found=f"{worst:.2%}",

@@ -67,8 +67,8 @@ def heed(
             f"the model learned from {learned} of the {all_items}: this would be {TRAINING}",
             where=where,
             expected=f"{items} that it has not seen",
-            hint="score others, or evaluate the run folder, which holds predictions of what was "
-            f"held out; or --seen {LEAVE_OUT}, or --seen {INCLUDE}",
+            hint="score others, or evaluate the run folder, which has predictions for its "
+            f"held-out data; or add --seen {LEAVE_OUT} or --seen {INCLUDE}",
         )
     elif seen[TRAIN].any():
         notes.append(TrainingAccuracy("the model", f"{learned} of the {all_items}"))

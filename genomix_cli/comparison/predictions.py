@@ -100,7 +100,7 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
     classes = tuple(name[len(PROBABILITY) :] for name in columns if name.startswith(PROBABILITY))
     if SAMPLE not in table or len(classes) < 2:
         raise DataError(
-            "is no table of predictions",
+            "is not a table of predictions",
             where=path,
             expected=f"columns {SAMPLE} and {PROBABILITY}<class> of each class",
             found=", ".join(columns)[:100],
@@ -124,7 +124,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         with open_table(path, comment="##") as text:
             table = text.frame()
         if not text.is_ended:
-            log.warning("%s: its last line has no end: it may have been cut short", path)
+            log.warning("%s: the last line has no line end; the file may be truncated", path)
         return table
     table = read_parquet(path)
     return table.set_axis(range(1, len(table) + 1))
@@ -143,7 +143,7 @@ def _one_model(
             raise UsageError(f"no model {model}", where=path, expected=listed(there))
         table = table[table["model"].astype(str) == model]
     elif model is not None:
-        raise UsageError(f"no model {model}", where=path, found="a table without a column model")
+        raise UsageError(f"no model {model}", where=path, found="a table without the column model")
     if "seed" in table and table["seed"].nunique() > 1:
         first = table["seed"].iloc[0]
         log.info("%s: seed %s of %d", path, first, table["seed"].nunique())
@@ -160,10 +160,10 @@ def _refuse_twice(names: NDArray[Any], path: Path) -> None:
     unique, counts = np.unique(names, return_counts=True)
     if "" in unique:
         found = f"{int((names == '').sum()):,} such rows"
-        raise DataError("a row names no sample", where=path, found=found)
+        raise DataError("a row has no sample name", where=path, found=found)
     if (counts > 1).any():
         raise DataError(
-            f"sample {unique[counts > 1][0]} is there more than once",
+            f"sample {unique[counts > 1][0]} is repeated",
             where=path,
             found=f"{int((counts > 1).sum()):,} such samples",
         )
@@ -216,7 +216,7 @@ def _parse_sets(texts: Iterable[str], classes: Sequence[str], path: Path) -> NDA
         members = members_of(text)
         if members is None:
             expected = ", ".join(classes)
-            raise DataError(f"{text!r} is no set of its classes", where=path, expected=expected)
+            raise DataError(f"{text!r} is not a set of its classes", where=path, expected=expected)
         rows.append([name in members for name in classes])
     return np.array(rows, bool).reshape(len(rows), len(classes))
 
@@ -247,7 +247,7 @@ def matched(other: Predictions, scored: Predictions) -> Predictions:
     """
     if set(other.classes) != set(scored.classes):
         raise DataError(
-            "its classes differ from those of the other table",
+            "the classes differ from those of the other table",
             where=other.path,
             expected=", ".join(scored.classes),
             found=", ".join(other.classes),

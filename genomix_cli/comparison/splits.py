@@ -123,7 +123,7 @@ def check_classes(
             f"too few {units} of class {', '.join(few)}",
             where=where,
             expected=f"{least} or more: {uses}",
-            hint="leave the class out, or join it with another",
+            hint="leave the class out, or merge it with another",
         )
 
 

@@ -65,9 +65,11 @@ def true_labels(request: EvaluateRequest, scored: Predictions) -> Truth:
         with open_cohort(request.data) as cohort:
             return _of_cohort(cohort, request, scored)
     if request.modalities:
-        raise UsageError("without a cohort there is no ceiling", where="--modalities")
+        raise UsageError("the Bayes ceiling needs a cohort", where="--modalities")
     if scored.label is None:
-        raise UsageError("has no labels", where=scored.path, hint="give the file that has: --data")
+        raise UsageError(
+            "has no labels", where=scored.path, hint="give the file that has them: --data"
+        )
     label = _codes(scored.label, scored, scored.path)
     return Truth(label, np.arange(len(label)), "samples", None, (), 0)
 
@@ -78,7 +80,7 @@ def _codes(names: NDArray[Any], scored: Predictions, where: Path) -> NDArray[np.
     strange = sorted(set(names) - set(code))
     if strange:
         raise DataError(
-            f"samples are of class {listed(strange)}, which the predictions do not know",
+            f"samples have the class {listed(strange)}, which the predictions lack",
             where=where,
             expected=listed(scored.classes),
         )
@@ -158,7 +160,7 @@ def _posterior(
             log.warning("%s has no Bayes posterior given %s", cohort.path, " + ".join(modalities))
         return None
     if set(cohort.classes) != set(scored.classes):
-        log.warning("no Bayes ceiling: the classes of %s are others", cohort.path)
+        log.warning("no Bayes ceiling: %s has other classes", cohort.path)
         return None
     order = [cohort.classes.index(name) for name in scored.classes]
     return np.asarray(posterior, np.float64)[rows][:, order]

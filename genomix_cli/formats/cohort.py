@@ -308,7 +308,7 @@ def _check(path: Path, file: h5py.File) -> None:
     version = int(file["uns/genomix/format_version"][()])
     if name != FORMAT or version > VERSION:
         raise DataError(
-            "is of another format",
+            "has another format",
             where=path,
             expected=f"{FORMAT} up to version {VERSION}",
             found=f"{name} version {version}",
@@ -362,7 +362,7 @@ def _check_modality(where: str, modality: h5py.Group, samples: NDArray[Any]) -> 
         raise DataError(f"sample {min(strangers)} is not in obs", where=where)
     own = set(rows)
     if list(rows) != [sample for sample in samples if sample in own]:
-        raise DataError("its samples are in another order than obs", where=where, hint=_AGAIN)
+        raise DataError("the samples are in another order than in obs", where=where, hint=_AGAIN)
     values = modality["X"]
     shape = (len(rows), len(features))
     for name, layer in modality.get("layers", {}).items():
@@ -378,7 +378,7 @@ def _check_modality(where: str, modality: h5py.Group, samples: NDArray[Any]) -> 
 def _check_unique(names: NDArray[Any], what: str) -> None:
     unique, counts = np.unique(names, return_counts=True)
     if (counts > 1).any():
-        raise DataError(f"{what} {unique[counts > 1][0]} is there more than once")
+        raise DataError(f"{what} {unique[counts > 1][0]} is repeated")
 
 
 @contextmanager

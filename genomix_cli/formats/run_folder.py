@@ -112,14 +112,15 @@ class RunFolder:
             folder._lock(record)
             return folder
         if path.exists() and not path.is_dir():
-            raise UsageError("is no folder", where=path)
+            raise UsageError("is not a folder", where=path)
         # A run that was killed before its record was whole left a hidden draft of it at most.
         if path.exists() and any(not each.name.startswith(".") for each in path.iterdir()):
             same = (path / record).is_file() and not folder._differing(provenance, record)
             raise UsageError(
                 "is not empty",
                 where=path,
-                hint="choose another -o" + (", or add --resume to go on with it" if same else ""),
+                hint="choose another -o"
+                + (", or add --resume to continue that run" if same else ""),
             )
         with file_errors(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -137,12 +138,12 @@ class RunFolder:
 
     def _check_same(self, provenance: Provenance, record: str) -> None:
         if not (self.path / record).is_file():
-            raise UsageError("there is no run to resume", where=self.path)
+            raise UsageError("no run to resume", where=self.path)
         if differing := self._differing(provenance, record):
             raise UsageError(
                 f"was started with other settings: {', '.join(differing)}",
                 where=self.path,
-                hint="give the same, or a new -o",
+                hint="use the same settings, or a new -o",
             )
 
     def _differing(self, provenance: Provenance, record: str) -> list[str]:
@@ -263,7 +264,7 @@ class RunFolder:
             )
         if OWN_DIGEST in data and data.pop(OWN_DIGEST) != _digest(data):
             raise DataError(
-                "is not what was saved",
+                "differs from what was saved",
                 where=path,
                 hint=f"copy it again; if you changed it yourself, remove {OWN_DIGEST} from it",
             )
@@ -285,7 +286,7 @@ class RunFolder:
         own = sha256(path)
         if digest is not None and digest != own:
             raise DataError(
-                "the weights are not those that were saved with config.json",
+                "the weights do not belong to config.json",
                 where=path,
                 expected=f"sha256 {str(digest)[:12]}...",
                 found=f"{own[:12]}...",

@@ -222,7 +222,9 @@ class Sequences:
             If there is none, or it is a number.
         """
         if not (name or self.default_label):
-            raise UsageError("the file names no label", where="--label", hint="name a phenotype")
+            raise UsageError(
+                "the file has no default label", where="--label", hint="name a phenotype"
+            )
         phenotype = self.phenotype(name or self.default_label)
         if phenotype.categories is None:
             raise UsageError(
@@ -253,7 +255,7 @@ def _read(path: Path, contents: Contents) -> Sequences:
     attributes = contents.attributes
     names = np.char.decode(arrays["/sequences/name"], "utf-8")
     if len(np.unique(names)) < len(names):
-        raise DataError("has two sequences of one name", where=path, hint="prepare it again")
+        raise DataError("has two sequences of the same name", where=path, hint="prepare it again")
     splits = np.array([*attributes["splits"], ""])
     sequences = Sequences(
         names=names,
@@ -270,7 +272,7 @@ def _read(path: Path, contents: Contents) -> Sequences:
         profiles=_profiles(path, attributes, arrays),
     )
     if bool(attributes["aligned"]) != sequences.aligned:
-        raise DataError("says of itself what its columns do not", where=path, found="aligned")
+        raise DataError("its attributes contradict its columns", where=path, found="aligned")
     return sequences
 
 
@@ -280,7 +282,7 @@ def _measurement(path: Path, stored: Any) -> Measurement:
     except (TypeError, UsageError) as error:
         raise DataError(f"is damaged: {error}", where=path) from error
     if set(measurement.left + measurement.right) - set("ACGT"):
-        raise DataError("has a construct of letters that are no bases", where=path)
+        raise DataError("has a construct with letters that are not bases", where=path)
     return measurement
 
 

@@ -49,7 +49,7 @@ class _Disk(io.RawIOBase):
 
     def __init__(self, path: Path, mode: str = "w+") -> None:
         if is_device(path):
-            raise UsageError("cannot hold HDF5", where=path, expected="a file")
+            raise UsageError("cannot store HDF5", where=path, expected="a file")
         self._path = path
         self._file = io.FileIO(path, mode)
         self.error: OSError | None = None

@@ -115,7 +115,7 @@ def kmer_ids(codes: ArrayLike, k: int) -> NDArray[Any]:
         If `k` is not 3 to 8.
     """
     if not MIN_K <= k <= MAX_K:
-        raise UsageError("k-mer length", expected=f"{MIN_K} to {MAX_K}", found=str(k))
+        raise UsageError("k-mer length out of range", expected=f"{MIN_K} to {MAX_K}", found=str(k))
     codes = np.asarray(codes, np.uint8)
     # An unknown base counts as A here, and is overwritten below.
     ids = _over_runs(codes & 3, k, _join).astype(np.uint32 if k == MAX_K else np.uint16, copy=False)

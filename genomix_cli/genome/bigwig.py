@@ -205,7 +205,7 @@ class BigWig:
                 "has values that are not finite",
                 where=self.path,
                 found=f"one in {name}:{start + 1}-{start + bin_size}",
-                hint="a ratio to 0 gives them: add a pseudocount",
+                hint="divisions by 0 produce them: add a pseudocount",
             )
 
     def distribution(self, n: int = 1001, bin_size: int = BIN_SIZE) -> NDArray[np.float32]:

@@ -88,7 +88,7 @@ class Contacts:
         if not self._map.info.get("nnz", 1):
             raise DataError("holds no contacts", where=self.uri)
         if self.balancing is None:
-            log.info("%s is not balanced: raw counts are read", self.uri)
+            log.info("%s is not balanced; using raw counts", self.uri)
             return
         weight = self._map.bins()[self.balancing][:].to_numpy(np.float64)
         usable = float(np.isfinite(weight).mean())
@@ -99,7 +99,9 @@ class Contacts:
                 where=self.uri,
                 hint=f"run: cooler balance --force {self.uri}",
             )
-        log.info("%s: %.0f %% of bins usable, by %s", self.uri, 100 * usable, self.balancing)
+        log.info(
+            "%s: %.0f %% of bins usable, balanced by %s", self.uri, 100 * usable, self.balancing
+        )
 
     def close(self) -> None:
         """Forget what was read; cooler opens the file for each query."""

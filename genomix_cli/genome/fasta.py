@@ -142,7 +142,7 @@ class Fasta:
         return DataError(
             f"cannot read {contig}:{start + 1}-{end}",
             where=self.path,
-            hint="the file is truncated, or its index belongs to another file: delete the .fai",
+            hint="the file is truncated, or the index belongs to another file: delete the .fai",
         )
 
 
@@ -152,7 +152,7 @@ def _check_format(path: Path) -> None:
     compressed = start.startswith(GZIP)
     if compressed and not is_bgzf(start):
         raise DataError(
-            "is compressed with gzip, which allows no random access",
+            "is compressed with gzip, which does not allow random access",
             where=path,
             hint=f"run: gunzip {path.name} && bgzip {path.stem}",
         )
@@ -290,13 +290,13 @@ def _build_index(path: Path) -> None:
         raise DataError(
             "is not a well-formed FASTA file",
             where=path,
-            hint=f"run `samtools faidx {path.name}` to see at which line",
+            hint=f"run `samtools faidx {path.name}` to find the line",
         ) from error
     except GenomixError as error:
         raise DataError(
-            "has no index that fits it, and none can be written beside it",
+            "has no matching index, and none can be written beside it",
             where=path,
-            hint=f"run `samtools faidx {path.name}` where the folder can be written",
+            hint=f"run `samtools faidx {path.name}` in a writable folder",
         ) from error
 
 

@@ -86,9 +86,9 @@ def _check_link(path: Path, file: h5py.File, name: bytes, kind: int) -> None:
                 raise ValueError(f"{name.decode()} states {size:,} bytes, which are not there")
     if outside:
         raise DataError(
-            f"{name.decode(errors='replace')} lies in another file, which is not read",
+            f"{name.decode(errors='replace')} is a link to another file, which is not followed",
             where=path,
-            hint="write it again as one file: h5repack, or the tool that made it",
+            hint="write it as one file, with h5repack or the tool that made it",
         )
 
 

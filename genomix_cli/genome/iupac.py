@@ -57,7 +57,7 @@ def encode(sequence: bytes | str, where: object = None) -> NDArray[np.uint8]:
     wrong = np.flatnonzero(codes == HIDDEN)
     if len(wrong):
         raise DataError(
-            "a letter that is no base",
+            "a letter that is not a base",
             where=where,
             expected=f"IUPAC: {LETTERS[1:]} or U",
             found=f"{chr(raw[wrong[0]])!r} at position {wrong[0] + 1:,}",

@@ -105,7 +105,7 @@ def read_facts(path: Path) -> dict[str, list[str]]:
     try:
         return dict(json.loads(metadata.get(METADATA.encode(), b"{}")))
     except ValueError as error:
-        raise DataError("is damaged: its metadata is no JSON", where=path) from error
+        raise DataError("is damaged: its metadata is not JSON", where=path) from error
 
 
 def parquet_size(path: Path) -> tuple[list[str], int]:

@@ -67,7 +67,7 @@ class ParquetAlleles:
         kind = schema.field(self._locus[1]).type
         if not import_module("pyarrow").types.is_integer(kind):
             raise DataError(
-                "the positions are no whole numbers",
+                "the positions are not whole numbers",
                 where=path,
                 expected=f"{self._locus[1]} as int64",
                 found=str(kind),

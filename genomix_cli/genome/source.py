@@ -117,14 +117,14 @@ class RawTrack:
             raise DataError(
                 "holds no signal on the contigs of the FASTA",
                 where=path,
-                hint=f"leave --track {name} out",
+                hint=f"remove --track {name}",
             )
         # Where bases without signal count as 0, one height is a peak track.
         if np.ptp(own) == 0 and (uncovered == "missing" or own[0] == 0):
             raise DataError(
-                f"is {own[0]:g} everywhere: it tells a model nothing",
+                f"is {own[0]:g} everywhere, so a model cannot learn from it",
                 where=path,
-                hint=f"leave --track {name} out",
+                hint=f"remove --track {name}",
             )
         self.normaliser = Normaliser(
             spec or TrackSpec.of(name, own),
@@ -244,7 +244,7 @@ def leave_out_other_contigs(
             where=where,
             expected=f"{lengths[name]:,} bp",
             found=f"{file.lengths[own]:,} bp",
-            hint="use files of one assembly, or leave the contig out of one of them",
+            hint="use files of one assembly, or remove the contig from one of them",
         )
     file.names.leave_out(other.values())
     return list(other.values())
@@ -254,7 +254,7 @@ def warn_of_left_out(contigs: list[str], where: object) -> None:
     """Say once, not in every worker that opens the file again, what is not read."""
     if contigs:
         log.warning(
-            "%s: %s left out, of another length than in the FASTA", where, ", ".join(contigs)
+            "%s: ignoring %s, whose length differs from the FASTA", where, ", ".join(contigs)
         )
 
 

@@ -409,7 +409,7 @@ def _delimiter(header: str, path: Path) -> str:
         if delimiter in header:
             return delimiter
     raise DataError(
-        "has one column only",
+        "has only one column",
         where=path,
         expected="columns separated by tabs or commas",
         found=repr(header[:60]),

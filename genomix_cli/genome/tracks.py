@@ -59,7 +59,7 @@ def read_track_name(name: str) -> TrackName:
         raise UsageError(
             "not the name of a track",
             where="--track",
-            expected="[ASSAY/]TARGET[@CELL], as in H3K27ac@K562",
+            expected="[ASSAY/]TARGET[@CELL], e.g. H3K27ac@K562",
             found=name,
         )
     assay, slash, target = modality.partition("/")
@@ -112,7 +112,7 @@ def require_cell(known: tuple[str, ...], cell: str) -> str:
     raise UsageError(
         f"no tracks of {cell}" if cell else "has tracks of several cell types",
         where="--cell",
-        expected=" or ".join(filter(None, known)) or "no cell type: its tracks name none",
+        expected=" or ".join(filter(None, known)) or "no cell type, since its tracks name none",
     )
 
 
@@ -128,10 +128,10 @@ def of_one_cell(tracks: Mapping[str, T], option: str = "--track") -> dict[str, T
     several = {name.cell_type for name in named if name.cell_type}
     if len(several) > 1:
         raise UsageError(
-            "one cell type is scored at a time",
+            "tracks of several cell types",
             where=option,
             found=", ".join(sorted(several)),
-            hint="give the tracks of one, and run again for the next",
+            hint="give the tracks of one cell type, and run again for the next",
         )
     twice = [m for m, count in Counter(n.modality for n in named).items() if count > 1]
     if twice:

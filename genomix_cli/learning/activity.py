@@ -145,7 +145,7 @@ class Predicted:
                 return name
         of_cells = [name.removesuffix(OF_CELL) for name in names if name.endswith(OF_CELL)]
         raise UsageError(
-            "the model predicts no activity there",
+            "the model predicts no activity in this cell type",
             where="--cell",
             expected=" or ".join(of_cells or names),
             found=cell,
@@ -164,7 +164,7 @@ def _check_names(where: str, names: Iterable[str], outputs: Iterable[Output]) ->
     known = [output.name for output in outputs]
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
-            f"{where} names no output: {', '.join(unknown)}", expected=" or ".join(known)
+            f"{where} names unknown outputs: {', '.join(unknown)}", expected=" or ".join(known)
         )
 
 

@@ -91,9 +91,11 @@ def adapt(
         If the mode, rank, alpha or a name in `head` is invalid, or the module is already adapted.
     """
     if mode not in get_args(Mode):
-        raise UsageError("cannot adapt so", expected=" or ".join(get_args(Mode)), found=str(mode))
+        raise UsageError(
+            "unknown way to adapt", expected=" or ".join(get_args(Mode)), found=str(mode)
+        )
     if is_adapted(module):
-        raise UsageError("has low-rank adapters already", where=type(module).__name__)
+        raise UsageError("already has low-rank adapters", where=type(module).__name__)
     frozen: Sequence[str] = getattr(module, "frozen_parts", ())
     names = () if mode == "full" else _head(module, head)
     for name, parameter in module.named_parameters():
@@ -156,7 +158,7 @@ def _head(module: nn.Module, head: Sequence[str] | None) -> Sequence[str]:
     names = getattr(module, "head_parameters", ()) if head is None else head
     if not names:
         raise UsageError(
-            f"{type(module).__name__} does not say what its head is", hint="let everything learn"
+            f"{type(module).__name__} does not declare its head", hint="use --tune full"
         )
     known = [name for name, _ in module.named_parameters()]
     missing = [head for head in names if not any(_within(name, [head]) for name in known)]

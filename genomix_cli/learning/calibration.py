@@ -61,7 +61,7 @@ def fit_platt(
             hint="hold out a contig that has positives and negatives",
         )
     if not np.isfinite(x).all():
-        raise DataError("calibration met logits that are not finite numbers")
+        raise DataError("calibration found logits that are not finite")
     target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
     start = np.array([0.0, np.log((n_positive + 1) / (n_negative + 1))])
     slope, intercept = _newton(np.stack([x, np.ones_like(x)], 1), target, w, start)

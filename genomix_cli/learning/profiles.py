@@ -88,7 +88,7 @@ def _refuse_no_pairs(name: str, opposite: tuple[int, ...], n: int) -> None:
     numbers = list(range(n))
     paired = sorted(opposite) == numbers
     if not paired or [opposite[i] for i in opposite] != numbers:
-        raise UsageError(f"{name} pairs no tracks", found=str(list(opposite)))
+        raise UsageError(f"{name} does not pair tracks", found=str(list(opposite)))
 
 
 class Answer(NamedTuple):

@@ -50,7 +50,7 @@ def check_strategy(
 def _check_sharding(config: FitConfig, module: nn.Module, precision: str) -> None:
     if config.devices < 2:
         raise UsageError(
-            "fsdp shares the model among several devices",
+            "fsdp needs several devices",
             where="--strategy",
             hint="give --devices 2 or more, or leave --strategy at auto",
         )
@@ -62,7 +62,7 @@ def _check_sharding(config: FitConfig, module: nn.Module, precision: str) -> Non
         )
     if precision not in SHARDED_PRECISIONS:
         raise UsageError(
-            "does not go with fsdp",
+            "cannot be combined with fsdp",
             where="--precision",
             expected=" or ".join(SHARDED_PRECISIONS),
             found=precision,

@@ -49,7 +49,10 @@ def parse_adaptors(text: str) -> tuple[str, str]:
     left, comma, right = text.upper().replace("U", "T").partition(",")
     if not comma or set(left + right) - set("ACGT"):
         raise UsageError(
-            "no bases on two sides", where="--adaptors", expected="as AGGACC,CATTGC", found=text
+            "not bases for two sides",
+            where="--adaptors",
+            expected="LEFT,RIGHT, e.g. AGGACC,CATTGC",
+            found=text,
         )
     return left, right
 
@@ -59,7 +62,7 @@ def parse_strands(texts: list[str]) -> tuple[tuple[str, str], ...]:
     pairs = tuple(map(parse_names, texts))
     for text, pair in zip(texts, pairs, strict=True):
         if len(set(pair)) != 2 or len(pair) != 2:
-            raise UsageError("no two tracks", where="--strands", expected="PLUS,MINUS", found=text)
+            raise UsageError("not two tracks", where="--strands", expected="PLUS,MINUS", found=text)
     return pairs  # type: ignore[return-value]
 
 
@@ -275,7 +278,12 @@ def parse_counts(text: str) -> tuple[int, ...]:
     except ValueError:
         counts = (0,)
     if any(count < 1 for count in counts):
-        raise UsageError("no counts", where="--few-shot", expected="as 1,5,10,50", found=text)
+        raise UsageError(
+            "not counts",
+            where="--few-shot",
+            expected="positive numbers, e.g. 1,5,10,50",
+            found=text,
+        )
     return counts
 
 

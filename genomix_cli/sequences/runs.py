@@ -124,7 +124,7 @@ def check_fits(config: RunConfig, sequences: Sequences, where: object) -> None:
     found = columns_digest(sequences.columns, sequences.contigs)
     if config.columns and found != config.columns:
         raise DataError(
-            "the columns are not the sites of training",
+            "the columns are not the sites used in training",
             where=where,
             hint="prepare it with --like the training file",
         )

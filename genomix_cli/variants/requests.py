@@ -69,7 +69,7 @@ class Part(NamedTuple):
         number, slash, total = text.partition("/")
         if slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total):
             return cls(int(number), int(total))
-        raise UsageError("not a part", where="--shard", expected="I/N, as in 1/8", found=text)
+        raise UsageError("not a part", where="--shard", expected="I/N, e.g. 1/8", found=text)
 
 
 def tracks_of_one_cell(values: list[str]) -> dict[str, Path]:
@@ -330,7 +330,7 @@ class Masking:
         """
         wrong = []
         if self.span is not None and self.span < k:
-            wrong.append(f"spans of {self.span} bases hold no {k}-mer: at least {k} are needed")
+            wrong.append(f"spans of {self.span} bases are shorter than a {k}-mer")
         if not 0 <= self.share <= 0.5:
             wrong.append(f"{self.share:g} of the bases is not between 0 and 0.5")
         if not 0 <= self.track_share <= 0.8:
@@ -829,22 +829,22 @@ class SuiteRequest:
         if not self.models:
             raise UsageError("no model", where="--model", expected="a run folder or a name")
         if len(set(self.models)) < len(self.models):
-            raise UsageError("the same model twice", where="--model")
+            raise UsageError("the same model is given twice", where="--model")
         if self.test_contigs and self.test_regions:
             raise UsageError("--test-contigs and --test-regions: give one of them")
         if bool(self.vcf) != bool(self.info):
-            raise UsageError("--vcf and --info need each other")
+            raise UsageError("--vcf and --info must be given together")
         if bool(self.table) != bool(self.columns):
-            raise UsageError("--table and --column need each other")
+            raise UsageError("--table and --column must be given together")
         names = [name.partition("=")[0] for name in (*self.info, *self.columns)]
         if len(set(names)) < len(names):
-            raise UsageError("the same score twice", where="--info, --column")
+            raise UsageError("the same score is given twice", where="--info, --column")
         others = {"stack", *self.baselines, *(Path(name).name for name in self.models)}
         taken = [name for name in names if name in others]
         if taken:
             raise UsageError(f"a score and an entrant are both called {taken[0]}", where="--column")
         if self.stack and not names:
-            raise UsageError("--stack needs scores of others: --info or --column")
+            raise UsageError("--stack needs scores of other tools: --info or --column")
         check_options(self)
 
     def settings(self) -> dict[str, Any]:
@@ -894,7 +894,7 @@ class LeaderboardRequest:
         UsageError
         """
         if len({path.resolve() for path in self.reports}) < len(self.reports):
-            raise UsageError("the same evaluation twice", where="REPORT")
+            raise UsageError("the same evaluation is given twice", where="REPORT")
         check_options(self)
 
 

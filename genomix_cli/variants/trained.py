@@ -204,14 +204,15 @@ def refuse_unable(config: ModelConfig, folder: Path) -> None:
     activity = config.activity
     if activity is not None and not activity.reported and not config.reads_window:
         raise UsageError(
-            "predicts classes alone, and scores no variants",
+            "predicts only classes, so it cannot score variants",
             where=folder,
             found=", ".join(output.name for output in activity.outputs),
-            hint="train it on quantities, or name the classes to go by: --set 'summary=[\"NAME\"]'",
+            hint="train it on quantities, or name the classes to score by: --set "
+            "'summary=[\"NAME\"]'",
         )
     if config.pretrained_only:
         raise UsageError(
-            "was pre-trained only, and scores nothing yet",
+            "is only pre-trained, so it cannot score yet",
             where=folder,
             hint=f"train it on labelled variants: genomix train SHARD --init {folder}",
         )

@@ -106,7 +106,7 @@ def test_the_signal_of_each_base_is_kept_and_shown(genomix_here, tmp_path):
     assert f"signal of each base {names}" in shown
     refused = genomix_here(*asked, "--strands", "PLUS,PLUS", "--force")
     assert refused.code == 2
-    assert "--strands: no two tracks" in refused.err
+    assert "--strands: not two tracks" in refused.err
 
 
 def test_what_a_run_does_not_do_is_said(genomix_here, data, tmp_path):

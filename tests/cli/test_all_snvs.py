@@ -43,8 +43,8 @@ def test_scores_are_those_of_a_vcf(genomix_fast: Any, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("-r", REGION), "VCF is missing"),
-        ((VCF, "--all-snvs"), "--all-snvs: stands instead of a VCF"),
-        (("--all-snvs", "--shard", "1/2"), "--shard: cuts a VCF, and there is none"),
+        ((VCF, "--all-snvs"), "--all-snvs: replaces the VCF"),
+        (("--all-snvs", "--shard", "1/2"), "--shard: needs a VCF to split"),
         (("--all-snvs", "-r", "chrQ"), "are not in the reference"),
     ],
 )

@@ -223,8 +223,8 @@ def test_what_does_not_add_up_is_exit_code_3_with_its_output(
     monkeypatch.setattr(explanation, "MOST_STEPS", 2)
     words = (*command, "--max-variants", 3, "--baseline", "shuffle", "--steps", 2, "-q")
     process = genomix_fast(*words, "-o", tmp_path / "a.tsv", code=3)
-    assert "do not add up" in process.stderr
-    assert "even in 2 steps" in process.stderr
+    assert "do not sum" in process.stderr
+    assert "even with 2 steps" in process.stderr
     assert "--steps 8" in process.stderr
     errors = {float(row["completeness_error"]) for row in _table(tmp_path / "a.tsv")}
     assert max(errors) > 0.01

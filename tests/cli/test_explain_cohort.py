@@ -338,7 +338,7 @@ def test_attributions_that_do_not_add_up_are_an_exit_code(
     jumping = cohort_runs.train(cohort, tmp_path / "jumping", jump=3.0)
     done = explain("--class", "A", model=jumping)
     assert done.code == 3
-    assert "do not add up to the change of their logit" in done.err
+    assert "do not sum to the change in logit" in done.err
     assert "--allow-incomplete" in done.err
     errors = read(tmp_path / "why.tsv")["completeness_error"]
     assert errors.max() > 0.01

@@ -173,10 +173,10 @@ def test_attributions_that_do_not_add_up_are_an_exit_code(
     monkeypatch.setattr(explanation, "SMALLEST_CHANGE", 1e-9)
     done = explain("dna.h5", "cnn", "--steps", 2, "--max-sequences", 10)
     assert done.code == 3
-    assert "do not add up to the change of their logit, even in 2 steps" in done.err
+    assert "do not sum to the change in logit, even with 2 steps" in done.err
     assert len(read(tmp_path / "why.tsv")) == 600
     again = explain(
         "dna.h5", "cnn", "--steps", 2, "--max-sequences", 10, "--allow-incomplete", "--force"
     )
     assert again.code == 0
-    assert "even in 2 steps" in again.err
+    assert "even with 2 steps" in again.err

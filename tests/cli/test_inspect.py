@@ -58,7 +58,7 @@ def test_json_has_the_same_facts(tiny_genome: Path, genomix_fast: Any) -> None:
 def test_what_is_nothing_of_ours(genomix_fast: Any, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("hello")
-    assert "not a file that genomix knows" in genomix_fast("inspect", other, code=1).stderr
+    assert "not a kind of file that genomix knows" in genomix_fast("inspect", other, code=1).stderr
     assert "no such file" in genomix_fast("inspect", tmp_path / "absent", code=2).stderr
 
 

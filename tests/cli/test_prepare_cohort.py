@@ -112,7 +112,7 @@ def test_in_a_process_of_its_own(folder: Path, genomix_fast: Fast) -> None:
     process = genomix_fast("prepare", "cohort", *options, "-q")
     assert (process.stdout, process.stderr) == ("", "")
     process = genomix_fast("prepare", "cohort", *options, code=2)
-    assert process.stderr == "genomix: error: a.h5mu: already exists; add --force to replace it\n"
+    assert process.stderr == "genomix: error: a.h5mu: already exists; add --force to overwrite it\n"
 
 
 def test_settings_of_a_file(folder: Path, genomix_here: Here, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_its_own_output_and_that_of_others(folder: Path, genomix_here: Here) -> 
         assert cohort.modalities == ("methylation", "expression")
         assert list(cohort.obs.index) == ["s1", "s3", "s9", "s2"]
     message = refused(genomix_here, "-m", "methylation=own.h5mu", "--force", code=2)
-    assert "names its modalities itself; give the file alone" in message
+    assert "already names its modalities; give the file alone" in message
 
 
 def study(folder: Path) -> Path:
@@ -248,13 +248,13 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     ),
     "choice": (["-m", "expression=rna.tsv", "--ids", "tgca"], 2, "--ids: unknown (expected auto"),
     "not barcodes": (["-m", "expression=rna.tsv", "--ids", "tcga"], 1, "has no TCGA barcodes"),
-    "bins": (["-m", "cna=cna.seg", "--bins", "x"], 2, "--bins: not a size of bins"),
+    "bins": (["-m", "cna=cna.seg", "--bins", "x"], 2, "--bins: not a bin size"),
     "assembly": (["-m", "cna=cna.seg", "--assembly", "mm9"], 2, "unknown assembly"),
     "M-values": (
         ["-m", "expression=rna.tsv", "--m-to-beta", "expression"],
         *(2, "--m-to-beta: expression does not hold M-values"),
     ),
-    "a table alone": (["rna.tsv"], 2, "rna.tsv: a table needs the name of its modality"),
+    "a table alone": (["rna.tsv"], 2, "rna.tsv: the table has no modality name"),
     "no study": (["--study", "study"], 2, "study: no such file"),
     "name": (["-m", "a+b=rna.tsv", "--kind", "a+b=other"], 2, "cannot be the name of a modality"),
     "no folder": (["-m", "expression=rna.tsv", "--stats", "none/a.json"], 2, "no such folder"),

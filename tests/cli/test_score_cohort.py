@@ -189,8 +189,8 @@ def test_features_in_another_order_give_the_same_scores(
     done = genomix_here("score", path, "-m", run, "-o", out, "--device", "cpu")
     assert done.code == 0, done.err
     pd.testing.assert_frame_equal(read(out), scores)
-    assert "the model does not know peaks" in done.err
-    assert "[expression]: 1 features are not the model's" in done.err
+    assert "ignoring peaks, which the model does not know" in done.err
+    assert "[expression]: ignoring 1 features that the model does not use" in done.err
 
 
 def test_what_a_cohort_lacks_is_missing(
@@ -203,7 +203,7 @@ def test_what_a_cohort_lacks_is_missing(
     done = genomix_here("score", path, "-m", run, "-o", tmp_path / "s.tsv", "--device", "cpu")
     assert done.code == 0
     assert "has no calls: the model treats it as missing" in done.err
-    assert "[expression] lacks 1 of 8 features: treated as missing" in done.err
+    assert "[expression] lacks 1 of 8 features; treated as missing" in done.err
     assert read(tmp_path / "s.tsv")["missing"].str.contains("calls").all()
 
 
@@ -217,7 +217,10 @@ def test_a_modality_of_another_kind_is_refused(
     path = changed(cohort, tmp_path / "other.h5mu", rename)
     done = genomix_here("score", path, "-m", run, "-o", tmp_path / "s.tsv", "--device", "cpu")
     assert done.code == 1
-    assert "is of another kind than in training (expected expression, found chromatin)" in done.err
+    assert (
+        "the modality is of another kind than in training (expected expression, found chromatin)"
+        in done.err
+    )
     assert not (tmp_path / "s.tsv").exists()
 
 
@@ -258,7 +261,7 @@ def damage(run: Path, how: str) -> None:
     ("how", "said"),
     [
         ("weights gone", "the weights are missing"),
-        ("weights cut", "the weights are not those that were saved with config.json"),
+        ("weights cut", "the weights do not belong to config.json"),
         ("other width", "the weights do not fit the configuration"),
         ("newer", "written by a newer genomix"),
         ("of variants", "is a model of variants (expected a model of cohorts)"),
@@ -283,7 +286,7 @@ def test_a_damaged_run_is_one_line(
     [
         (["-m", "nowhere"], 2, "no such model"),
         (["-m", "RUN", "--device", "tpu"], 2, "unknown device"),
-        (["-m", "RUN", "-o", "s.vcf"], 2, "is not the name of a table"),
+        (["-m", "RUN", "-o", "s.vcf"], 2, "does not have the extension of a table"),
         (["-m", "RUN", "-o", "no/s.tsv"], 2, "no such folder"),
         (["-m", "RUN", "--fasta", "x.fa"], 2, "--fasta is for variants, and"),
     ],

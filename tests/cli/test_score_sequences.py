@@ -58,8 +58,8 @@ def test_the_input_says_what_is_scored(
     ("arguments", "code", "said"),
     [
         (["--fasta", "x.fa"], 2, "--fasta is for variants, and"),
-        (["-o", "x.vcf"], 2, "is not the name of a table"),
-        (["-o", "x.tsv", "--embeddings", "x.tsv"], 2, "is where -o goes already"),
+        (["-o", "x.vcf"], 2, "does not have the extension of a table"),
+        (["-o", "x.tsv", "--embeddings", "x.tsv"], 2, "is the same file as -o"),
         (["-m", "nowhere"], 2, "no such model"),
     ],
 )

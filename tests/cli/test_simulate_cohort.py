@@ -82,10 +82,10 @@ def test_a_file_goes_over_a_preset(genomix_fast: Fast, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["c.h5mu"], 2, "nothing says what to simulate"),
+        (["c.h5mu"], 2, "no preset and no parameters given"),
         (["c.h5mu", "--preset", "stilwell"], 2, "unknown preset"),
         (["c.h5mu", "--preset", "stillwell", "--difficulty", "trivial"], 2, "unknown difficulty"),
-        (["--preset", "stillwell"], 2, "no file to write to"),
+        (["--preset", "stillwell"], 2, "no output file given"),
         (["nowhere/c.h5mu", "--preset", "stillwell", "-n", "20"], 2, "no such folder"),
         (["c.h5mu", "--params", "absent.yaml"], 2, "no such file"),
         (["c.h5mu", "--params", "list.yaml"], 1, "is not a mapping"),

@@ -87,7 +87,7 @@ def test_nothing_of_another_file_is_read(kind: str, genomix_fast: Run, tmp_path:
         ended = genomix_fast(*words, code=1)
         if kind == "h5ad" and words[0] == "inspect":
             continue
-        assert f"{name} lies in another file" in ended.err, ended.err  # type: ignore[attr-defined]
+        assert f"{name} is a link to another file" in ended.err, ended.err  # type: ignore[attr-defined]
 
 
 def test_a_line_that_fills_all_memory(
@@ -132,6 +132,6 @@ def test_more_threads_than_there_are_cpus(
     cohort, output = ("simulate", "cohort", "--preset", "stillwell", "-n", 20), tmp_path / "a.h5mu"
     ended = genomix_fast(*cohort, "-o", output, "--threads", 1_000_000)
     most = max(os.cpu_count() or 1, 64)
-    assert f"--threads 1000000: {most} are used" in ended.err  # type: ignore[attr-defined]
+    assert f"--threads 1000000: limited to {most}" in ended.err  # type: ignore[attr-defined]
     assert limits == [most]
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5mu"]

@@ -74,7 +74,7 @@ def test_a_frozen_encoder_is_trained_and_scored_like_any_model(
     encoder.rename(tmp_path / "elsewhere")
     failed = here(*scores, *files)
     assert failed.code == 2
-    assert "there is no such encoder" in failed.stderr
+    assert "no such encoder" in failed.stderr
 
 
 def test_a_run_folder_is_whole(run: Path) -> None:
@@ -230,14 +230,14 @@ def test_a_longer_window_starts_from_a_shorter_one(
     [
         (["--valid-contigs", "chr9"], "unknown valid contigs: chr9"),
         (["--valid-contigs", "chr1,chr2"], "nothing is left to train on"),
-        (["--test-contigs", "chr2"], "both valid and test"),
+        (["--test-contigs", "chr2"], "the validation and test parts overlap"),
         (["--model", "resnet"], "unknown variant model 'resnet'"),
         (["--preset", "huge"], "no preset 'huge'"),
         (["--set", "n_bins=401"], "n_bins=401 is no multiple of 400"),
         (["--set", "colour=3"], "unknown key 'colour'"),
         (["--set", "k"], "not a setting"),
         (["--init", "nowhere"], "no such model"),
-        (["--resume"], "there is no run to resume"),
+        (["--resume"], "no run to resume"),
         (["--device", "tpu"], "unknown device"),
         (["--device", "cuda:99"], "no such GPU"),
     ],
@@ -384,12 +384,12 @@ def test_the_terms_of_the_loss_are_weighted_and_cell_types_drawn_alike(
     kept = json.loads((tmp_path / "small" / "train.json").read_text())["config"]
     assert (kept["bce_weight"], kept["rank_weight"], kept["penalty_weight"]) == (2, 0.1, 10)
     for wrong, said in (
-        (["--bce-weight", "0", "--rank-weight", "0"], "nothing is left to learn"),
+        (["--bce-weight", "0", "--rank-weight", "0"], "are both 0, so nothing would be learned"),
         (
             ["--penalty-weight", "1", "--strategy", "fsdp", "--devices", "2"],
-            "--penalty-weight: does not go with fsdp",
+            "--penalty-weight: cannot be combined with fsdp",
         ),
-        (["--equal-cells"], "--equal-cells: the variants are of fewer than two cell types"),
+        (["--equal-cells"], "--equal-cells: the variants have fewer than two cell types"),
     ):
         done = here("train", shard, "-o", tmp_path / "wrong", *SMALL, *wrong)
         assert (done.code, said in done.err) == (2, True), done.err

@@ -108,7 +108,7 @@ def test_a_repeat_is_the_run_with_the_next_seed(cohort: Path, tmp_path: Path, he
     assert "means over repeats" in (both / "README.md").read_text()
     refused = here("train", cohort, "-o", tmp_path / "x", *quick, "--repeats", 2, "--seeds", 2)
     assert refused.code == 2
-    assert "--seeds: every repeat has a seed of its own" in refused.err
+    assert "--seeds: each repeat already has its own seed" in refused.err
 
 
 def test_the_model_that_is_kept_scores(run: Path, cohort: Path) -> None:
@@ -383,14 +383,14 @@ def test_processes_that_share_batches_write_once(
         (["--vary", "focall=1,2"], 2, "unknown key 'focall'"),
         (["--vary", "top_k"], 2, "expected NAME=A,B"),
         (["--baselines", "forest"], 2, "unknown cohort model 'forest'"),
-        (["--modalities", "expression,cnv"], 2, "no modality cnv"),
-        (["--vary", "modalities=cnv"], 2, "no modality cnv"),
+        (["--modalities", "expression,cnv"], 2, "has no modality cnv"),
+        (["--vary", "modalities=cnv"], 2, "has no modality cnv"),
         (["--hold-out", "batch"], 2, "no batches to hold out"),
         (["--hold-out", "nowhere.tsv"], 2, "nowhere.tsv: no such file"),
         (["--folds", "60"], 2, "too many folds"),
         (["--calibration", "none"], 2, "expected cross or split"),
         (["--valid-contigs", "chr2"], 2, "is for variants"),
-        (["--resume"], 2, "there is no run to resume"),
+        (["--resume"], 2, "no run to resume"),
         (["--device", "cuda:7"], 2, "no such GPU"),
     ],
 )

@@ -95,8 +95,8 @@ def test_every_task_writes_a_run_and_a_table(genomix_fast, dna, tmp_path):
     [
         (("--task", "dance"), "--task: unknown"),
         (("--label", "colour"), "no phenotype 'colour'"),
-        (("--hold-out", "some"), "no way to hold out"),
-        (("--few-shot", "0,five"), "no counts"),
+        (("--hold-out", "some"), "unknown way to hold out"),
+        (("--few-shot", "0,five"), "not counts"),
         (("--set", "widht=3"), "widht"),
         (("--preset", "huge"), "huge"),
         (("--modalities", "a"), "--modalities is for cohorts"),

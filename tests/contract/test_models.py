@@ -143,7 +143,7 @@ def test_weights_of_another_architecture_are_refused(name: str, tmp_path: Path) 
     path = tmp_path / "config.json"
     config = path.read_text()
     path.write_text(config.replace('"CTCF"', '"CTCF",\n"X"', 1))
-    with pytest.raises(DataError, match=r"is not what was saved; .*remove config_sha256"):
+    with pytest.raises(DataError, match=r"differs from what was saved; .*remove config_sha256"):
         load_model(tmp_path)
     data = json.loads(path.read_text())
     del data["config_sha256"]
@@ -167,7 +167,7 @@ def test_a_part_of_it_can_learn(name: str, mode: str) -> None:
     model = make(name)
     keys = list(model.state_dict())
     if not model.head_parameters:
-        with pytest.raises(UsageError, match="does not say what its head is"):
+        with pytest.raises(UsageError, match="does not declare its head"):
             adapt(model, mode, rank=2)
         return
     with torch.inference_mode():

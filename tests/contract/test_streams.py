@@ -171,7 +171,7 @@ def test_two_runs_at_once(words: str, every: dict[str, Call], tmp_path: Path) ->
         said = refused_in_one_line(in_fork(call.typed(output)))
     finally:
         claim.remove()
-    assert f"{call.output}: another run is writing it" in said
+    assert f"{call.output}: another run is writing to it" in said
     assert os.listdir(tmp_path) == []
 
 

@@ -134,7 +134,7 @@ def test_every_snv_of_a_region_without_a_vcf(model: Path) -> None:
     assert (table["REF"] != table["ALT"]).all()
     with pytest.raises(api.UsageError, match="VCF is missing"):
         api.score(fasta=FASTA, model=model)
-    with pytest.raises(api.UsageError, match="instead of a VCF"):
+    with pytest.raises(api.UsageError, match="replaces the VCF"):
         api.score(VCF, fasta=FASTA, all_snvs=True, model=model)
 
 

@@ -93,8 +93,8 @@ def test_a_fasta(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "not a file that genomix knows"),
-        (b"hello", "not a file that genomix knows"),
+        (b"", "not a kind of file that genomix knows"),
+        (b"hello", "not a kind of file that genomix knows"),
         (b"\x1f\x8b\x08\x00", "cannot be read"),
         (b"\x89HDF\r\n\x1a\nbroken", "HDF5"),
     ],
@@ -121,7 +121,7 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_ours(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a folder that genomix knows"):
+    with pytest.raises(DataError, match="not a kind of folder that genomix knows"):
         inspect(tmp_path)
     write(tmp_path / "manifest.json", json.dumps({"format": "other"}))
     with pytest.raises(DataError, match="not a simulated genome"):

@@ -131,7 +131,7 @@ def check_folder(folder: Path, force: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not force:
-        raise UsageError("already exists", where=folder, hint="add --force to replace it")
+        raise UsageError("already exists", where=folder, hint="add --force to overwrite it")
     index = folder / INDEX
     if not (index.is_file() and MARK in index.read_text(errors="replace")):
         raise UsageError(

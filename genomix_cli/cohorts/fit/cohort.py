@@ -97,7 +97,7 @@ def fit_cohort(request: FitRequest) -> FitSummary:
             hint="they go with tables; genomix prepare cohort --label chooses a cohort's",
         )
     if request.output.exists() and not request.force:
-        raise UsageError("already exists", where=request.output, hint="add --force to replace it")
+        raise UsageError("already exists", where=request.output, hint="add --force to overwrite it")
     with tempfile.TemporaryDirectory(prefix="genomix-fit-") as folder:
         path = request.cohort or _cohort_of_tables(request, Path(folder) / "tables.h5mu")
         with open_cohort(path) as cohort:
@@ -185,7 +185,7 @@ def _fitted(
 def _refuse_fewer(what: str, count: int, fewest: int, where: object) -> None:
     if count < fewest:
         raise DataError(
-            f"too few {what} to fit anything to",
+            f"too few {what} to fit to",
             where=where,
             expected=f"{fewest} or more",
             found=str(count),
@@ -207,11 +207,11 @@ def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
         if kind not in FITS:
             if wanted:
                 raise DataError(
-                    f"values of the kind {kind} cannot be simulated",
+                    f"values of kind {kind} cannot be simulated",
                     where=f"{cohort.path} [{name}]",
                     expected=" or ".join(FITS),
                 )
-            log.warning("%s: values of the kind %s cannot be simulated; left out", name, kind)
+            log.warning("%s: left out, since values of kind %s cannot be simulated", name, kind)
             continue
         modality = FITS[kind][0]
         first = sources.setdefault(modality, name)
@@ -223,7 +223,8 @@ def _sources(cohort: Cohort, wanted: tuple[str, ...]) -> dict[str, str]:
             )
         if first != name:
             log.warning(
-                "%s is not fitted: %s already is the simulator's %s; --modalities %s would take it",
+                "%s is not fitted, since %s is already used as the simulator's "
+                "%s; to use it instead, add --modalities %s",
                 *(name, first, modality, name),
             )
     if not sources:
@@ -243,8 +244,9 @@ def _classes(cohort: Cohort) -> tuple[dict[str, float], Ints]:
     present = np.flatnonzero(counts)
     if len(present) < 2:
         log.warning(
-            "%s: without a label of two classes or more, nothing is fitted to differ between "
-            "classes: the YAML has two, A and B, that differ as the simulator's defaults",
+            "%s: no label with two or more classes, so class differences are not "
+            "fitted: the YAML has two classes, A and B, that differ by the "
+            "simulator's defaults",
             cohort.path,
         )
         return {"A": 0.5, "B": 0.5}, np.full(len(codes), -1)

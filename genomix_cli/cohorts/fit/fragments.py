@@ -83,7 +83,7 @@ def _histogram(measured: Measured) -> tuple[Ints, int, int, int]:
         raise DataError(
             "has no histogram of fragment lengths",
             where=measured.where,
-            expected="20 lengths or more, as 167 or len_167",
+            expected="20 lengths or more, named like 167 or len_167",
             found=f"{len(columns)} of {len(table)} features",
         )
     sorted_ = length[columns].astype(int)

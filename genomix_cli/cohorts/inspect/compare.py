@@ -177,7 +177,7 @@ def _say_what_is_left_out(here: Cohort, there: Cohort, shared: Sequence[str]) ->
         )
     for name in sorted({*here.modalities, *there.modalities} - {*shared}):
         kinds = [c.kinds[name].name if name in c.kinds else "absent" for c in (here, there)]
-        log.warning("%s is not compared: %s here, %s there", name, *kinds)
+        log.warning("%s is not compared: it is %s here and %s there", name, *kinds)
 
 
 def _halves(cohort: Cohort, modality: str) -> tuple[Marginals, Marginals]:

@@ -217,7 +217,7 @@ def primary_of(modalities: tuple[Modality, ...], named: str) -> int:
     """
     able = [i for i, modality in enumerate(modalities) if modality.features]
     if not able:
-        raise DataError("no feature of any modality varies among the samples to learn from")
+        raise DataError("no feature of any modality varies among the training samples")
     # Of equals, take the first.
     return min(
         able, key=lambda i: (modalities[i].name != named, modalities[i].kind != "expression")

@@ -289,7 +289,7 @@ def _genes(
     for name in named:
         if name not in panels and name.lower() not in _WHOLE:
             raise DataError(
-                f"nothing says which genes are on the panel {name}",
+                f"no file lists the genes of the panel {name}",
                 where=where,
                 found=f"panels {', '.join(panels) or 'none'}",
                 hint="give the panel's file: --panel FILE",

@@ -168,7 +168,7 @@ def merge(tables: Sequence[Clinical]) -> Clinical | None:
     for table in tables[1:]:
         again = [column for column in table.frame.columns if column in frame.columns]
         if again:
-            log.info("%s replaces the columns %s", table.path, ", ".join(again))
+            log.info("%s overrides the columns %s", table.path, ", ".join(again))
         new = [name for name in table.frame.index if name not in frame.index]
         frame = frame.drop(columns=again).reindex([*frame.index, *new])
         frame = frame.join(table.frame)
@@ -240,7 +240,7 @@ def check_columns(tables: Sequence[pd.DataFrame], roles: Roles, path: Path | Non
 def _column(table: pd.DataFrame, name: str | None, role: str) -> str | None:
     """Return the column for a role."""
     if name is not None and name != role and role in table.columns:
-        log.warning("the column %s is dropped, since %s is used as the %s", role, name, role)
+        log.warning("the column %s is dropped, because %s is used as the %s", role, name, role)
     return name or (role if role in table.columns else None)
 
 

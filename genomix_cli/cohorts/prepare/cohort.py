@@ -144,7 +144,7 @@ def _check(request: PrepareRequest) -> None:
     """Refuse options that are wrong whatever the files hold, before any work."""
     cohort_file.require_extra()
     if request.output.exists() and not request.force:
-        raise UsageError("already exists", where=request.output, hint="add --force to replace it")
+        raise UsageError("already exists", where=request.output, hint="add --force to overwrite it")
     for path in (request.output, request.stats):
         if path is not None and not path.parent.is_dir():
             raise UsageError("no such folder", where=path.parent, hint="create it first")

@@ -78,7 +78,7 @@ def read_inputs(request: PrepareRequest) -> Inputs:
     for path in request.inputs:
         if what_is(path) != "hdf5":
             hint = f"name it: -m NAME={path}"
-            raise UsageError("a table needs the name of its modality", where=path, hint=hint)
+            raise UsageError("the table has no modality name", where=path, hint=hint)
         _read_scverse(request, path, inputs)
     for name, path in request.modalities.items():
         if contents[name] == "hdf5":
@@ -117,7 +117,7 @@ def _read_scverse(
     """Read a file with modalities in it; `name` is that of its only one."""
     if name is not None and is_cohort(path):
         hint = f"give the file alone: genomix prepare cohort {path.name} -o ..."
-        raise UsageError(f"{name}={path} names its modalities itself", hint=hint)
+        raise UsageError(f"{name}={path} already names its modalities", hint=hint)
     modalities, clinical = read_scverse(path, request.kinds, name)
     inputs.files[f"modality {name}" if name else f"cohort {path.name}"] = path
     for modality in modalities:
@@ -217,7 +217,7 @@ def _upright(name: str, table: Table, kind: Kind, samples: Axis) -> Modality:
 
 def _refuse_second(name: str, modalities: Mapping[str, Modality]) -> None:
     if name in modalities:
-        raise UsageError(f"the modality {name} comes from two inputs", hint="give one another name")
+        raise UsageError(f"the modality {name} comes from two inputs", hint="rename one of them")
 
 
 def _refuse_unknown(request: PrepareRequest, modalities: Mapping[str, Modality]) -> None:

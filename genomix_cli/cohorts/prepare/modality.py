@@ -115,7 +115,7 @@ def log2_of(modality: Modality) -> Modality:
         raise DataError(
             f"{modality.name} has negative values such as {low:g}: it is already on a log scale",
             where=modality.source,
-            hint=f"leave out --log-transform {modality.name}",
+            hint=f"remove --log-transform {modality.name}",
         )
     values = modality.values + np.float32(1)
     return replace(modality, values=np.log2(values, out=values))

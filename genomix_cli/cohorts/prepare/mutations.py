@@ -83,10 +83,12 @@ def read_mutations(
     counted = reasons == ""
     if not counted.any():
         found = ", ".join(f"{n} {reason}" for reason, n in _tally(reasons).items())
-        raise DataError("no call counts", where=path, found=found, hint="see --mutation-class")
+        raise DataError(
+            "no mutation call is counted", where=path, found=found, hint="see --mutation-class"
+        )
     values, samples, genes = _matrix(records, counted, coverage)
     notes = _notes(records, reasons, coverage)
-    log.info("%s: %s of %s calls count", name, f"{counted.sum():,}", f"{len(counted):,}")
+    log.info("%s: %s of %s calls are counted", name, f"{counted.sum():,}", f"{len(counted):,}")
     kind = KINDS["mutations"]
     return Modality(name, kind, samples, feature_table(genes, kind), values, path, notes)
 

@@ -238,7 +238,7 @@ def _cannot_tell(name: str, table: Table, samples: Collection[str]) -> UsageErro
         where=table.path,
         expected=f"names as {_first(samples)}" if samples else None,
         found=f"rows {rows}, ... and columns {columns}, ...",
-        hint="say it: --samples rows or --samples columns",
+        hint="add --samples rows or --samples columns",
     )
 
 

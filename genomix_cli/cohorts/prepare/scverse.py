@@ -118,7 +118,7 @@ def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) ->
     notes: dict[str, Any] = {}
     if dropped := list(_more(data)):
         notes["not taken over"] = dropped
-        log.info("%s: ignored: %s", where, ", ".join(dropped))
+        log.info("%s: ignoring %s", where, ", ".join(dropped))
     return Modality(name, kind, samples, features.join(more), values, path, notes)
 
 

@@ -78,9 +78,9 @@ def _size(text: str) -> int:
     size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
     if size < _SMALLEST_BIN:
         raise UsageError(
-            "not a size of bins",
+            "not a bin size",
             where="--bins",
-            expected=f"arms, or {_SMALLEST_BIN // 1000}kb or more, as 5Mb",
+            expected=f"arms, or {_SMALLEST_BIN // 1000}kb or more, e.g. 5Mb",
             found=text,
         )
     return size
@@ -173,8 +173,8 @@ def _check_overlap(
     overlaps = right[beside & (start[right] < end[left] - 1)]
     if len(overlaps):
         log.warning(
-            "%s: %s segments overlap another of their sample, the first in line %d; their mean is "
-            "taken there",
+            "%s: %s segments overlap another segment of the same sample, the "
+            "first in line %d; overlaps are averaged",
             *(records.path, f"{len(overlaps):,}", records.lines[overlaps].min()),
         )
 

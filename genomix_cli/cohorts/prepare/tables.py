@@ -264,7 +264,7 @@ def _refuse_header(rows: list[list[str]], where: Where) -> None:
     if found and not all(words):
         row = found[0]
         raise DataError(
-            "not a row of numbers but of words: a second header or a description",
+            "the row holds text instead of numbers: a second header or a description",
             where=where(row, None),
             found=repr(next(filterfalse(is_missing, rows[row]))[:40]),
             hint="remove the line",
@@ -379,7 +379,7 @@ def _unique(table: Table, duplicates: str) -> Table:
     if duplicates != "first":
         raise _duplicate(table, rows, columns)
     log.warning(
-        "%s: %d rows and %d columns with repeated names are left out, such as %s",
+        "%s: left out %d rows and %d columns with repeated names, e.g. %s",
         *(table.path, len(rows), len(columns)),
         ", ".join([table.rows[i] for i in rows[:3]] or [table.columns[i] for i in columns[:3]]),
     )

@@ -135,7 +135,7 @@ class Expression(BlockProcess):
         silenced = round(p.silenced * n) if methylation else 0
         if dosage + silenced >= n:
             raise UsageError(
-                "no gene is left to the classes",
+                "no gene is left to differ between the classes",
                 where="expression",
                 expected="dosage and silenced below 1 together",
                 found=f"{p.dosage:g} and {p.silenced:g}",

@@ -248,7 +248,7 @@ def _edges(parameters: FragmentParameters) -> Ints:
         raise UsageError(
             "fewer than two lengths",
             where="fragmentomics",
-            expected="first + width up to last",
+            expected="first + width to be at most last",
             found=f"first {parameters.first}, last {parameters.last}, width {parameters.width}",
         )
     edges = np.arange(parameters.first, parameters.last + 2, parameters.width)

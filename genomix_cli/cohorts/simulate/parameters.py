@@ -197,7 +197,9 @@ def _chosen(settings: dict[str, Any], difficulty: str, synergy: bool, where: obj
     if synergy:
         if "synergy" not in settings:
             raise UsageError(
-                "has no synergy", where=where, hint="set interactions: {share: ..., pairs: ...}"
+                "the preset has no synergy",
+                where=where,
+                hint="set interactions: {share: ..., pairs: ...}",
             )
         layers.append(settings["synergy"])
     chosen: dict[str, Any] = {}

@@ -142,7 +142,7 @@ def train_cohort(request: TrainRequest) -> Results:
     check(request.contest)
     if request.repeats > 1 and len(request.rules.seeds) > 1:
         raise UsageError(
-            "every repeat has a seed of its own", where="--seeds", expected="1 with --repeats"
+            "each repeat already has its own seed", where="--seeds", expected="1 with --repeats"
         )
     require(TABLES)
     with open_cohort(request.cohort) as cohort:
@@ -203,7 +203,11 @@ def _on_batches(contest: CohortContest, shared: Mapping[str, Any]) -> Study | No
     splits = batch_folds(samples, contest.request.folds, contest.settings.seed)
     if not splits:
         return None
-    log.info("classes follow batches: again, in %d %s (--no-batch-check: not)", len(splits), TITLE)
+    log.info(
+        "classes follow batches: repeating the evaluation in %d %s (skip it with --no-batch-check)",
+        len(splits),
+        TITLE,
+    )
     cache = contest.cache / "batches"
     cache.mkdir(exist_ok=True)
     entrants = [replace(entrant, control=False) for entrant in contest.entrants]

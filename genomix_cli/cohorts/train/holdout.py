@@ -59,7 +59,7 @@ def hold_out(
         return title, drawn[0] if repeats == 1 else _numbered(drawn)
     if repeats > 1:
         raise UsageError(
-            "only folds can be drawn again",
+            "only folds can be repeated",
             where="--repeats",
             expected="--hold-out folds",
             found=f"--hold-out {by}",
@@ -108,7 +108,7 @@ def _stratified(samples: Samples, n_folds: int, seed: int) -> list[Split]:
     count = np.bincount(samples.label)
     if count.min() < n_folds:
         name = samples.classes[int(count.argmin())]
-        log.warning("%s has %d samples: some folds have none of it", name, count.min())
+        log.warning("class %s has %d samples, so some folds have none of them", name, count.min())
     names = np.array([str(i + 1) for i in range(n_folds)])
     return _splits(names[folds_of(samples, n_folds, seed)], names)
 
@@ -137,9 +137,10 @@ def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
     lacking = [name for name in samples.names if name not in fold]
     if lacking:
         raise DataError(
-            f"{len(lacking):,} labelled samples of the cohort are not in it, such as {lacking[0]}",
+            f"{len(lacking):,} labelled samples of the cohort are missing from "
+            f"it, e.g. {lacking[0]}",
             where=path,
-            hint="name each of them, with the fold 'train' for those never held out",
+            hint="add a row for each, with the fold 'train' for samples never to hold out",
         )
     others = len(fold) - len(samples)
     if others:
@@ -154,13 +155,15 @@ def _read_table(path: Path) -> dict[str, str]:
         raise UsageError(
             "cannot be read: no such file",
             where=path,
-            expected="folds, batch, a share as 0.3, or a table of samples and folds",
+            expected="folds, batch, a fraction such as 0.3, or a table of samples and folds",
         )
     fold: dict[str, str] = {}
     repeated = []
     with open_table(path) as table:
         if len(table.columns) < 2:
-            raise DataError("is no table of samples and folds", where=path, expected="two columns")
+            raise DataError(
+                "is not a table of samples and folds", where=path, expected="two columns"
+            )
         first, second = table.find("sample") or 0, table.find("fold", "split")
         for line, cells in table.rows():
             sample, name = cells[first].strip(), cells[1 if second is None else second].strip()
@@ -171,14 +174,14 @@ def _read_table(path: Path) -> dict[str, str]:
                 repeated.append(sample)
             fold[sample] = name
     if repeated:
-        raise DataError(f"sample {repeated[0]} comes twice", where=path)
+        raise DataError(f"sample {repeated[0]} is repeated", where=path)
     return fold
 
 
 def _check_splits(samples: Samples, splits: list[Split], by: str) -> None:
     """Refuse a split that divides a patient or leaves fewer than two classes to learn from."""
     if not splits:
-        raise DataError("holds no sample out", where=by)
+        raise DataError("holds out no sample", where=by)
     for split in splits:
         name, (train, _, test) = split.name, split.parts
         shared = np.intersect1d(samples.patient[test], samples.patient[train])
@@ -192,7 +195,7 @@ def _check_splits(samples: Samples, splits: list[Split], by: str) -> None:
             )
         left = np.unique(samples.label[train])
         if len(left) < 2:
-            raise DataError(f"fold {name} leaves fewer than two classes to learn from", where=by)
+            raise DataError(f"fold {name} leaves fewer than two classes for training", where=by)
         gone = [name for k, name in enumerate(samples.classes) if k not in left]
         if gone:
-            log.warning("fold %s leaves no %s to learn from", name, ", ".join(gone))
+            log.warning("fold %s leaves no sample of %s for training", name, ", ".join(gone))

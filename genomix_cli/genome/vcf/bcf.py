@@ -144,7 +144,9 @@ def _encode(reader: Any, writer: Any, header: Any, name: str) -> None:
     finally:
         _free_record(record)
     if status != _END_OF_FILE:
-        raise DataError(f"BCF cannot hold record {number + 1:,}: it is no VCF", where=name)
+        raise DataError(
+            f"BCF cannot hold record {number + 1:,}: it is not a valid VCF record", where=name
+        )
 
 
 def _text(function: Any, *arguments: Any) -> str:
@@ -172,7 +174,7 @@ def _refusal(line: str, declared: set[tuple[str, str]], name: str) -> Exception:
     return DataError(
         f"BCF cannot hold this record: the header declares no {missing}",
         where=f"{name} at {fields[0]}:{fields[1]}",
-        hint="write VCF, or add to the header first: bcftools annotate -h",
+        hint="write VCF, or add it to the header first: bcftools annotate -h",
     )
 
 

@@ -112,9 +112,9 @@ class Draft:
             return None
         if header != _header(identity):
             raise UsageError(
-                "was begun with other inputs, settings or another version",
+                "was started with other inputs, other settings or another version",
                 where=self.target,
-                hint="leave out --resume to start over",
+                hint="remove --resume to start over",
             )
         end, last = good[-1]
         self._journal.truncate(end)

@@ -152,7 +152,7 @@ class IndexedText:
             yield from self._file.fetch(region=region)
         except FAILURES as error:
             raise DataError(
-                f"is damaged or truncated, or not what its index says, on {contig}",
+                f"is damaged or truncated, or does not match its index, on {contig}",
                 where=self.name,
                 hint="copy or download it again, or index it again "
                 "(a VCF: tabix -f -p vcf FILE; of a table, -S counts the lines before its rows)",
@@ -217,9 +217,7 @@ def _count(data: bytes, at: int) -> tuple[int, int]:
 
 def bad_index(index: Path) -> DataError:
     """Return the error for an index that is damaged."""
-    return DataError(
-        "the index is damaged", where=index, hint="make it anew: bcftools index -f FILE"
-    )
+    return DataError("the index is damaged", where=index, hint="rebuild it: bcftools index -f FILE")
 
 
 def index_file(path: Path, draft: Path, name: str, *, preset: str) -> Path:
@@ -268,7 +266,7 @@ def index_file(path: Path, draft: Path, name: str, *, preset: str) -> Path:
         reason = os.strerror(code or 0)
         raise GenomixError(f"the index cannot be written: {reason}", where=name) from failure
     raise DataError(
-        "is complete, but cannot be indexed: it is not sorted",
+        "is complete, but cannot be indexed because it is not sorted",
         where=name,
         hint="sort it: bcftools sort",
     ) from failure

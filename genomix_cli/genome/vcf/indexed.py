@@ -46,7 +46,7 @@ def _span(file: Any, contig: str, start: int, end: int) -> Iterator[list[str]]:
         for block in in_blocks(lines):
             yield [line for line in block if start < int(line.split("\t", 2)[1]) <= end]
     except ValueError as error:
-        raise DataError("is not what its index says", where=file.name) from error
+        raise DataError("does not match its index", where=file.name) from error
 
 
 def find_index(path: Path) -> Path | None:
@@ -54,5 +54,5 @@ def find_index(path: Path) -> Path | None:
     names = (Path(f"{path}{suffix}") for suffix in (".csi", ".tbi"))
     index = next((name for name in names if name.is_file()), None)
     if index is not None and index.stat().st_mtime < path.stat().st_mtime:
-        log.warning("%s: older than the file it is the index of", index)
+        log.warning("%s: the index is older than its file", index)
     return index

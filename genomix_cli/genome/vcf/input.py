@@ -148,7 +148,7 @@ class Input:
                 data = read(BLOCK)
         except EOFError as error:
             raise DataError(
-                "the compressed file ends too early: it is truncated",
+                "the compressed file is truncated",
                 where=where(),
                 hint="copy or download it again",
             ) from error
@@ -238,7 +238,7 @@ def without_end(where: object) -> DataError:
     Where it was cut between two blocks nothing else tells, so records may be missing.
     """
     return DataError(
-        "is truncated, or was written without the end-of-file block of BGZF",
+        "is truncated, or lacks the BGZF end-of-file block",
         where=where,
         hint="copy it again; if it is whole, run: zcat FILE | genomix score -",
     )

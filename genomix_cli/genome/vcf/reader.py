@@ -66,10 +66,10 @@ class Header(NamedTuple):
         twice = [name for name, count in Counter(self.samples).items() if count > 1]
         if twice:
             raise DataError(
-                f"has sample names more than once: {', '.join(twice[:3])}",
+                f"has repeated sample names: {', '.join(twice[:3])}",
                 where=where,
                 expected="unique names, for an output in BCF",
-                hint="write a .vcf.gz, or rename them with bcftools reheader",
+                hint="write a .vcf.gz, or rename the samples with bcftools reheader",
             )
 
     def without(self, *starts: str) -> Header:
@@ -222,7 +222,7 @@ class VcfReader:
             yield regions.select(lines)
         if all(regions.find(contig) is None for contig in seen):
             names = ", ".join([*regions.by_contig][:5])
-            log.warning("%s: has no contig of the regions, as %s", self.name, names)
+            log.warning("%s: has no contig of the regions, e.g. %s", self.name, names)
 
     def _read_header(self, pieces: Iterator[bytes]) -> list[bytes]:
         """Read the header; what is left of its last piece, if anything."""

@@ -147,11 +147,11 @@ def _parsed(text: str) -> Iterator[Interval]:
         match = _REGION.match(rest)
         if match is None:
             raise UsageError(
-                "is no region",
+                "is not a region",
                 where="regions",
                 expected="CONTIG, CONTIG:POS, CONTIG:FROM-TO or CONTIG:FROM-",
                 found=repr(rest[:60]),
-                hint="a contig with a colon in its name goes in braces: {HLA-A*01:01}:1-100",
+                hint="put a contig with a colon in its name in braces: {HLA-A*01:01}:1-100",
             )
         yield _interval(match)
         if match.end() == len(rest) and not rest.endswith(","):
@@ -199,11 +199,11 @@ def _from_line(line: list[str], is_bed: bool, where: str) -> Interval:
     numbers = [int(text) for text in columns if text.isascii() and text.isdigit()]
     if not columns[0].isdigit() or (is_bed and len(numbers) < 2) or (not is_bed and not numbers[0]):
         raise DataError(
-            "is no region",
+            "is not a region",
             where=where,
             expected="CHROM, START (0-based), END"
             if is_bed
-            else "CHROM, POS (1-based), perhaps END",
+            else "CHROM, POS (1-based), optionally END",
             found=" ".join(line)[:60],
         )
     start = numbers[0] if is_bed else numbers[0] - 1

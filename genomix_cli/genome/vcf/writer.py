@@ -111,7 +111,9 @@ def table_format(path: Path) -> Format:
         return form
     if str(path) == STANDARD_STREAM or (path.exists() and not path.is_file()):
         return Format.TSV
-    raise UsageError("is not the name of a table", where=path, expected=".tsv, .tsv.gz or .parquet")
+    raise UsageError(
+        "does not have the extension of a table", where=path, expected=".tsv, .tsv.gz or .parquet"
+    )
 
 
 def cell(name: Any) -> str:
@@ -124,7 +126,9 @@ def cell(name: Any) -> str:
     """
     text = str(name)
     if "\t" in text or "\n" in text or "\r" in text:
-        raise DataError(f"{text!r} does not fit a table", hint="rename it: it has a tab or newline")
+        raise DataError(
+            f"{text!r} does not fit a table", hint="rename it, since it contains a tab or newline"
+        )
     return text
 
 
@@ -338,14 +342,18 @@ def check_target(
     if not is_stream and not Path(os.path.realpath(path)).parent.is_dir():
         raise UsageError("no such folder", where=Path(path).parent, hint="create it first")
     if is_stream and resume:
-        raise UsageError("only a file can be resumed", where="--resume", hint="name one with -o")
+        raise UsageError(
+            "only a run that writes a file can be resumed",
+            where="--resume",
+            hint="name one with -o",
+        )
     if is_stream and format is Format.PARQUET:
-        raise UsageError("Parquet needs a file", where=path)
+        raise UsageError("Parquet cannot be written to standard output", where=path)
     if format is Format.PARQUET:
         require_pyarrow()
     if index and (is_stream or not (format.is_bgzf or format is Format.BCF)):
         expected = "a file that is VCF.gz, TSV.gz or BCF"
-        raise UsageError("there is no index of this output", where=path, expected=expected)
+        raise UsageError("this output cannot be indexed", where=path, expected=expected)
 
 
 @contextmanager
@@ -446,8 +454,8 @@ def _drafted(draft: Draft, work: _Work) -> Iterator[Output]:
         else:
             draft.close()
             records = draft.last.state.get("records")
-            what = "what is done is" if records is None else f"{records:,} records done are"
-            log.warning("%s: %s kept: --resume goes on from there", work.path, what)
+            what = "the part done" if records is None else f"the {records:,} records done"
+            log.warning("%s: kept %s; --resume continues from there", work.path, what)
         raise
     draft.remove()
 

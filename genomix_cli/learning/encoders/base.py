@@ -83,7 +83,7 @@ class Encoder(ABC):
             given = self(some_codes(2, bases))
             finite = len(given) == 2 and bool(given.isfinite().all())
         if not finite:
-            raise DataError("gives features that are not finite", where=self.folder)
+            raise DataError("returns features that are not finite", where=self.folder)
         return given.shape[1] // 2
 
 

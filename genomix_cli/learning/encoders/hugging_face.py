@@ -84,7 +84,7 @@ class HuggingFaceEncoder(Encoder):
                 names = ", ".join(sorted({str(code) for code in self.own_code.values()}))
                 raise code_refused(self.folder, f"needs code of its own ({names})")
             raise DataError(
-                f"is of a kind that transformers does not know: {kind}", where=self.folder
+                f"has a model type that transformers does not know: {kind}", where=self.folder
             )
         with guarded(self.folder / CONFIG):
             return self._read("AutoConfig")

@@ -24,13 +24,13 @@ def open_encoder(name: str) -> Encoder:
     """
     folder = Path(name).expanduser()
     if not name:
-        raise UsageError("names no encoder", where="--model frozen", hint="--set encoder=FOLDER")
+        raise UsageError("no encoder is set", where="--model frozen", hint="--set encoder=FOLDER")
     if (folder / SPEC).is_file():
         return ProgramEncoder(folder)
     if (folder / CONFIG).is_file():
         return HuggingFaceEncoder(folder)
     raise UsageError(
-        "is no folder of an encoder" if folder.is_dir() else "there is no such encoder",
+        "is not the folder of an encoder" if folder.is_dir() else "no such encoder",
         where=folder,
         expected=f"a folder with {CONFIG} and safetensors, or with {SPEC}",
     )

@@ -71,7 +71,7 @@ class ProgramEncoder(Encoder):
         self.spec = from_dict(ProgramSpec, read_json(folder / SPEC), where=folder / SPEC)
         self.path = folder / Path(self.spec.program).name
         if not self.path.is_file():
-            raise DataError("there is no such program", where=self.path)
+            raise DataError("no such program", where=self.path)
         if self.path.suffix == ".pt2" and not is_trusted(folder):
             raise code_refused(folder, f"{self.path.name} may hold code that runs when it is read")
         self._k = 1
@@ -153,7 +153,8 @@ def _table(tokens: Mapping[str, int], unknown: int, where: Path) -> tuple[int, T
     every = ["".join(letters) for letters in product(BASES, repeat=k)]
     if lacking := [word for word in every if word not in words]:
         raise DataError(
-            f"its tokens do not cover the alphabet: {len(lacking):,} are missing, as {lacking[0]}",
+            f"its tokens do not cover the alphabet: {len(lacking):,} are missing, "
+            f"e.g. {lacking[0]}",
             where=where,
             expected=f"every word of {k} of {', '.join(BASES)}",
         )

@@ -224,7 +224,7 @@ def read_learned(path: Path, phenotypes: Sequence[str] = (), *, pairs: bool = Fa
     """
     sequences = open_sequences(path)
     if sequences.aligned:
-        raise DataError("is aligned: its columns are no stretch of DNA", where=path)
+        raise DataError("is aligned: its columns are not contiguous DNA", where=path)
     asked = tuple(map(sequences.phenotype, phenotypes))
     by_phenotype = {each.name: _traits(each) for each in asked or sequences.phenotypes}
     constant = [name for name, traits in by_phenotype.items() if not traits]
@@ -272,11 +272,11 @@ def _pairs(path: Path, sequences: Sequences) -> NDArray[np.int64]:
     _, sizes = np.unique(sequences.group, return_counts=True)
     if (sizes != 2).any():
         raise DataError(
-            f"{int((sizes != 2).sum()):,} groups are no pairs",
+            f"{int((sizes != 2).sum()):,} groups are not pairs",
             where=path,
             expected="two sequences of each group: the alleles of a locus",
             found=f"a group of {int(sizes[sizes != 2][0]):,}",
-            hint="name the column of loci: genomix prepare sequences --group",
+            hint="name the column with the loci: genomix prepare sequences --group",
         )
     pairs = order.reshape(-1, 2)
     return pairs[np.argsort(pairs[:, 0])]
@@ -302,10 +302,10 @@ def without(learned: Learned, held_out: Keys) -> Learned:
     if not out.any():
         return learned
     what = "sequences" if learned.items.shape[1] == 1 else "pairs"
-    said = "%s: %s %s are left out, held out by its split or of the data"
+    said = "%s: left out %s %s that are held out by its split or by the data"
     log.info(said, learned.path, f"{int(out.sum()):,}", what)
     if out.all():
-        raise DataError("all of it is held out", where=learned.path)
+        raise DataError("everything in it is held out", where=learned.path)
     return replace(learned, items=learned.items[~out])
 
 

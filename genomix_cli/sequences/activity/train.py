@@ -168,7 +168,7 @@ def read_job(request: TrainRequest) -> Job:
     asked = replace(request, arch={**taken, **shape})
     config = asked.config(ActivityConfig, PRESETS, **known)
     if options.motifs is not None and start is not None:
-        raise UsageError("the run to start from has its filters", where="--motifs")
+        raise UsageError("the run given by --init already has filters", where="--motifs")
     motifs = () if options.motifs is None else read_meme(options.motifs)
     return Job(request, learning, config, own, also, pairs, by, split, start, motifs)
 
@@ -199,9 +199,10 @@ def _check_same(output: Output, other: Output, path: Path) -> None:
     ends = [(each.left, each.right) for each in (output, other)]
     if output.is_class != other.is_class or (any(ends[0]) and ends[0] != ends[1]):
         raise DataError(
-            f"{output.name} is not measured as in the data: a class, or another construct",
+            f"{output.name} was measured differently in the data: as a class, or "
+            "in another construct",
             where=path,
-            hint="give the column another name, or prepare both files alike",
+            hint="rename the column, or prepare both files in the same way",
         )
 
 
@@ -275,7 +276,7 @@ def begin(module: ActivityModel, start: ActivityModel, number: int) -> None:
     for output, head in zip(module.config.outputs, mine.heads, strict=True):
         if output.name in heads:
             head.load_state_dict(heads[output.name].state_dict())
-    log.info("started from the encoder and the heads of %s", ", ".join(taken) or "no output")
+    log.info("initialised the encoder, and the heads of %s", ", ".join(taken) or "no output")
 
 
 def _held_out_answers(model: ActivityModel, job: Job) -> NDArray[np.float32]:

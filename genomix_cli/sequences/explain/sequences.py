@@ -84,7 +84,7 @@ def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
             found=request.baseline,
         )
     if request.summary and not sequences.aligned:
-        raise UsageError("needs aligned sequences, whose columns are positions", where="--summary")
+        raise UsageError("needs aligned sequences", where="--summary")
     motifs = _chosen_motifs(sequences, request)
     explanation = _explain(classifier, sequences, motifs, request, device)
     made = _write(explanation, classifier, request)
@@ -123,7 +123,7 @@ def _explain(
     _tell_unknown(chosen.names[~known], request)
     chosen = chosen.take(known)
     if not len(chosen):
-        raise UsageError("has no known base in the selected sequences", where=request.sequences)
+        raise UsageError("the selected sequences have no known base", where=request.sequences)
     scores = score_codes(classifier, chosen.codes, np.ones(len(chosen), bool))
     target = scores.probability.argmax(1)
     if of_class is not None:
@@ -186,7 +186,10 @@ def _tell_unknown(names: NDArray[np.str_], request: ExplainRequest) -> None:
     if len(names):
         named = ", ".join(map(str, names[:NAMED])) + (", ..." if len(names) > NAMED else "")
         log.warning(
-            "%s: left out %d without a known base (%s)", request.sequences, len(names), named
+            "%s: left out %d sequences without a known base (%s)",
+            request.sequences,
+            len(names),
+            named,
         )
 
 

@@ -92,7 +92,7 @@ def _condition(phenotype: Phenotype, rows: NDArray[np.int64]) -> Condition:
     there = np.unique(known)
     if len(there) < 2:
         raise UsageError(
-            f"{phenotype.name} is the same in all training sequences, or unknown",
+            f"{phenotype.name} is unknown, or the same, in all training sequences",
             where="--set conditions",
             hint="name other phenotypes",
         )

@@ -129,7 +129,7 @@ def _read(request: GeneratedRequest) -> _Sets:
     own = _own_label(generated, named, classes)
     if (own < 0).any():
         if classes:
-            log.warning("generated sequences without a class: classes are not told apart")
+            log.warning("the generated sequences have no class, so classes are not compared")
         classes, own, label = (), np.full(len(own), -1), np.full(len(real), -1)
     rows, chosen = _matched(own, label[test], request.seed)
     return _Sets(
@@ -172,7 +172,7 @@ def _matched(
     if counts.min() < 20:
         raise DataError(
             "too few sequences of a class to compare",
-            expected="20 of each class, generated and held out",
+            expected="20 generated and 20 held-out sequences per class",
             found=str(int(min(mine.min(), theirs.min()))),
         )
     pairs = list(zip(kinds, counts, strict=True))

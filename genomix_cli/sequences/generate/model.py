@@ -158,7 +158,8 @@ class Denoiser(nn.Module):
         super().__init__()
         if config.width % config.heads:
             raise UsageError(
-                "heads do not divide the width", found=f"{config.heads} of {config.width}"
+                "the width is not a multiple of the number of heads",
+                found=f"{config.heads} of {config.width}",
             )
         n_tokens = -(-config.length // config.patch)
         if n_tokens > MAX_TOKENS:
@@ -166,7 +167,7 @@ class Denoiser(nn.Module):
                 "sequences too long for diffusion",
                 expected=f"at most {MAX_TOKENS * config.patch:,} bases",
                 found=f"{config.length:,}",
-                hint="cut shorter windows, or give larger patches: --set patch=16",
+                hint="use shorter windows, or larger patches: --set patch=16",
             )
         self.config = config
         w, d = config.channels, config.width

@@ -172,7 +172,7 @@ def _without_chain(config: DenoiserConfig, request: TrainRequest) -> DenoiserCon
     """Return the configuration without a chain: aligned sites are not genome neighbours."""
     if request.arch.get("chain"):
         raise UsageError(
-            "the sequences are sites far from each other, of which no chain knows anything",
+            "a chain needs contiguous sequences, but these are sites far apart from each other",
             where="--set chain",
         )
     return replace(config, chain=0)
@@ -206,7 +206,7 @@ def start_from(denoiser: Denoiser, folder: Path) -> None:
     if not fits:
         raise UsageError("none of its weights fit", where=folder, expected="a model of this shape")
     denoiser.load_state_dict(fits, strict=False)
-    log.info("%s: started from %s of %s arrays", folder, f"{len(fits):,}", f"{len(weights):,}")
+    log.info("%s: initialised %s of %s arrays", folder, f"{len(fits):,}", f"{len(weights):,}")
 
 
 def _learn(module: Averaged, job: Job) -> tuple[Epoch, ...]:

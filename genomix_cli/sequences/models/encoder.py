@@ -376,7 +376,8 @@ def check_stem(name: str, *, aligned: bool) -> None:
     """
     if STEMS[name].for_aligned and not aligned:
         raise UsageError(
-            f"the stem {name} is for aligned sequences, and these are not", hint="--preset motifs"
+            f"the stem {name} needs aligned sequences, and these are not aligned",
+            hint="--preset motifs",
         )
 
 

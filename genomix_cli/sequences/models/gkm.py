@@ -56,7 +56,7 @@ class GkmConfig:
     def __post_init__(self) -> None:
         if self.k > self.l:
             raise UsageError(
-                f"k is {self.k}, of words of {self.l} bases", expected="k not more than l"
+                f"k is {self.k}, but words have {self.l} bases", expected="k to be at most l"
             )
 
 

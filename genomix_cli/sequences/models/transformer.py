@@ -164,7 +164,9 @@ class Transformer(NetworkClassifier):
         else:
             self._encoder.stem.learn_columns(train.sequences.codes)
         if self.config.linear_start and not aligned:
-            raise UsageError("is for aligned sequences, and these are not", where="linear_start")
+            raise UsageError(
+                "needs aligned sequences, and these are not aligned", where="linear_start"
+            )
         return self._start(train, seed) if self.config.linear_start else None
 
     def _start(self, train: Labelled, seed: int) -> NDArray[np.float32]:
@@ -197,7 +199,7 @@ class Transformer(NetworkClassifier):
             return nll_of(at_temperature(linear + gate * (whole - linear), 1.0), valid.label)
 
         gate = min(GATES, key=nll)
-        log.info("the network adds %.2f of its logits to the linear start", gate)
+        log.info("weight of the network beside the linear start: %.2f", gate)
         with torch.no_grad():
             for parameter in network.head.parameters():
                 parameter.mul_(gate)

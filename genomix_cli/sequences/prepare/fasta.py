@@ -328,7 +328,7 @@ def _region(cells: list[str], line: int, path: Path) -> Region:
         raise DataError(
             "is not a region",
             where=f"{path}:{line}",
-            expected="contig, start (0-based), end, perhaps name, score, strand (+, - or .)",
+            expected="contig, start (0-based), end, and optionally name, score, strand (+, - or .)",
             found=" ".join(cells)[:60],
         )
     name = cells[3].strip() if len(cells) > 3 else ""

@@ -44,7 +44,7 @@ class Like:
         sequences = open_sequences(path)
         if sequences.columns is None:
             raise UsageError(
-                "its sequences are not aligned", where=path, expected="one made from a VCF"
+                "its sequences are not aligned", where=path, expected="a file made from a VCF"
             )
         self.name = path.name
         self.contigs = sequences.contigs

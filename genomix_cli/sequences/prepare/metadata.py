@@ -127,7 +127,7 @@ def check_header(table: TextTable) -> None:
             "its header begins with #",
             where=table.path,
             found=comment[:60],
-            hint="remove the #, or this line is taken for a comment",
+            hint="remove the #, since such a line is read as a comment",
         )
     table.refuse_repeated(table.columns)
 
@@ -314,7 +314,7 @@ def match(table: Metadata | None, units: Sequence[str], allowed: bool) -> Matche
             where=table.path,
             expected=f"ids as {units[0]}",
             found=table.ids[0],
-            hint="name the column of ids: --id-column",
+            hint="name the column with the ids: --id-column",
         )
     parts = [
         f"{len(names):,} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"

@@ -101,11 +101,11 @@ class BaseSignal:
         if values.min() < 0:
             at = first + int(values.argmin())
             raise DataError(
-                "has negative values, which are no counts of reads",
+                "has negative values, which cannot be read counts",
                 where=file.path,
                 expected="0 or more, with --profiles",
                 found=f"{values.min():g} at {contig}:{at + 1}",
-                hint="of a strand written as negative numbers take the absolute values",
+                hint="if a strand is stored as negative numbers, take the absolute values",
             )
 
     def _turned(self, rows: NDArray[np.int64], signal: NDArray[np.float32]) -> NDArray[np.float32]:

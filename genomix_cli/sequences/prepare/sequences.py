@@ -168,13 +168,13 @@ def _check(request: PrepareRequest) -> None:
     if request.regions is not None and request.regions_file is not None:
         raise UsageError("give one of them", where="--regions, --regions-file")
     if request.stride and not request.window:
-        raise UsageError("applies to windows", where="--stride", hint="add --window")
+        raise UsageError("applies only to windows", where="--stride", hint="add --window")
     if request.stride and request.bed is not None:
-        raise UsageError("does not apply to regions", where="--stride", hint="leave out --bed")
+        raise UsageError("does not apply to regions", where="--stride", hint="remove --bed")
     if (request.bed or request.tracks) and len(request.inputs) > 1:
         option, what = ("--bed", "regions") if request.bed else ("--track", "tracks")
         found = f"{len(request.inputs)} files"
-        raise UsageError(f"{what} are of one FASTA", where=option, found=found)
+        raise UsageError(f"{what} need exactly one FASTA", where=option, found=found)
     if request.split and (request.valid_contigs or request.test_contigs):
         raise UsageError("give one of them", where="--split, --test-contigs")
     if clash := set(request.valid_contigs) & set(request.test_contigs):
@@ -191,19 +191,21 @@ def _check_tracks(request: PrepareRequest) -> None:
     if not request.tracks:
         for name in _OF_TRACKS:
             if getattr(request, name) != _LEAVES[name].default:
-                raise UsageError("is of tracks", where=_LEAVES[name].flag, hint="add --track")
+                raise UsageError(
+                    "applies only to tracks", where=_LEAVES[name].flag, hint="add --track"
+                )
         return
     for name in request.tracks:
         read_track_name(name)
     if not request.window and request.bed is None:
-        hint = "give their length: --window 200"
-        raise UsageError("are averaged over windows", where="--track", hint=hint)
+        hint = "give the length of the windows: --window 200"
+        raise UsageError("needs windows or regions", where="--track", hint=hint)
     if request.bed is not None and request.top != _LEAVES["top"].default:
-        raise UsageError("does not apply to regions", where="--top", hint="leave out --bed")
+        raise UsageError("does not apply to regions", where="--top", hint="remove --bed")
     if request.table is not None:
-        raise UsageError("the tracks are what is learned", where="--table", hint="leave it out")
+        raise UsageError("the tracks already are the labels", where="--table", hint="remove it")
     if request.unit:
-        raise UsageError("is that of the tracks", where="--unit", expected=UNIT)
+        raise UsageError("is set by the tracks", where="--unit", expected=UNIT)
     named = [name for pair in request.strands for name in pair]
     if unknown := [name for name in named if name not in request.tracks]:
         expected = " or ".join(request.tracks)
@@ -222,7 +224,7 @@ def _kind(request: PrepareRequest) -> str:
         if other != kind:
             raise UsageError("inputs of several kinds", where=path, expected=kind, found=other)
         if kind == TABLE and path != first:
-            raise UsageError("one table at a time", where=path, hint="join them first")
+            raise UsageError("several tables", where=path, hint="join them first")
     return kind
 
 
@@ -254,9 +256,9 @@ def _check_options(request: PrepareRequest, kind: str) -> None:
                 where = _LEAVES[name].flag
                 raise UsageError(f"is for a {other}", where=where, found=f"a {kind}")
     if kind == VCF and any(request.adaptors):
-        raise UsageError("are of sequences", where="--adaptors", found=f"a {kind}")
+        raise UsageError("apply only to sequences", where="--adaptors", found=f"a {kind}")
     if request.make_ids and (kind == VCF or request.table is not None):
-        raise UsageError("ids cannot be made up if they have to match a table", where="--make-ids")
+        raise UsageError("made-up ids cannot match a table", where="--make-ids")
     if request.table is not None and kind == TABLE:
         raise UsageError("the input is itself a table", where="--table", hint="join the two first")
     asked = [
@@ -328,7 +330,7 @@ def _split_by_contig(request: PrepareRequest, parsed: Parsed) -> NDArray[np.str_
     """
     if parsed.windows is None:
         option = "--test-contigs" if request.test_contigs else "--valid-contigs"
-        raise UsageError("the sequences have no place in a genome", where=option)
+        raise UsageError("the sequences have no genome coordinates", where=option)
     names = ContigNames(parsed.contigs, f"{request.inputs[0]}, of which windows are left,")
     split = dict.fromkeys(parsed.contigs, TRAIN[0])
     for part, contigs in ((VALID[1], request.valid_contigs), (TEST[0], request.test_contigs)):

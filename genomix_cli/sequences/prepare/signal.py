@@ -182,7 +182,7 @@ def _phenotypes(request: PrepareRequest, values: NDArray[np.float32]) -> tuple[P
             raise DataError(
                 f"does not tell windows apart: it {height}",
                 where=path,
-                hint=f"leave --track {name} out, or see --uncovered",
+                hint=f"remove --track {name}, or see --uncovered",
             )
     return tuple(
         Phenotype(name, None, column) for name, column in zip(request.tracks, values.T, strict=True)

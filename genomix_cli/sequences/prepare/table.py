@@ -40,7 +40,7 @@ def read_table(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
         at = _sequence_column(table, request)
         by = None if request.make_ids else metadata.id_number(table, request.id_column)
         if by == at:
-            raise UsageError("has no column of ids", where=path, hint=_HINT)
+            raise UsageError("has no column with ids", where=path, hint=_HINT)
         others = {i: name for i, name in enumerate(table.columns) if i not in (at, by)}
         cells: dict[str, list[str]] = {name: [] for name in others.values()}
         ids: list[str] = []
@@ -75,7 +75,7 @@ def _sequence_column(table: TextTable, request: PrepareRequest) -> int:
         number = table.find(SEQUENCE, "seq")
     if number is None:
         raise UsageError(
-            "has no column of sequences",
+            "has no column with sequences",
             where=table.path,
             expected=SEQUENCE,
             found=", ".join(table.columns[:10]),

@@ -81,7 +81,7 @@ def _people(readers: Sequence[VcfReader]) -> list[str]:
     for reader, people in zip(readers[1:], others, strict=True):
         if people != first:
             raise DataError(
-                "has other samples, or in another order",
+                "has other samples, or the same in another order",
                 where=reader.name,
                 expected=f"the {len(first):,} of {name}",
                 found=f"{len(people):,}",
@@ -202,7 +202,7 @@ class _Sink:
                 where=reader.where(record),
                 expected=f"{decode(from_bases(base))} as {self.fasta.path}",
                 found=record.ref,
-                hint="take the FASTA of the VCF's assembly",
+                hint="use the FASTA of the VCF's assembly",
             )
 
     def found(self, name: str) -> Parsed:
@@ -250,10 +250,10 @@ class _Sink:
         if like is not None and like.rows in (GENOTYPES, HAPLOTYPES):
             if like.rows == HAPLOTYPES and self.unphased:
                 raise DataError(
-                    f"is not phased, and {like.name} has haplotypes",
+                    f"is not phased, but {like.name} has haplotypes",
                     where=name,
                     found=counts,
-                    hint="phase it, or take it as it is: --haplotypes yes",
+                    hint="phase it, or use it as it is: --haplotypes yes",
                 )
             return like.rows
         if self.phased and self.unphased:
@@ -261,7 +261,8 @@ class _Sink:
                 "some genotypes are phased and some are not",
                 where=name,
                 found=counts,
-                hint="choose what a row is: --haplotypes no (a person, IUPAC letters) or yes",
+                hint="choose --haplotypes no (one sequence per person, with IUPAC "
+                "letters) or yes (two)",
             )
         return HAPLOTYPES if self.phased else GENOTYPES
 

@@ -188,7 +188,7 @@ def of_unseen(sequences: Sequences, request: TrainRequest) -> NDArray[np.bool_]:
             expected = ", ".join(classes)
             raise UsageError("no such class", where="--unseen", expected=expected, found=name)
     if len(set(names)) > len(classes) - 2:
-        raise UsageError("too few classes are left to learn from", where="--unseen", expected="two")
+        raise UsageError("too few classes are left to train on", where="--unseen", expected="two")
     return np.isin(label, [classes.index(name) for name in names])
 
 
@@ -249,13 +249,13 @@ def encoded(
         values = np.where(values < 0, np.nan, values) if phenotype.categories else values
         known = values[train][np.isfinite(values[train])].astype(np.float64)
         if len(np.unique(known)) < 2:
-            log.warning("%s does not differ in training: left out", phenotype.name)
+            log.warning("%s is left out, since it does not vary in training", phenotype.name)
             continue
         mean, sd = (0.0, 1.0) if phenotype.categories else (float(known.mean()), float(known.std()))
         specs.append(PhenotypeSpec(phenotype.name, phenotype.categories, mean, sd))
         columns.append(((values - mean) / sd).astype(np.float32))
     if not specs:
-        raise DataError("no phenotype differs among the training sequences")
+        raise DataError("no phenotype varies among the training sequences")
     return tuple(specs), np.stack(columns, 1)
 
 
@@ -265,7 +265,7 @@ def _with_phenotypes(split: Split, values: NDArray[np.float32]) -> Split:
     parts = [rows[known[rows]] for rows in split.parts]
     left = sum(map(len, split.parts)) - sum(map(len, parts))
     if left:
-        log.info("%s sequences without any phenotype are left out", f"{left:,}")
+        log.info("left out %s sequences without any phenotype", f"{left:,}")
     if min(map(len, parts)) < 2:
         raise DataError("too few sequences with phenotypes in a part of the split")
     return Split(split.name, *parts)
@@ -327,7 +327,7 @@ def _judge(pairs: Pairs, module: Alignment) -> Iterator[Scored]:
 
 def _control(pairs: Pairs, config: AlignConfig) -> Scored:
     """Return scores after learning from phenotypes of other groups: chance, or there is a leak."""
-    log.info("once more with shuffled phenotypes")
+    log.info("training again with shuffled phenotypes, as a control")
     values, rows, group = pairs.values.copy(), pairs.compared, pairs.sequences.group
     learning = np.concatenate([pairs.split.train, pairs.split.valid])
     values[learning] = shuffled(values[learning], group[learning], pairs.seed)

@@ -110,7 +110,7 @@ def train_contrast(request: TrainRequest) -> ContrastSummary:
     untrained = replace(job, request=replace(request, init=None), start=Start({}, {}))
     modules = {PRETRAINED: module, UNTRAINED: _new(untrained, config)}
     if config.paper_rates:
-        log.info("once more with the rates of GenomAI")
+        log.info("training again with the learning rates of GenomAI")
         rates = Views(reverse_complement=not sequences.aligned)
         modules[PAPER] = pretrain(job, replace(config, **asdict(rates)), keep=False)[0]
     if not first_process():
@@ -170,7 +170,7 @@ def probe(job: Job, name: str, modules: dict[str, Contrastive]) -> Probes | None
     rows = _probed(job, label)
     y = ByPart(*(label[part] for part in rows))
     if len(classes) < 2 or len(np.unique(y.train)) < len(classes) or not len(y.test):
-        log.warning("%s: not every class is in the training part, so it is not probed", name)
+        log.warning("%s is not probed, since the training part lacks some of its classes", name)
         return None
     log.info("probing %s: %d classes, %s sequences", name, len(classes), f"{len(y.test):,}")
     learned = {

@@ -145,7 +145,9 @@ def configuration(
     config = request.config(kind, PRESETS, **known, length=sequences.length)
     assert isinstance(config, Views)
     if sequences.aligned and config.reverse_complement:
-        raise UsageError("aligned sequences have no other strand", where="--set reverse_complement")
+        raise UsageError(
+            "aligned sequences have no reverse strand", where="--set reverse_complement"
+        )
     check_stem(config.stem, aligned=sequences.aligned)
     shortest = STEMS[config.stem].least_bases(config)
     if not sequences.aligned and round(config.crop * sequences.length) < shortest:
@@ -195,7 +197,7 @@ def with_unlabelled(split: Split, sequences: Sequences, label: NDArray[np.int64]
     )
     more = np.flatnonzero((label < 0) & ~out)
     left = int((label < 0).sum()) - len(more)
-    log.info("%s sequences without a label are learned from, %s left out", len(more), left)
+    log.info("training also on %s sequences without a label; %s left out", len(more), left)
     return split._replace(train=np.sort(np.concatenate([split.train, more])))
 
 

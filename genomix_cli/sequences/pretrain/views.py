@@ -81,7 +81,7 @@ def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator)
     """
     if aligned and views.reverse_complement:
         raise UsageError(
-            "aligned sequences have no other strand", where="--set reverse_complement=false"
+            "aligned sequences have no reverse strand", where="--set reverse_complement=false"
         )
     if views.crop < 1:
         codes = cropped(codes, views.crop, aligned, generator)

@@ -139,9 +139,9 @@ def read_job(request: TrainRequest) -> Job:
     size = shape.get("profile", length - 2 * shift)
     if not isinstance(size, int) or not 0 < size <= length - 2 * shift:
         raise UsageError(
-            f"no place for a profile of {size} bases, moved by up to {shift}",
+            f"the sequences are too short for a profile of {size} bases, shifted by up to {shift}",
             where="--set",
-            expected=f"profile + 2 x shift of {length:,} bases at most",
+            expected=f"profile + 2 x shift of at most {length:,} bases",
         )
     counts = _counts(data, size)
     how, seed = request.hold_out, request.setting.seed
@@ -170,7 +170,7 @@ def begin(model: ProfileModel, start: ProfileModel) -> None:
         names += ["control_profile.weight", "control_counts.weight"]
     for name in names:
         own[name][to] = its[name][of]
-    log.info("started from the convolutions and the heads of %s", ", ".join(taken) or "no output")
+    log.info("initialised the convolutions, and the heads of %s", ", ".join(taken) or "no output")
 
 
 def _counts(data: Profiled, size: int) -> NDArray[np.float32]:

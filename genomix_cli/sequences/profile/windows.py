@@ -149,13 +149,13 @@ def read_profiled(path: Path, names: Sequence[str] = (), controls: Sequence[str]
     profiles = sequences.profiles
     if profiles is None:
         raise DataError(
-            "has no signal of each base",
+            "has no signal per base",
             where=path,
             hint="genomix prepare sequences GENOME.fa -t NAME=FILE.bw --window 1000 --profiles",
         )
     beside, control_opposite = _chosen(profiles, controls, "--control")
     if twice := [name for name in names if name in controls]:
-        raise UsageError(f"{twice[0]} is learned and a control", where="--control")
+        raise UsageError(f"{twice[0]} is both a target and a control", where="--control")
     own = names or [name for name in profiles.names if name not in controls]
     if not own:
         raise UsageError("no track is left to learn", where="--control")

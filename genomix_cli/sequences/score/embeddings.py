@@ -118,7 +118,7 @@ def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: Tra
     other = [k for k, v in start.config.items() if k != "dropout" and own[k] != v]
     if other:
         raise UsageError(
-            "the encoder to start from has another shape", where="--init", found=", ".join(other)
+            "the encoder of --init has another shape", where="--init", found=", ".join(other)
         )
     _load(encoder, start.state, Path(str(request.init)))
 

@@ -156,13 +156,13 @@ def _answer(run: StoredRun, request: ScoreRequest) -> str:
     task = run.config.task
     if task not in ANSWERS:
         raise UsageError(
-            "is a run that does not score sequences",
+            "the task of this run does not score sequences",
             where=request.model,
             expected=" or ".join(ANSWERS),
             found=task,
         )
     if request.embeddings == request.output:
-        raise UsageError("is where -o goes already", where=request.embeddings)
+        raise UsageError("is the same file as -o", where=request.embeddings)
     if request.embeddings and ANSWERS[task] == ACTIVITY:
         raise UsageError(f"a run of {task} has no embeddings", where="--embeddings")
     if request.bigwig and task != profiles.TASK:

@@ -51,7 +51,7 @@ def check_placed(sequences: Sequences, where: Path) -> None:
     """
     if sequences.windows is None:
         raise DataError(
-            "says of no sequence where it lies in a genome, which --bigwig needs",
+            "has no genome coordinates, which --bigwig needs",
             where=where,
             hint="genomix prepare sequences GENOME.fa --window 1000, or --regions FILE.bed",
         )

@@ -183,7 +183,7 @@ def _labelled(request: TrainRequest) -> tuple[Labelled, str]:
     name = request.label or sequences.default_label
     known = np.flatnonzero(label >= 0)
     if len(known) < len(label):
-        log.info("%s sequences without %s are left out", f"{len(label) - len(known):,}", name)
+        log.info("left out %s sequences without %s", f"{len(label) - len(known):,}", name)
     data = Labelled(sequences, label, classes)
     uses = "to learn from, to stop by, and to be judged by"
     check_classes(data, request.data, "groups of sequences", 3, uses, name)

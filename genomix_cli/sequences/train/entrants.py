@@ -67,9 +67,9 @@ def entrants(
     if not motifs:
         return list(by_name.values())
     if request.init is not None:
-        raise UsageError("the run to start from has its filters", where="--motifs")
+        raise UsageError("the run given by --init already has filters", where="--motifs")
     if not SEQUENCE_CLASSIFIERS.load(main.model).has_filters(main.arch):
-        raise UsageError(f"the first layer of {main.name} is no filters", where="--motifs")
+        raise UsageError(f"the first layer of {main.name} has no filters", where="--motifs")
     return [replace(each, equip=partial(_take, motifs)) for each in by_name.values()]
 
 
@@ -127,13 +127,13 @@ def _from_run(request: TrainRequest, model: str, sequences: Sequences) -> Entran
     name, _, wanted = model.partition(":")
     kind = SEQUENCE_CLASSIFIERS.load(name)
     if not kind.has_encoder:
-        raise UsageError("only the transformer can start from a run", where="--init")
+        raise UsageError("only the transformer can be initialised from a run", where="--init")
     trained = start_from(request, sequences)
     shape = shape_of(trained.config)
     clash = sorted(set(request.arch) & set(shape) - {"dropout"})
     if clash:
         raise UsageError(
-            f"{', '.join(clash)} of an encoder that is trained already cannot be set", where="--set"
+            f"cannot set {', '.join(clash)} of an encoder that is already trained", where="--set"
         )
     stem = stem_of(shape)
     alike = next(name for name, fields in kind.presets.items() if stem_of(fields) is stem)

@@ -61,5 +61,5 @@ def shape_to_take(
     clash = sorted(name for name in shape if asked.get(name, shape[name]) != shape[name])
     if clash or request.preset:
         what = ", ".join(clash) or "the preset"
-        raise UsageError(f"{what} of a run to start from cannot be changed", where="--init")
+        raise UsageError(f"cannot change {what} of the run given by --init", where="--init")
     return shape

@@ -61,8 +61,10 @@ def splits(
     else:
         share = SHARE if how == "auto" else parse_share(how)
         if share is None:
-            expected = "auto, splits, a share as 0.25, or folds:5"
-            raise UsageError("no way to hold out", where="--hold-out", expected=expected, found=how)
+            expected = "auto, splits, a fraction such as 0.25, or folds:5"
+            raise UsageError(
+                "unknown way to hold out", where="--hold-out", expected=expected, found=how
+            )
         rest, test = cut(known, share, seed)
         train, valid = cut(rest, VALID_SHARE, seed + 1)
         divided, by = [Split("test", train, valid, test)], f"a stratified share of {share:g}"
@@ -92,9 +94,9 @@ def one_split(
     by, every = splits(sequences, label, how, seed)
     if len(every) > 1:
         raise UsageError(
-            f"{task} is judged on one split",
+            f"{task} is evaluated on one split only",
             where="--hold-out",
-            expected="auto, splits, or a share as 0.25",
+            expected="auto, splits, or a fraction such as 0.25",
             found=how,
         )
     return by, every[0]
@@ -122,9 +124,10 @@ def _check_whole(split: Split, group: NDArray[np.int64]) -> None:
     _, counts = np.unique(np.concatenate(parts), return_counts=True)
     if parted := int((counts > 1).sum()):
         raise DataError(
-            f"the file's split parts {parted:,} groups, such as families or haplotypes of a person",
+            f"the file's split divides {parted:,} groups, such as families or the "
+            "haplotypes of a person",
             expected="each group in one part",
-            hint="correct the column of --split, or hold out another way: --hold-out 0.25",
+            hint="correct the column of --split, or hold out in another way: --hold-out 0.25",
         )
 
 
@@ -135,5 +138,5 @@ def _check(split: Split, label: NDArray[np.int64]) -> None:
             raise DataError(
                 f"{len(lacking) or 'all'} classes have no sequence in the {name} part",
                 expected="every class in training, validation and test",
-                hint="join or leave out classes with few groups, or hold out another way",
+                hint="merge or leave out classes with few groups, or hold out in another way",
             )

@@ -253,7 +253,7 @@ def _read(path: Path, name: str) -> Evaluation:
         said = json.loads((path / "metrics.json").read_text())
     if not isinstance(said, dict) or said.get("format") != EVALUATION:
         hint = "make one: genomix evaluate SHARD.h5 -m RUN -o REPORT"
-        raise DataError("is no evaluation of models on a shard", where=path, hint=hint)
+        raise DataError("is not an evaluation of models on a shard", where=path, hint=hint)
     with open_table(path / "predictions.tsv", comment="##") as text:
         table = text.frame()
     timing = path / "timing.json"
@@ -295,7 +295,7 @@ def _refuse_other_data(first: Evaluation, other: Evaluation) -> None:
     """Refuse an evaluation with other variants, labels or main metric."""
     if first.main != other.main:
         raise CheckError(
-            f"was judged by another metric than {first.name}",
+            f"was evaluated by another metric than {first.name}",
             where=other.path,
             expected=MEASURES[first.main].title,
             found=MEASURES[other.main].title,
@@ -313,7 +313,7 @@ def _refuse_other_data(first: Evaluation, other: Evaluation) -> None:
         where=other.path,
         expected=expected,
         found=found,
-        hint="evaluate all on the same shard, with the same test part",
+        hint="evaluate all models on the same shard, with the same test part",
     )
 
 

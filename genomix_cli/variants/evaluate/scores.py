@@ -265,7 +265,7 @@ def _key_in(reader: VcfReader, asked: str) -> str:
     """Return the key of the scores of a VCF; logits if `score` could not write probabilities."""
     key = score_key(reader.header.meta) if asked == PROBABILITY else asked
     if key != asked:
-        log.warning("%s: %s has no values: %s is evaluated instead", reader.name, asked, key)
+        log.warning("%s: %s has no values; evaluating %s instead", reader.name, asked, key)
     return key
 
 
@@ -282,7 +282,7 @@ def _refuse_empty(number: Mapping[str, FloatArray], request: EvaluateRequest) ->
         raise DataError(
             "no allele has a label",
             where=source,
-            hint="name them: --label-info KEY or --labels TSV",
+            hint="give them by --label-info KEY or --labels TSV",
         )
 
 
@@ -298,9 +298,13 @@ def _are_quantities(label: FloatArray, request: EvaluateRequest) -> bool:
             where=where,
             expected="0 or 1",
             found=f"{odd[0]:.10g}",
-            hint="leave --probability-info out, or give --threshold: above it is positive",
+            hint="remove --probability-info, or add --threshold, above which labels are positive",
         )
-    log.info("%s: the labels are quantities: correlations (--threshold makes them classes)", where)
+    log.info(
+        "%s: the labels are quantities, so correlations are reported (--threshold "
+        "turns them into classes)",
+        where,
+    )
     return True
 
 
@@ -314,7 +318,7 @@ def _ceiling(number: Mapping[str, FloatArray], request: EvaluateRequest) -> Floa
         raise DataError(
             f"{missing:,} of {int(counts.sum()):,} labelled alleles lack a true probability",
             where=f"INFO {request.probability_info} of {request.scored}",
-            hint="leave --probability-info out",
+            hint="remove --probability-info",
         )
     return number["p"]
 
@@ -408,7 +412,8 @@ def _metrics(table: AlleleTable) -> dict[str, Metric]:
     scores = table.score if table.other is None else np.concatenate([table.score, table.other])
     if scores.min() < 0 or scores.max() > 1:
         log.warning(
-            "scores outside 0..1 are not probabilities: no Brier score and no calibration error"
+            "some scores are outside 0..1, so they are not probabilities: "
+            "skipping Brier score and calibration error"
         )
         metrics = {n: m for n, m in metrics.items() if n not in PROBABILITY_METRICS}
     return metrics

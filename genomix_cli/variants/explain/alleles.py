@@ -98,7 +98,7 @@ def explain_variants(request: ExplainRequest) -> tuple[Summary, ...]:
     """
     refuse_without_vcf(request)
     if request.saturation.measured is not None:
-        raise UsageError("means nothing without --ism or --region", where="--measured")
+        raise UsageError("needs --ism or --region", where="--measured")
     motifs = chosen_motifs(request.motifs)
     loaded = load_model(request.model, resolve_device(request.device))
     refuse_unable(loaded.config, loaded.path)
@@ -141,7 +141,7 @@ def refuse_without_vcf(request: ExplainRequest) -> None:
         If the request has no VCF.
     """
     if request.variants is None:
-        raise UsageError("VCF is missing", hint="give it, or --region to mutate")
+        raise UsageError("VCF is missing", hint="give a VCF, or a --region to mutate")
 
 
 def warn(loaded: LoadedModel, source: RawGenome) -> None:
@@ -149,7 +149,10 @@ def warn(loaded: LoadedModel, source: RawGenome) -> None:
     if loaded.config.demonstration:
         log.warning("%s", DEMONSTRATION)
     if source.missing:
-        log.warning("without %s: taken as not measured", ", ".join(sorted(source.missing)))
+        log.warning(
+            "no track or contacts for %s: treated as not measured",
+            ", ".join(sorted(source.missing)),
+        )
 
 
 def _summaries(explanation: Explanation) -> Iterator[Summary]:
@@ -196,7 +199,8 @@ def heeded(loaded: LoadedModel, request: ExplainRequest) -> ExplainRequest:
     """
     if loaded.module.reads_window and request.cell:
         raise UsageError(
-            "names an output of a model of activity; this one explains the tracks that it is given",
+            "selects an output of an activity model; this model explains the "
+            "tracks that you give it",
             where="--cell",
         )
     ignored = [option for option, given in unread(request).items() if given]
@@ -262,7 +266,9 @@ def select_sites(request: ExplainRequest, fasta: Fasta, loaded: LoadedModel) -> 
     _refuse_unknown(wanted, sites, request)
     chosen = _best(list(sites.values()), request)
     if len(chosen) > request.max_variants:
-        log.warning("explaining the first %d alleles; see --max-variants", request.max_variants)
+        log.warning(
+            "explaining only the first %d alleles; see --max-variants", request.max_variants
+        )
     return Selection(chosen[: request.max_variants], mode, cell)
 
 
@@ -279,7 +285,7 @@ def scored_cell(header: Header, loaded: LoadedModel) -> str:
         return ""
     cell = str(json.loads(facts["Config"][0]).get("cell", ""))
     if cell:
-        log.info("explaining activity in %s, in which the alleles were scored", cell)
+        log.info("explaining activity in %s, the cell type in which the alleles were scored", cell)
     return cell
 
 
@@ -320,7 +326,7 @@ def _best(sites: Sequence[tuple[Site, float]], request: ExplainRequest) -> list[
     ranked = sorted((-score, i) for i, (_, score) in enumerate(sites) if score == score)
     if not ranked:
         raise UsageError(
-            f"no allele carries {PROBABILITY}, which --top goes by",
+            f"no allele carries {PROBABILITY}, which --top ranks by",
             where=request.variants,
             hint="run genomix score on it, or choose with --variants",
         )
@@ -346,7 +352,7 @@ def _refuse_unknown(
         raise UsageError(
             "has no allele that can be scored",
             where=request.variants,
-            hint=f"genomix score says why in {REASON}",
+            hint=f"genomix score gives the reason in {REASON}",
         )
 
 
@@ -379,7 +385,8 @@ class Explainer:
         self.calibration = loaded.config.calibration(conditions)
         if self.calibration is None:
             log.warning(
-                "no calibration for %s: no probabilities, and contributions to the logit as it is",
+                "no calibration for %s: writing no probabilities, and "
+                "contributions to the uncalibrated logit",
                 conditions,
             )
         self.source = source

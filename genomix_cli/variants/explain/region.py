@@ -222,7 +222,7 @@ def _refuse_of_others(request: ExplainRequest) -> None:
     of_vcf = () if request.saturation.region is None else _OF_VCF
     for names, why in ((_OF_ATTRIBUTIONS, MUTATES), (of_vcf, "--region, which has no VCF")):
         if flags := [leaf.flag for leaf in given if {*leaf.path} & {*names}]:
-            raise UsageError(f"means nothing to {why}: {', '.join(flags)}")
+            raise UsageError(f"does not apply to {why}: {', '.join(flags)}")
 
 
 def _around(sites: Iterable[Site], contigs: Mapping[str, int], around: int) -> list[Interval]:
@@ -245,7 +245,7 @@ def _around(sites: Iterable[Site], contigs: Mapping[str, int], around: int) -> l
             where="--ism",
             expected=f"at most {LONGEST:,}",
             found=f"{bases:,}",
-            hint="fewer alleles, or a smaller --ism-around",
+            hint="choose fewer alleles, or a smaller --ism-around",
         )
     return found
 
@@ -259,7 +259,7 @@ def _parsed(text: str) -> Interval:
     ]
     if len(found) != 1 or found[0].end == END or found[0].start < 0:
         expected = "one region with both ends, as chr1:1000-1400"
-        raise UsageError("is not one region", where="--region", expected=expected, found=text)
+        raise UsageError("is not a single region", where="--region", expected=expected, found=text)
     bases = found[0].end - found[0].start
     if bases > LONGEST:
         raise UsageError(
@@ -303,7 +303,7 @@ def _explained(place: Interval, sites: Iterable[Site]) -> NDArray[np.bool_]:
 def _tell_unknown(regions: Iterable[Region]) -> None:
     """Log how many bases are unknown and so have no substitution."""
     if unknown := int(sum((region.codes == UNKNOWN_BASE).sum() for region in regions)):
-        log.warning("%d unknown bases are left out", unknown)
+        log.warning("left out %d unknown bases", unknown)
 
 
 def _measured(path: Path, regions: Sequence[Region]) -> list[Region]:
@@ -318,11 +318,11 @@ def _measured(path: Path, regions: Sequence[Region]) -> list[Region]:
         n += int(np.isfinite(effects).sum())
     if not n:
         raise DataError(
-            f"measures no substitution in {Regions([region.place for region in regions])}",
+            f"has no measured substitution in {Regions([region.place for region in regions])}",
             where=path,
-            hint="positions are 1-based, on the assembly and the strand of the FASTA",
+            hint="positions must be 1-based, on the assembly and strand of the FASTA",
         )
-    log.info("%s: %d of %d rows are substitutions here", path, n, len(labels))
+    log.info("%s: %d of %d rows are substitutions in this region", path, n, len(labels))
     return found
 
 

@@ -59,9 +59,9 @@ class Frozen(SiameseModel):
         encoder = open_encoder(config.encoder)
         if config.digest not in ("", encoder.digest):
             raise DataError(
-                "is not the encoder that this model was trained with",
+                "is not the encoder with which this model was trained",
                 where=encoder.folder,
-                hint="put that one back there, with all its files",
+                hint="restore the original one there, with all its files",
             )
         bases = encoder.window(config.bases)
         # A trained model stores the width, so the encoder's weights can load lazily.

@@ -116,9 +116,9 @@ def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:
 def _refuse_another(module: VariantModel, loaded: LoadedModel, name: str) -> None:
     if not loaded.module.reads_window:
         raise UsageError(
-            f"is a network of sequence {loaded.config.model}, which this model cannot take in",
+            f"is a sequence network ({loaded.config.model}), which this model cannot use",
             where=name,
-            hint=f"start a gmt from a run of --task {TASK}: --model gmt",
+            hint=f"only a gmt can start from a run of --task {TASK}: --model gmt",
         )
     own, other = asdict(module.config), asdict(loaded.module.config)
     differ = [

@@ -79,7 +79,7 @@ def _scale(request: PrepareGenomeRequest) -> shard.Scale:
     if request.normalise_like is not None:
         if request.uncovered is not None or request.max_gap is not None:
             option = "--uncovered" if request.uncovered is not None else "--max-gap"
-            raise UsageError("is that of --normalise-like", where=option, hint="leave it out")
+            raise UsageError("is set by --normalise-like", where=option, hint="remove it")
         return shard.read_scale(request.normalise_like).of(request.tracks)
     return shard.default_scale(request)
 
@@ -91,7 +91,7 @@ def _blocks_by_contig(fasta: Fasta, asked: tuple[str, ...]) -> dict[str, NDArray
     blocks = {name: stretches(fasta, name) for name in track(contigs, "finding assembly gaps")}
     blocks = {name: intervals for name, intervals in blocks.items() if len(intervals)}
     if not blocks:
-        raise DataError("holds nothing but N", where=fasta.path)
+        raise DataError("contains only N", where=fasta.path)
     return blocks
 
 

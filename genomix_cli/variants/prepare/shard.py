@@ -172,7 +172,7 @@ def _scale(request: PrepareRequest) -> Scale:
                 "contradicts --normalise-like",
                 where=option,
                 expected=str(fixed if option == "--uncovered" else like.max_gap_bins * BIN_SIZE),
-                hint="leave the option out",
+                hint="remove the option",
             )
     return like
 
@@ -319,9 +319,9 @@ def write_genome(
                 writer.put("/contacts/<contig>/oe", band, contig)
         writer.put_variants(table)
     for name in (name for name, bins in zip(source.tracks, observed, strict=True) if not bins):
-        log.warning("track %s has no data in what is stored", name)
+        log.warning("track %s has no data in the stored regions", name)
     if source.has_contacts and not known:
-        log.warning("the contact map has no contacts on the contigs that are stored")
+        log.warning("the contact map has no contacts on the stored contigs")
     return observed
 
 

@@ -167,7 +167,7 @@ def _refuse_contradictions(table: VariantTable, contigs: dict[str, int], name: s
             row = order[differ[0]]
             allele = f"{table.ref[row].decode() or '-'}>{table.alt[row].decode() or '-'}"
             raise DataError(
-                f"{len(differ):,} alleles have two labels, as "
+                f"{len(differ):,} alleles have two labels, e.g. "
                 f"{list(contigs)[table.contig[row]]}:{table.pos[row] + 1} {allele}",
                 where=name,
                 expected="one label per allele and tissue",

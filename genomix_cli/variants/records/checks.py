@@ -351,7 +351,7 @@ class CheckedVariants:
             if self.first_unsorted is None and goes_back.any():
                 self.first_unsorted = self.reader.where(lines[start + int(goes_back.argmax())])
                 log.warning(
-                    "%s: not sorted; the order is kept, but tabix cannot index it",
+                    "%s: not sorted; the order is kept, but tabix cannot index the output",
                     self.first_unsorted,
                 )
             self.contigs[name] = None
@@ -378,7 +378,7 @@ class CheckedVariants:
                 "REF differs from the FASTA",
                 where=where,
                 **_bases(mismatches[0], self.reference),
-                hint="--check-ref w scores the other records, x leaves such records out",
+                hint="--check-ref w warns and scores the other records, x excludes such records",
             )
 
 

@@ -101,7 +101,7 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
         core = core_of(record, stride)
         if record.pos < last_pos if core[0] == last[0] else core[0] in seen:
             raise DataError(
-                "not sorted, so it cannot be cut into parts",
+                "not sorted, so it cannot be split into parts",
                 where=reader.where(record),
                 hint="run: bcftools sort",
             )

@@ -156,7 +156,7 @@ def _label_row(row: dict[str, str], where: str) -> tuple[AlleleKey, LabelRow]:
         raise DataError("pos is not a position", where=where, expected="a whole number", found=pos)
     if is_missing(row["contig"]) or not (row["ref"] and row["alt"]):
         raise DataError(
-            "the row names no allele", where=where, found=":".join(row[name] for name in _COLUMNS)
+            "the row has no allele", where=where, found=":".join(row[name] for name in _COLUMNS)
         )
     key = allele_key(row["contig"], int(pos), row["ref"], row["alt"])
     values = (name for name in row if name not in _COLUMNS)

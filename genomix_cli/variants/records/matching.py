@@ -152,7 +152,7 @@ def kind_of(path: Path, expected: str) -> Kind:
         how = "tabix -p vcf" if is_vcf else f"tabix {_columns(path)}"
         command = "bcftools index FILE" if is_bcf else f"bgzip FILE && {how} FILE.gz"
         raise DataError(
-            "has no index to look alleles up by",
+            "has no index for looking up alleles",
             where=path,
             expected=f"{expected} with a .tbi or .csi beside it",
             hint=f"run: {command}",
@@ -271,7 +271,7 @@ class AlleleFile(ABC):
     def _no_row(self, line: str) -> DataError:
         expected = "a position, REF and ALT"
         return DataError(
-            "is no row of alleles", where=self.name, expected=expected, found=line[:40]
+            "is not a row of alleles", where=self.name, expected=expected, found=line[:40]
         )
 
     def refuse_other_assembly(self, reference: Reference) -> None:

@@ -171,7 +171,7 @@ class Run:
         if "histogram" in self.before:
             self.annotator.histogram.restore(self.before["histogram"])
         else:
-            log.warning("no histogram of scores: the interrupted run had no --multiqc")
+            log.warning("no histogram of scores, since the interrupted run had no --multiqc")
             self.annotator.histogram = None
 
     def _expected(self) -> float | None:
@@ -232,7 +232,7 @@ class Run:
             raise UsageError(
                 f"is not sorted, which {option} needs",
                 where=self.variants.first_unsorted,
-                hint=f"run bcftools sort first, or leave {option} out",
+                hint=f"run bcftools sort first, or remove {option}",
             )
         return block
 
@@ -329,7 +329,7 @@ class Run:
         given = {*names} - {*self.plan.absent, *lacking}
         shares = {name: float(x) for name, x in shares.items() if x or name in given}
         for name in (name for name, share in shares.items() if not share):
-            log.warning("%s: no data near the variants; scored as if not measured", name)
+            log.warning("%s: no data near the variants; treated as not measured", name)
         return shares
 
     def summary(self) -> ScoreSummary:

@@ -140,7 +140,7 @@ def _field_names(by_cell: Mapping[str, GenomeFiles]) -> dict[str, str]:
         name = re.sub(r"\W+", "_", cell, flags=re.ASCII).strip("_")
         if not name or name in names:
             raise UsageError(
-                f"{cell} cannot be told apart in the name of a field",
+                f"{cell} does not give a unique field name",
                 where="--track",
                 expected="letters and digits after the @",
                 found=" and ".join(filter(None, (names.get(name), cell))),
@@ -160,7 +160,7 @@ def _refuse(request: ScoreRequest) -> None:
     for option, given in wrong.items():
         if given:
             hint = "score one cell type at a time"
-            raise UsageError("does not go with several cell types", where=option, hint=hint)
+            raise UsageError("cannot be combined with several cell types", where=option, hint=hint)
     if request.is_read_once:
         raise UsageError(
             "a pipe can be read only once, and there are several cell types",

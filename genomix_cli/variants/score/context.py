@@ -131,7 +131,7 @@ class GeneContext:
             if found is None:
                 log.warning("%s: no genes on contig %s", self._path, contig)
             elif found != contig:
-                log.info("%s: its contig %s is taken for %s", self._path, found, contig)
+                log.info("%s: using its contig %s for %s", self._path, found, contig)
         return self._spelled[contig]
 
     def _row(self, contig: str, spelled: str, start: int, end: int) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ class KnownFile(AlleleFile):
         except ValueError:
             pass
         where, found = self.place(fields), repr(text[:40])
-        raise DataError(f"{_FREQUENCY} is no frequency", where=where, found=found)
+        raise DataError(f"{_FREQUENCY} is not a frequency", where=where, found=found)
 
     def joined(self, before: Row, row: Row, fields: Sequence[str]) -> Row:
         """Return the merged row of an allele that occurs on two lines."""

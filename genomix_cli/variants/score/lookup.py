@@ -144,7 +144,7 @@ class ScoreFile(AlleleFile):
         """
         if not _agree(before, row):
             raise DataError(
-                "two rows of an allele contradict each other",
+                "two rows of the same allele have different values",
                 where=self.place(fields),
                 expected=_told(before),
                 found=_told(row),
@@ -225,7 +225,7 @@ class ScoreTable(ScoreFile):
             )
         if "," in fields[self.alt]:
             where = self.place(fields)
-            raise DataError("has several ALTs", where=where, expected="a row for each")
+            raise DataError("the row has several ALTs", where=where, expected="one row per ALT")
         return [self._row([MISSING if i is None else fields[i] for i in self._at], fields)]
 
 
@@ -306,7 +306,7 @@ def _refuse_other(
     if differing:
         mode = there.get("mode")
         raise DataError(
-            "its scores were made otherwise than by this run",
+            "its scores were computed with other settings than those of this run",
             where=file.name,
             expected=", ".join(f"{name} {here.get(name, 'none')}" for name in differing),
             found=", ".join(f"{name} {there.get(name, 'none')}" for name in differing),

@@ -120,23 +120,25 @@ def check_choices(request: ScoreRequest) -> None:
     check_options(request)
     check_notes(request.stats, request.multiqc)
     if request.vcf is None and not request.all_snvs:
-        raise UsageError("VCF is missing", hint="give it, or --all-snvs")
+        raise UsageError("VCF is missing", hint="give a VCF, or --all-snvs")
     if request.vcf is not None and request.all_snvs:
-        raise UsageError("stands instead of a VCF", where="--all-snvs", found=str(request.vcf))
+        raise UsageError(
+            "replaces the VCF: give one of them", where="--all-snvs", found=str(request.vcf)
+        )
     if request.all_snvs and request.shard:
         hint = "give each part its own --regions"
-        raise UsageError("cuts a VCF, and there is none", where="--shard", hint=hint)
+        raise UsageError("needs a VCF to split", where="--shard", hint=hint)
     if request.regions and request.regions_file:
         raise UsageError("give --regions or --regions-file, not both")
     if request.is_read_once and (request.shard or request.resume):
         option = "--shard" if request.shard else "--resume"
         raise UsageError("a pipe can be read only once", where=option, hint="give a file")
     if request.bigwig is not None and request.resume:
-        raise UsageError("cannot go on from an interrupted run", where="--bigwig")
+        raise UsageError("cannot be used with --resume", where="--bigwig")
     if request.save_background and (request.resume or request.shard):
-        raise UsageError("needs the scores of one whole run", where="--save-background")
+        raise UsageError("needs all scores of one run", where="--save-background")
     if request.save_background and request.lookup:
-        raise UsageError("needs scores that are all computed", where="--save-background")
+        raise UsageError("needs all scores to be computed", where="--save-background")
     if request.save_background and request.background:
         raise UsageError("give --save-background or --background, not both")
     raw = {
@@ -147,10 +149,12 @@ def check_choices(request: ScoreRequest) -> None:
     }
     given = [option for option, value in raw.items() if value]
     if request.genome.shard is not None and given:
-        raise UsageError(f"{given[0]} is in the shard of --genome already", hint="give one of them")
+        raise UsageError(f"{given[0]} is already in the shard of --genome", hint="give one of them")
     if request.save_background and trained.model_folder(request.model).parent == PRETRAINED:
         raise UsageError(
-            "a model that ships keeps its background", where="--save-background", hint="copy it"
+            "a bundled model cannot be changed",
+            where="--save-background",
+            hint="copy the model, and use the copy",
         )
 
 
@@ -167,9 +171,7 @@ def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:
     config = trained.read_config(trained.model_folder(request.model))
     if config.reads_window:
         if request.genome.cell and request.genome.shard is None:
-            raise UsageError(
-                "names the cell type to read of a shard: give --genome", where="--cell"
-            )
+            raise UsageError("selects a cell type of a shard: give --genome", where="--cell")
         return request, ()
     files, for_genes = request.genome, request.genes is not None
     without = {
@@ -269,13 +271,15 @@ def _differences(request: ScoreRequest, config: trained.ModelConfig) -> Differen
     cell = "" if config.reads_window else request.genome.cell
     if request.fields not in ("", EVERY) and config.activity is None:
         name = trained.model_folder(request.model).name
-        raise UsageError(f"names outputs of activity, and {name} has none", where="--fields")
+        raise UsageError(
+            f"selects outputs of an activity model, and {name} is none", where="--fields"
+        )
     found = Differences.of(
         config.activity, quantiles=request.quantiles, cell=cell, fields=request.fields
     )
     if request.quantiles and len(found.written) < 2:
         raise UsageError(
-            "there is nothing to rank among",
+            "nothing to rank among",
             where="--quantiles",
             expected="tracks of several cell types, or several outputs to write",
         )
@@ -291,7 +295,7 @@ def _backgrounds(
     asked = tuple(each for each in stored if request.background in each.name)
     if request.background and not asked:
         raise UsageError(
-            "no stored background is called so",
+            "no stored background has this name",
             where="--background",
             expected=" or ".join(each.name for each in stored) or "none is stored",
             found=request.background,

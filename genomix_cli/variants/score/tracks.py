@@ -78,9 +78,9 @@ class ScoreTracks:
         last, at = self._last
         if contig in self.contigs and (contig != last or pos < at):
             raise DataError(
-                f"comes back to {contig}:{pos}, after {last}:{at}",
+                f"is not sorted: {contig}:{pos} follows {last}:{at}",
                 where="--bigwig",
-                expected="contigs that are spelled in one way, and sorted positions",
+                expected="contigs with one spelling each, and sorted positions",
             )
         self._place = self._last = contig, pos
         self.contigs[contig] = None

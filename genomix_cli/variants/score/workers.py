@@ -175,9 +175,9 @@ class Workers:
             return future.result()
         except BrokenProcessPool as error:
             raise GenomixError(
-                "a scoring process has died, perhaps for lack of memory",
+                "a scoring process has died, perhaps because it ran out of memory",
                 where="--devices",
-                hint="use fewer devices; --resume continues after the records already scored",
+                hint="use fewer devices; --resume continues after the records scored so far",
             ) from error
 
     def __enter__(self) -> Workers:

@@ -150,12 +150,12 @@ def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:
     strong = tuple(motif for motif in motifs if motif.max_score >= motif.threshold)
     if len(strong) < len(motifs):
         log.info(
-            "%d motifs are left out: even their best site does not reach %g bits",
+            "left out %d motifs whose best site does not reach %g bits",
             len(motifs) - len(strong),
             MIN_THRESHOLD_BITS,
         )
     if not strong:
-        raise DataError("no motif is informative enough to be found", where=request.motifs)
+        raise DataError("no motif is informative enough to be planted", where=request.motifs)
     return strong
 
 

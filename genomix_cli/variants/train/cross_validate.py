@@ -59,7 +59,7 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
         raise UsageError(
             "the folds already determine what is held out",
             where="--hold-out",
-            hint="leave out --valid-contigs, --test-contigs and the regions",
+            hint="remove --valid-contigs, --test-contigs and the regions",
         )
     paths = _open_folder(request, n_folds, by)
     results = []

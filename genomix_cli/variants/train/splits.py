@@ -222,7 +222,10 @@ def parse_length(text: str) -> int:
     length = re.fullmatch(r"(\d+)([km]?)b?", text.lower(), re.ASCII)
     if length is None or not int(length[1]):
         raise UsageError(
-            "not a length", where="--fold-by", expected="contig, or a length as 1Mb", found=text
+            "not a length",
+            where="--fold-by",
+            expected="contig, or a length such as 1Mb",
+            found=text,
         )
     return int(length[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[length[2]]
 
@@ -273,7 +276,7 @@ def split_genome(hold_out: HoldOut, known: Iterable[str]) -> GenomeSplit:
     ]
     if both:
         raise UsageError(
-            "a part of the genome cannot be in both valid and test",
+            "the validation and test parts overlap",
             found=f"{len(both)} contigs or regions",
         )
     return GenomeSplit(valid, test)

@@ -115,12 +115,14 @@ def _loss_weights(request: TrainRequest) -> LossWeights:
         If no term is left to learn from, or a penalty is set but no device holds all weights.
     """
     if not (request.bce_weight or request.rank_weight):
-        raise UsageError("nothing is left to learn", where="--bce-weight, --rank-weight")
+        raise UsageError(
+            "are both 0, so nothing would be learned", where="--bce-weight, --rank-weight"
+        )
     if request.penalty_weight and request.fit.strategy == "fsdp":
         raise UsageError(
-            "does not go with fsdp, where no device holds all weights",
+            "cannot be combined with fsdp, where no device holds all weights",
             where="--penalty-weight",
-            hint="decay them: --weight-decay",
+            hint="use --weight-decay instead",
         )
     return LossWeights(
         request.bce_weight, request.rank_weight, request.penalty_weight, request.rank_margin
@@ -222,13 +224,14 @@ def _count_cells(shard: Shard, train: Rows) -> None:
     numbers, counts = np.unique(tissue[tissue >= 0], return_counts=True)
     if len(numbers) < 2:
         raise UsageError(
-            "the variants are of fewer than two cell types",
+            "the variants have fewer than two cell types",
             where="--equal-cells",
             found=", ".join(shard.tissues[number] for number in numbers) or "none named",
-            hint="leave it out, or name them: column tissue of prepare variants --labels",
+            hint="remove it, or name the cell types in the column tissue of prepare "
+            "variants --labels",
         )
     log.info(
-        "an epoch takes %s variants of each of %d cell types, which have up to %s",
+        "each epoch draws %s variants of each of %d cell types, which have up to %s",
         f"{counts.min():,}",
         len(numbers),
         f"{counts.max():,}",
@@ -248,7 +251,7 @@ def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, te
     if not len(rows["train"]):
         raise UsageError(
             "nothing is left to train on",
-            found=f"{len(rows['beside']):,} variants too near to what is held out",
+            found=f"{len(rows['beside']):,} variants too close to held-out parts",
             hint="hold out less",
         )
     problems = []
@@ -263,7 +266,7 @@ def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, te
             problems.append(f"{part} has no {missing} of {len(known):,} labels")
         elif part == "valid" and not len(known) and monitor in NEEDS_CLASSES:
             raise UsageError(
-                f"there is no label of 0 or 1 to compute {monitor} of",
+                f"no label is 0 or 1, so {monitor} cannot be computed",
                 where="--monitor",
                 hint="rank the effects: --monitor ranking",
             )
@@ -306,7 +309,7 @@ def allow_checkpointing(module: Any, request: TrainRequest | PretrainRequest) ->
         raise UsageError(
             f"has no effect on {request.model}",
             where="--gradient-checkpointing",
-            hint="to save memory: fewer at a time, as in --variants-per-window",
+            hint="to save memory, use a smaller --variants-per-window",
         )
     module.gradient_checkpointing = True
 

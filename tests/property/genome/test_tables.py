@@ -74,6 +74,6 @@ def test_one_delimiter_more_or_less_is_refused_at_its_line(
             # What R writes: a header that does not name the column of row names.
             assert read("\n".join(lines).encode())[0].columns[0] == ""
             return
-    where = "has one column only" if delimiter not in lines[0] else f"/a:{i + 1}: "
+    where = "has only one column" if delimiter not in lines[0] else f"/a:{i + 1}: "
     with pytest.raises(DataError, match=where):
         read("\n".join(lines).encode())

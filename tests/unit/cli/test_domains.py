@@ -124,7 +124,7 @@ def test_an_option_of_another_domain_is_refused(vcf: Path) -> None:
 def test_an_option_of_another_task_is_refused(vcf: Path, tmp_path: Path) -> None:
     given = [vcf, "-o", "x", "--contigs", "1"]
     assert run(*given, "--task", "own", "--depth", "2").depth == 2
-    with pytest.raises(UsageError, match="--depth: means nothing to --task plain"):
+    with pytest.raises(UsageError, match="--depth: does not apply to --task plain"):
         run(*given, "--depth", "2")
     with pytest.raises(UsageError, match=r"--task: unknown .expected plain or own, found other"):
         run(*given, "--task", "other")
@@ -155,7 +155,7 @@ def test_what_a_domain_requires_is_asked_for_there(vcf: Path) -> None:
         ([vcf, "--contigs", "1"], "--output is missing"),
         ([COHORT], "--model is missing; give it, or set GENOMIX_MODEL"),
         ([COHORT, "-m", "r", "--number", "0"], "--number: out of range (expected 1 or more"),
-        ([COHORT, "-m", "r", "--number", "x"], "--number: no number"),
+        ([COHORT, "-m", "r", "--number", "x"], "--number: not a number"),
         (["-m", "r"], "INPUT is missing"),
         (["cohort", "-m", "r"], "COHORT is missing"),
         ([vcf, "-n", "x"], "--output is missing; --contigs is missing"),

@@ -76,7 +76,9 @@ class TestTake:
         assert [m.name for m in some.modalities] == ["methylation", "peaks"]
         assert set(some.values) == {"methylation", "peaks"}
         assert some.present[:, 0].sum() == 36
-        with pytest.raises(UsageError, match=r"no modality wrong, bad .*expected methylation or"):
+        with pytest.raises(
+            UsageError, match=r"has no modality wrong, bad .*expected methylation or"
+        ):
             samples.only(["wrong", "peaks", "bad"])
 
 
@@ -119,8 +121,8 @@ class TestAligned:
         np.testing.assert_array_equal(found[:, [0, 5]], expected[:, [0, 5]])
         assert np.isnan(found[:, [1, 2, 3, 4, 6, 7]]).all()
         assert found.dtype == np.float32
-        assert "f.h5mu [rna] lacks 6 of 8 features: treated as missing" in caplog.text
-        assert "1 features are not the model's" in caplog.text
+        assert "f.h5mu [rna] lacks 6 of 8 features; treated as missing" in caplog.text
+        assert "1 features that the model does not use" in caplog.text
 
     def test_a_modality_that_lacks_is_missing_and_others_are_left_out(self, caplog):
         samples = easy(n=4, names=("meth", "other"), widths=(6, 3), shift=0)
@@ -134,7 +136,7 @@ class TestAligned:
         assert found.present.tolist() == [[False, True]] * 4
         assert set(found.values) == {"rna", "meth"}
         assert "f has no rna: the model treats it as missing" in caplog.text
-        assert "the model does not know other of f" in caplog.text
+        assert "f: ignoring other, which the model does not know" in caplog.text
 
     def test_what_cannot_fit_is_an_error(self):
         none = easy(n=4, names=("other",), widths=(3,), shift=0)

@@ -194,16 +194,16 @@ def test_a_sample_called_na_is_a_sample(tmp_path):
 
 
 BROKEN = {
-    "once": (lambda f: pd.concat([f, f[:2]]), "S000 is there more than once.*2 such"),
+    "once": (lambda f: pd.concat([f, f[:2]]), "S000 is repeated.*2 such"),
     "strange": (lambda f: f.assign(sample=["X", *f["sample"][1:]]), "X is not in the data"),
-    "columns": (lambda f: f.drop(columns="sample"), "no table of predictions"),
+    "columns": (lambda f: f.drop(columns="sample"), "is not a table of predictions"),
     "classes": (
         lambda f: f.rename(columns={"p:LumA": "p:luma"}).drop(columns="set"),
-        "class LumA, which the predictions do not know",
+        "class LumA, which the predictions lack",
     ),
     "sums": (lambda f: f.assign(**{"p:LumA": 0.9}), "do not sum to 1"),
     "number": (lambda f: f.assign(**{"p:LumA": "high"}), "not a number"),
-    "sets": (lambda f: f.assign(set="LumC"), "'LumC' is no set"),
+    "sets": (lambda f: f.assign(set="LumC"), "'LumC' is not a set"),
     "empty": (lambda f: f[:5], "no sample has both.*5 without a label"),
 }
 
@@ -235,7 +235,7 @@ def test_options_that_do_not_fit_are_refused(tmp_path, cohort):
         _evaluate(scored=path)
     with pytest.raises(UsageError, match="no modality c"):
         _evaluate(scored=path, data=cohort, modalities=("c",))
-    with pytest.raises(UsageError, match="without a cohort"):
+    with pytest.raises(UsageError, match="the Bayes ceiling needs a cohort"):
         _evaluate(scored=path, modalities=("a",))
     other = _frame(_predictions()).rename(columns={"p:LumA": "p:luma"}).drop(columns="set")
     with pytest.raises(DataError, match="classes differ"):
@@ -351,7 +351,7 @@ def _rows(*rows: str) -> str:
         (_rows("s1\t1\t0", "s2\t1"), ":3: the row has another number of columns"),
         (_rows("s1\t1\t0", "s2\t1\t"), ":3: some probabilities are missing .found 1, nan"),
         (_rows("s1\t1\t0", "s2\t0.5\t0.1"), ":3: probabilities do not sum to 1"),
-        (_rows("s1\t1\t0", "\t0.5\t0.5"), "a row names no sample"),
+        (_rows("s1\t1\t0", "\t0.5\t0.5"), "a row has no sample name"),
     ],
 )
 def test_a_row_that_is_cut_or_shifted_has_its_line(tmp_path, text, message):
@@ -368,4 +368,4 @@ def test_a_table_whose_last_line_has_no_end_is_warned_of(tmp_path, caplog):
     assert not caplog.text
     path.write_text(_rows("s1\t0.12345\t0.87655")[:-2])
     assert len(read_predictions(path).names) == 1
-    assert "its last line has no end: it may have been cut short" in caplog.text
+    assert "the last line has no line end; the file may be truncated" in caplog.text

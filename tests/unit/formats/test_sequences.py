@@ -105,7 +105,7 @@ def test_classes_are_those_that_occur() -> None:
     for wrong, message in (("age", "age is a number"), ("no", "no phenotype 'no'")):
         with pytest.raises(UsageError, match=message):
             made.label(wrong)
-    with pytest.raises(UsageError, match="names no label"):
+    with pytest.raises(UsageError, match="has no default label"):
         sequences(default_label="").label()
 
 
@@ -180,15 +180,17 @@ def two_of_one_name(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        pytest.param(attribute("aligned", 1), "says of itself", id="aligned"),
+        pytest.param(attribute("aligned", 1), "attributes contradict its columns", id="aligned"),
         pytest.param(attribute("format_version", 99), "newer genomix", id="newer"),
         pytest.param(attribute("phenotypes", "[]"), "does not name its phenotypes", id="unnamed"),
         pytest.param(attribute("splits", "no json"), "splits is not JSON", id="no json"),
-        pytest.param(attribute("measurement", '{"left": "AX"}'), "no bases", id="construct"),
+        pytest.param(
+            attribute("measurement", '{"left": "AX"}'), "letters that are not bases", id="construct"
+        ),
         pytest.param(attribute("measurement", '{"on": 1}'), "unknown key 'on'", id="measured"),
         pytest.param(attribute("measurement", "3"), "is damaged", id="number"),
         pytest.param(code_without_category, "sex has codes without a category", id="category"),
-        pytest.param(two_of_one_name, "two sequences of one name", id="names"),
+        pytest.param(two_of_one_name, "two sequences of the same name", id="names"),
     ],
 )
 def test_the_gate(tmp_path: Path, damage: Callable[[h5py.File], None], message: str) -> None:

@@ -30,7 +30,7 @@ def test_letters_are_the_sets_of_the_nomenclature() -> None:
 def test_what_is_no_base_is_named_with_its_place() -> None:
     assert iupac.decode(iupac.encode("acgu")) == "ACGT"
     for wrong, place in (("ACGTX", "'X' at position 5"), ("-A", "'-' at position 1")):
-        with pytest.raises(DataError, match=f"file: a letter that is no base.*{place}"):
+        with pytest.raises(DataError, match=f"file: a letter that is not a base.*{place}"):
             iupac.encode(wrong, "file")
 
 

@@ -97,7 +97,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no alt": (lambda path: write(path, alt=None), "lacks the column alt"),
     "positions with decimals": (
         lambda path: write(path, POS=[float(p) for _, p in LOCI]),
-        r"the positions are no whole numbers \(expected POS as int64, found double\)",
+        r"the positions are not whole numbers \(expected POS as int64, found double\)",
     ),
     "two of a name": (lambda path: write(path, Ref=["A"] * len(LOCI)), "'ref' is repeated"),
     "no position": (

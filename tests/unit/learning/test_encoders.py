@@ -99,8 +99,8 @@ def test_channels_may_come_first_and_pooled_features_are_taken(tmp_path: Path) -
     [
         ({"window": 0}, r"'window' is 0, not int from 1"),
         ({"colour": 1}, r"unknown key 'colour'"),
-        ({"program": "gone.pt"}, r"gone.pt: there is no such program"),
-        ({"tokens": {"A": 0, "C": 1, "G": 2}}, r"do not cover the alphabet: 1 are missing, as T"),
+        ({"program": "gone.pt"}, r"gone.pt: no such program"),
+        ({"tokens": {"A": 0, "C": 1, "G": 2}}, r"do not cover the alphabet: 1 are missing, e.g. T"),
         ({"tokens": {"A": 0, "CG": 1}}, r"not words of one length .*found 1, 2"),
         ({"tokens": {"A": 0, "C": 1, "G": 2, "T": -1}}, r"whole numbers from 0"),
         ({"program": "encoder.pt2"}, rf"may hold code .*not run; .*export {TRUST}=folder"),
@@ -258,11 +258,11 @@ def test_a_kind_that_nobody_knows_is_refused(copied: Path) -> None:
 
 
 def test_no_folder_no_encoder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"names no encoder; --set encoder=FOLDER"):
+    with pytest.raises(UsageError, match=r"no encoder is set; --set encoder=FOLDER"):
         open_encoder("")
-    with pytest.raises(UsageError, match="there is no such encoder"):
+    with pytest.raises(UsageError, match="no such encoder"):
         open_encoder(str(tmp_path / "gone"))
-    with pytest.raises(UsageError, match="is no folder of an encoder"):
+    with pytest.raises(UsageError, match="is not the folder of an encoder"):
         open_encoder(str(tmp_path))
 
 

@@ -129,14 +129,14 @@ def test_a_network_starts_as_if_there_were_no_control() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"controls": ("IN",), "control_opposite": (1,)}, "control_opposite pairs no tracks"),
-        ({"controls": ("IN",)}, "control_opposite pairs no tracks"),
-        ({"opposite": (1, 2, 0)}, "pairs no tracks"),
-        ({"opposite": (1, 0)}, "pairs no tracks"),
-        ({"opposite": (1, 0, 3)}, "pairs no tracks"),
+        ({"controls": ("IN",), "control_opposite": (1,)}, "control_opposite does not pair tracks"),
+        ({"controls": ("IN",)}, "control_opposite does not pair tracks"),
+        ({"opposite": (1, 2, 0)}, "does not pair tracks"),
+        ({"opposite": (1, 0)}, "does not pair tracks"),
+        ({"opposite": (1, 0, 3)}, "does not pair tracks"),
         ({"profile": 62}, "has no place"),
         ({"profile": 43}, "has no place"),
-        ({"summary": ("H3K27ac",)}, "summary names no output"),
+        ({"summary": ("H3K27ac",)}, "summary names unknown output"),
     ],
 )
 def test_what_cannot_be_is_refused(fields: dict[str, object], message: str) -> None:

@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_made_is_refused(model: str, tmp_path: Path) -> 
     with pytest.raises(UsageError, match="no such folder"):
         score(tmp_path / "o.vcf", model, multiqc=tmp_path / "no" / "qc")
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         score(tmp_path / "o.vcf", model, multiqc=tmp_path / "file")
     assert not (tmp_path / "o.vcf").exists()
 

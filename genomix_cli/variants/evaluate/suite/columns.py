@@ -87,9 +87,9 @@ class Column(NamedTuple):
         names = tuple(parts.split(",")) if colon else ()
         if not field or not all(names or (field,)) or (equals and direction not in DIRECTIONS):
             raise UsageError(
-                "names no score",
+                "does not name a score",
                 where="--info, --column",
-                expected="KEY or KEY:PART, perhaps followed by =up, =down or =learn",
+                expected="KEY or KEY:PART, optionally followed by =up, =down or =learn",
                 found=text,
             )
         return cls(name, field, names, cast("Direction", direction or "up"))
@@ -291,7 +291,7 @@ class _Found:
                 "looks like another assembly",
                 where=path,
                 found=self._differing[0],
-                hint=f"give scores of the assembly of {self._shard.path.name}",
+                hint=f"give scores on the assembly of {self._shard.path.name}",
             )
         for column, values in self.values.items():
             if np.isnan(values).all():

@@ -246,7 +246,7 @@ def _score_columns(
         missing = int(np.isnan(values).sum())
         if missing:
             notes.append(f"{missing:,} of {len(values):,} variants have no value")
-            log.warning("%s: %s; it is compared on the others", column.name, notes[0])
+            log.warning("%s: %s; it is compared on the other variants", column.name, notes[0])
         is_down, told = column.direction == "down", "declared"
         if column in of_train:
             is_down, told = _is_down(column, of_train[column], task), "learned in training"
@@ -269,9 +269,9 @@ def _is_down(column: Column, values: FloatArray, task: BaselineTask) -> bool:
     quality = auroc(target, values) - 0.5 if task.is_label else spearman(target, values)
     if not abs(quality) > 0:  # also true for NaN
         raise DataError(
-            f"training does not show which way {column.name} points",
+            f"the direction of {column.name} cannot be learned from the training variants",
             where="--info, --column",
             found=f"{len(values):,} training variants with a value",
-            hint=f"say {column.name}=up or {column.name}=down",
+            hint=f"give {column.name}=up or {column.name}=down",
         )
     return bool(quality < 0)

@@ -160,7 +160,7 @@ def _main_measure(truth: Truth, request: SuiteRequest, shard: Shard) -> str:
     known = np.isfinite(truth.label)
     positives = int((truth.label[known] > 0.5).sum())
     raise DataError(
-        "the test part has nothing to tell apart",
+        "the labels of the test part do not differ",
         where=shard.path.name,
         expected="positives and negatives, or effects that differ",
         found=f"{positives:,} positives of {int(known.sum()):,} labels",

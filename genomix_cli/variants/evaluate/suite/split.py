@@ -86,7 +86,7 @@ def read_run_split(name: str) -> RunSplit:
     folder = model_folder(name)
     if is_borrowed(folder):
         raise UsageError(
-            "reads no window of a shard",
+            "cannot be run on a shard",
             where=folder,
             hint="evaluate its scores: genomix score, then genomix evaluate",
         )
@@ -146,7 +146,7 @@ def split_rows(shard: Shard, request: SuiteRequest) -> Split:
     valid = mask(first.valid, shard) & far
     train = far & ~mask(first.valid, shard, apart) & ~mask(first.test, shard, apart)
     if not first.valid:
-        log.warning("%s names no validation part: baselines are not tuned", first.run)
+        log.warning("%s has no validation part, so baselines are not tuned", first.run)
     rng = np.random.default_rng(request.seed)
     return Split(
         _some(np.flatnonzero(train), request.train_variants, rng),
@@ -161,7 +161,7 @@ def _test_part(shard: Shard, request: SuiteRequest, first: RunSplit) -> HeldOutR
     if asked or first.test:
         return asked or first.test
     raise UsageError(
-        f"{first.run} names no test part",
+        f"{first.run} has no test part",
         where="--test-contigs",
         expected=f"one or more of {', '.join(list(shard.contigs)[:30])}",
     )
@@ -196,7 +196,7 @@ def _check_leak(shard: Shard, run: RunSplit, test: Rows, request: SuiteRequest) 
             f"{run.run} {'' if known.any() else 'may have '}learned from {said}",
             where=", ".join(list(shard.contigs)[i] for i in index[:5]),
             expected="variants of the contigs or regions that it held out",
-            hint=f"choose others; or --seen {LEAVE_OUT}, or --seen {INCLUDE}"
+            hint=f"choose others; or add --seen {LEAVE_OUT} or --seen {INCLUDE}"
             + ("" if known.any() else ", or skip this check with --trust-runs"),
         )
     if len(leaked):

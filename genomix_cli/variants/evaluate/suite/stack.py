@@ -41,7 +41,7 @@ def refuse_nothing_to_learn(task: BaselineTask, first: str) -> None:
     require_sklearn()
     if len(np.unique(task.target[task.valid])) < 2:
         raise DataError(
-            "there is nothing to learn the weights of a stack from",
+            "the weights of a stack cannot be fitted",
             where="--stack",
             expected=f"different labels in the validation part of {first}",
             found=f"{len(task.valid):,} labelled variants there",

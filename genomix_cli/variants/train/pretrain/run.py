@@ -303,7 +303,7 @@ def _of_bases(request: PretrainRequest) -> PretrainRequest:
     wrong = [option for option, is_given in given.items() if is_given]
     if wrong:
         raise UsageError(
-            f"means nothing to {request.model}, which learns from bases alone",
+            f"does not apply to {request.model}, which learns from bases alone",
             where=", ".join(wrong),
         )
     return replace(request, masking=replace(asked, track_share=0.0))
@@ -317,7 +317,7 @@ def _start_from(module: Pretraining, name: str, shard: Shard) -> None:
         try:
             set_weights(module.heads, read_weights(heads))
         except RuntimeError:
-            log.info("its heads are for spans of another length: they start anew")
+            log.info("its heads are for spans of another length, so they are initialised anew")
 
 
 def _windows(shard: Shard, module: Pretraining, request: PretrainRequest) -> Windows:
@@ -330,8 +330,8 @@ def _windows(shard: Shard, module: Pretraining, request: PretrainRequest) -> Win
         )
     if shard.tracks and not shard.tells_bridged and first_process():
         log.warning(
-            "%s: an older version prepared it, so that bridged gaps count as measured bins; "
-            "prepare it again to learn from measured ones alone",
+            "%s: prepared by an older version, which counts bridged gaps as "
+            "measured bins; prepare it again to learn from measured bins only",
             shard.path,
         )
     held = HeldOutRegions.of(shard.contigs, request.valid_contigs, request.valid_regions)
@@ -340,8 +340,8 @@ def _windows(shard: Shard, module: Pretraining, request: PretrainRequest) -> Win
         for valid in (False, True)
     )
     log.info(
-        "%s windows to draw from, in each of %d cell types; left out: %s that touch what is held "
-        "out, %s with more than %.0f %% of unknown bases",
+        "%s training windows in each of %d cell types; left out: %s that overlap "
+        "held-out parts, %s with more than %.0f %% of unknown bases",
         f"{len(train.start):,}",
         len(shard.cells),
         f"{train.held_out:,}",
@@ -349,7 +349,7 @@ def _windows(shard: Shard, module: Pretraining, request: PretrainRequest) -> Win
         100 * request.max_n,
     )
     if module.reads_tracks and not shard.tracks:
-        log.warning("there are no tracks: only k-mers are learned")
+        log.warning("the shard has no tracks, so only k-mers are learned")
     draws = sampling.validation_draws(valid, shard, request.valid_windows)
     request = replace(request, masking=replace(request.masking, span=reading.span))
     return Windows(shard, request, reading, train, draws)

@@ -109,7 +109,7 @@ def _nothing(shard: Shard, places: Places, window: int, max_n: float, valid: boo
         f"no window of {window:,} bases is {part}",
         where=shard.path,
         found=f"{why} more than {max_n:.0%} of unknown bases",
-        hint="hold out other parts, raise --max-n, or take shorter windows with --set n_bins",
+        hint="hold out other parts, raise --max-n, or use shorter windows: --set n_bins=N",
     )
 
 

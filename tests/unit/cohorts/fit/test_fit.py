@@ -383,7 +383,7 @@ def test_without_a_label_nothing_is_made_up_about_classes(
     summary = fit_cohort(FitRequest(tmp_path / "p.yaml", path))
     assert summary.parameters.classes == {"A": 0.5, "B": 0.5}
     assert "penetrance" not in summary.fitted["chromatin"].estimated
-    assert "without a label" in caplog.text
+    assert "no label with two or more classes" in caplog.text
     read_parameters(None, tmp_path / "p.yaml").build()
 
 

@@ -140,13 +140,13 @@ def test_what_only_one_has_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING, "genomix"):
         logging.getLogger("genomix").propagate = True
         assert {d.modality for d in compared(first, second).values()} == {"expr"}
-    assert "meth is not compared: methylation here, methylation_m there" in caplog.text
+    assert "meth is not compared: it is methylation here and methylation_m there" in caplog.text
 
 
 def test_nothing_in_common(tmp_path: Path) -> None:
     first = cohort_of(tmp_path / "a.h5mu", "m", values=[[1.0]])
     second = cohort_of(tmp_path / "b.h5mu", "n", values=[[1.0]])
-    with pytest.raises(DataError, match=r"no modality to compare .*m \(expression\)"):
+    with pytest.raises(DataError, match=r"has no modality to compare .*m \(expression\)"):
         compared(first, second)
 
 

@@ -105,7 +105,7 @@ def test_whole_exomes_by_name(folder: Path) -> None:
 
 def test_a_panel_that_nobody_knows(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     (folder / "data_gene_panel_small.txt").unlink()
-    with pytest.raises(DataError, match=r"genes are on the panel SMALL .*BIG.*--panel FILE"):
+    with pytest.raises(DataError, match=r"genes of the panel SMALL .*BIG.*--panel FILE"):
         study_coverage(find_study(folder))
     other = tmp_path_factory.mktemp("panels")
     panel(other, "SMALL", "TP53")
@@ -147,7 +147,9 @@ def test_which_classes_count(tmp_path: Path) -> None:
     silent = read_mutations("m", path, ["Silent"])
     assert list(silent.features.index) == ["KRAS"]
     assert read_mutations("m", path, ["all"]).notes["calls counted"] == 6
-    with pytest.raises(DataError, match=r"no call counts .found 6 Missense_Mutation, .*1 Silent"):
+    with pytest.raises(
+        DataError, match=r"no mutation call is counted .found 6 Missense_Mutation, .*1 Silent"
+    ):
         read_mutations("m", path, ["missense"])
 
 

@@ -68,7 +68,7 @@ def test_columns_that_are_called_by_their_roles(caplog: pytest.LogCaptureFixture
     assert observations(table, ["s1", "s2"], EXACT, Roles())["label"].tolist() == ["a", "b"]
     obs = observations(table, ["s1", "s2"], EXACT, Roles(label="other"))
     assert obs["label"].tolist() == ["c", "d"]
-    assert "the column label is dropped, since other is used as the label" in caplog.text
+    assert "the column label is dropped, because other is used as the label" in caplog.text
 
 
 def test_patients_of_barcodes() -> None:

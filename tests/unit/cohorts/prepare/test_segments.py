@@ -37,7 +37,7 @@ def test_bins() -> None:
 
 @pytest.mark.parametrize("bins", ["arm", "5 chromosomes", "10", "-5Mb", ""])
 def test_sizes_that_are_none(bins: str) -> None:
-    with pytest.raises(UsageError, match="--bins: not a size of bins"):
+    with pytest.raises(UsageError, match="--bins: not a bin size"):
         bins_of(bins, "hg38")
     with pytest.raises(UsageError, match="unknown assembly"):
         bins_of("arms", "mm10")
@@ -130,4 +130,6 @@ def test_segments_that_overlap_are_counted(
     read_segments("cna", seg(tmp_path / "a.seg", first, beside, ("s1", *first[1:])), "arms", "hg38")
     assert not caplog.text
     read_segments("cna", seg(tmp_path / "a.seg", first, over), "arms", "hg38")
-    assert "1 segments overlap another of their sample, the first in line 3" in caplog.text
+    assert (
+        "1 segments overlap another segment of the same sample, the first in line 3" in caplog.text
+    )

@@ -126,7 +126,7 @@ WRONG = {
     "beta just above 1": ("g\ts1\ts2\nA\t1\t1.0000001\n", "from 0 to 1, found 1.0000001)"),
     "second header": (
         "g\tlog2\ts2\nid\tlog2 ratio\tNA\nA\t1\t0\n",
-        ":2: not a row of numbers but of words: a second header or a description (found "
+        ":2: the row holds text instead of numbers: a second header or a description (found "
         "'log2 ratio'); remove the line",
     ),
     "column of words": ("g\ts1\ts2\nA\tx\ty\nB\tx\ty\n", ":2, column s1: not a number (found 'x')"),
@@ -152,7 +152,7 @@ WRONG = {
     "column twice": ("#\ng\ts1\ts1\nA\t1\t0\n", ":2: the column s1 is repeated"),
     "no rows": ("g\ts1\ts2\n", "has a header but no rows"),
     "no columns": ("Hugo_Symbol\tEntrez_Gene_Id\nA\t1\n", "has a header but no columns of values"),
-    "one column": ("g\nA\n", "has one column only"),
+    "one column": ("g\nA\n", "has only one column"),
     "empty": ("", "is empty"),
     "only comments": ("# a\n# b\n", "is empty"),
 }

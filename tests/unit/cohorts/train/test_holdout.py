@@ -131,8 +131,8 @@ def test_what_cannot_be_held_out_is_said(by: str, batch: Any, message: str) -> N
 @pytest.mark.parametrize(
     ("folds", "message"),
     [
-        (["a"] * 11, "1 labelled samples of the cohort are not in it, such as S011"),
-        (["train"] * 12, "holds no sample out"),
+        (["a"] * 11, "1 labelled samples of the cohort are missing from it, e.g. S011"),
+        (["train"] * 12, "holds out no sample"),
         (["a"] * 11 + [""], "split.tsv:13: has no fold"),
         (["a"] * 12, "fold a leaves fewer than two classes"),
     ],
@@ -147,7 +147,7 @@ def test_a_table_that_does_not_fit_is_refused(
 def test_a_sample_twice_in_a_table_is_refused(tmp_path: Path) -> None:
     path = Path(table(tmp_path / "split.tsv", ["a", "b"] * 6))
     path.write_text(path.read_text() + "S003\ta\n")
-    with pytest.raises(DataError, match="sample S003 comes twice"):
+    with pytest.raises(DataError, match="sample S003 is repeated"):
         hold_out(cohort(), SAMPLES, EVERY, str(path), 5, 0)
 
 
@@ -164,7 +164,7 @@ def test_a_class_that_a_fold_takes_away_is_said(
     path = table(tmp_path / "split.tsv", ["a", "train", "train"] * 4)
     with caplog.at_level(logging.WARNING, "genomix"):
         hold_out(cohort(), SAMPLES, EVERY, path, 5, 0)
-    assert "fold a leaves no x to learn from" in caplog.text
+    assert "fold a leaves no sample of x for training" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_what_is_typed(text: str, expected: dict[str, list[list[int]]]) -> None:
     ["", ",", "chr1,", "chr1:", "chr1:a", "chr1:1-b", "HLA-A*01:01:01", "{a:1", "chr1:1-2-3"],
 )
 def test_what_is_no_region(text: str) -> None:
-    with pytest.raises(UsageError, match="is no region"):
+    with pytest.raises(UsageError, match="is not a region"):
         Regions.parse(text)
 
 
@@ -87,12 +87,12 @@ def test_files(tmp_path: Path, name: str, text: str, expected: dict[str, list[li
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.bed", "chr1\t4\n", "a.bed:1: is no region .expected CHROM, START"),
+        ("a.bed", "chr1\t4\n", "a.bed:1: is not a region .expected CHROM, START"),
         ("a.bed", "chr1\t9\t4\n", "a.bed:1: ends before"),
-        ("a.txt", "chr1\t4\t6\nchr1\t0\t5\n", "a.txt:2: is no region"),
+        ("a.txt", "chr1\t4\t6\nchr1\t0\t5\n", "a.txt:2: is not a region"),
         ("a.txt", "chr1\t4\t9\nchr2\n", "a.txt:2: the line has another number of columns"),
         ("a.bed", "#\nchr1\t4\t9\nchr1\t4\t9\t1\n", "a.bed:3: the line has another number"),
-        ("a.txt", "chr1\tx\t5\n", "a.txt:1: is no region"),
+        ("a.txt", "chr1\tx\t5\n", "a.txt:1: is not a region"),
         ("a.bed", "#nothing\n", "has no regions"),
         ("a.bed", "", "is empty"),
     ],

@@ -173,7 +173,7 @@ def test_an_interrupted_run_is_gone_on_with(
             produce(path, form, stop=stop, resume=stop[0] > 30, identity="i")
         assert not path.exists()
     assert messages() == [
-        f"{path}: {count} records done are kept: --resume goes on from there"
+        f"{path}: kept the {count} records done; --resume continues from there"
         for count in (30, 60, 80)
     ]
     produce(path, form, resume=True, identity="i", index=indexed(form))
@@ -205,7 +205,7 @@ def test_a_draft_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "o.vcf"
     interrupt(path, identity="a")
     for other in ({"identity": "b"}, {"identity": "a", "form": Format.VCF_GZ}):
-        with pytest.raises(UsageError, match=r"other inputs.*leave out --resume"):
+        with pytest.raises(UsageError, match=r"other inputs.*remove --resume"):
             produce(path, **({"form": Format.VCF} | other), resume=True)  # type: ignore[arg-type]
     produce(path, Format.VCF, identity="a", resume=True)
     interrupt(path, identity="a")
@@ -249,7 +249,7 @@ def test_two_runs_to_one_file(tmp_path: Path) -> None:
     with open_output(path, Format.VCF) as output:
         output.lines(HEADER)
         for resume in (False, True):
-            with pytest.raises(GenomixError, match="another run is writing it") as caught:
+            with pytest.raises(GenomixError, match="another run is writing to it") as caught:
                 produce(path, Format.VCF, resume=resume)
             assert str(path) in caught.value.line()
     assert path.read_text().splitlines() == HEADER
@@ -315,7 +315,7 @@ def test_a_full_disk(tmp_path: Path, form: Format, messages: Callable[[], list[s
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert str(path) in caught.value.line()
-    assert "records done are kept" in messages()[-1]
+    assert "records done" in messages()[-1]
     assert not path.exists()
     produce(path, form, 20_000, 1000, resume=True)
     assert path.read_bytes() == (tmp_path / f"whole.{NAMES[form]}").read_bytes()
@@ -326,7 +326,7 @@ def test_a_device(form: Format) -> None:
     produce(Path(os.devnull), form)
     with pytest.raises(GenomixError, match="/dev/full: cannot be written: No space left"):
         produce(Path("/dev/full"), form)
-    with pytest.raises(UsageError, match="only a file can be resumed"):
+    with pytest.raises(UsageError, match="only a run that writes a file can be resumed"):
         produce(Path(os.devnull), form, resume=True)
 
 
@@ -458,7 +458,7 @@ def test_a_header_that_bcf_cannot_hold(tmp_path: Path, live: bool) -> None:
 )
 def test_an_index_that_there_cannot_be(tmp_path: Path, form: Format, name: str) -> None:
     path = name if name == "-" else tmp_path / name
-    with pytest.raises(UsageError, match="there is no index of this output"):
+    with pytest.raises(UsageError, match="this output cannot be indexed"):
         produce(path, form, index=True)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
@@ -468,9 +468,9 @@ def test_other_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         produce(tmp_path, Format.VCF)
     with pytest.raises(UsageError, match="no such folder"):
         produce(tmp_path / "a" / "b", Format.VCF)
-    with pytest.raises(UsageError, match="only a file can be resumed"):
+    with pytest.raises(UsageError, match="only a run that writes a file can be resumed"):
         produce("-", Format.VCF, resume=True)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="Parquet needs a file"):
+    with pytest.raises(UsageError, match="Parquet cannot be written to standard output"):
         produce("-", Format.PARQUET)  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(MissingExtraError, match=r"genomix-toolkit\[parquet\]"):

@@ -118,7 +118,7 @@ def test_pairs_are_the_groups_of_two(tmp_path: Path) -> None:
     assert (groups[:, 0] == groups[:, 1]).all()
     assert (np.diff(data.items[:, 0]) > 0).all()
     assert (data.items[:, 0] < data.items[:, 1]).all()
-    with pytest.raises(DataError, match=r"1 groups are no pairs.*found a group of 1"):
+    with pytest.raises(DataError, match=r"1 groups are not pairs.*found a group of 1"):
         learned(tmp_path, sequences.take(np.arange(19)), of_pairs=True)
 
 
@@ -138,7 +138,7 @@ def test_sequences_that_are_held_out_are_left_out_on_either_strand(tmp_path: Pat
     held_out = strands(np.stack([codes[3], reverse_complement(codes[10])]))
     assert without(data, held_out).items[:, 0].tolist() == [0, 4, 6, 8, 12, 14, 16, 18]
     assert without(data, strands(codes[:1, :-1])) is data
-    with pytest.raises(DataError, match="all of it is held out"):
+    with pytest.raises(DataError, match="everything in it is held out"):
         without(data, strands(codes))
 
 

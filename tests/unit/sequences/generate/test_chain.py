@@ -113,6 +113,6 @@ def test_sites_far_from_each_other_have_no_chain(tmp_path: Path) -> None:
     data = two_classes(tmp_path / "sites.h5", aligned=True)
     trained(data, tmp_path / "run", epochs=1)
     assert load_diffusion(tmp_path / "run").denoiser.chain is None
-    with pytest.raises(UsageError, match="--set chain: the sequences are sites"):
+    with pytest.raises(UsageError, match="--set chain: a chain needs contiguous sequences"):
         trained(data, tmp_path / "no", arch={"chain": 3})
     assert not (tmp_path / "no").exists()

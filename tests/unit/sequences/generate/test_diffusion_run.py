@@ -153,7 +153,7 @@ def test_a_run_starts_from_the_weights_of_another(
         ({"options": {"conditions": ["colour"]}}, "no phenotype 'colour'"),
         ({"options": {"epoch": 3}}, "unknown key 'epoch'"),
         ({"preset": "huge"}, "no such preset"),
-        ({"hold_out": "folds:3"}, "diffuse is judged on one split"),
+        ({"hold_out": "folds:3"}, "diffuse is evaluated on one split only"),
     ],
 )
 def test_mistakes_are_told(data: Path, tmp_path: Path, change: dict, said: str) -> None:

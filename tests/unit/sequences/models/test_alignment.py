@@ -142,7 +142,7 @@ class TestPhenotypes:
 
     def test_phenotypes_that_do_not_differ_are_an_error(self):
         constant = Phenotype("c", ("a", "b"), np.zeros(4, np.int16))
-        with pytest.raises(DataError, match="no phenotype differs"):
+        with pytest.raises(DataError, match="no phenotype varies"):
             encoded((constant,), np.arange(4))
 
     def test_distinct_profiles_and_who_fits_them(self):

@@ -101,5 +101,5 @@ def test_the_norm_of_one_strand_counts_no_other() -> None:
 
 
 def test_more_bases_than_a_word_has_are_refused() -> None:
-    with pytest.raises(UsageError, match="k is 5, of words of 4 bases"):
+    with pytest.raises(UsageError, match="k is 5, but words have 4 bases"):
         GkmSVM.of({"l": 4, "k": 5})

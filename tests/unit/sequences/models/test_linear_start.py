@@ -126,5 +126,5 @@ def test_the_vector_of_a_person_has_the_linear_logits_too() -> None:
 
 def test_only_aligned_sequences_have_a_linear_start() -> None:
     train, valid = halves(labelled(motifs(n=60)))
-    with pytest.raises(UsageError, match="linear_start: is for aligned sequences"):
+    with pytest.raises(UsageError, match="linear_start: needs aligned sequences"):
         fitted(train, valid, stem="motifs", motifs=16, epochs=1)

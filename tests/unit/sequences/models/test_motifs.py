@@ -143,7 +143,7 @@ def test_classifiers_start_from_the_motifs(tmp_path: Path) -> None:
     filters = first_filter(load_classifier(tmp_path / "run"))
     expected = motif_filters(read_meme(meme), 1, 15).log_odds[0]
     assert float(F.cosine_similarity(filters.flatten(), expected.flatten(), dim=0)) > 0.9999
-    with pytest.raises(UsageError, match="has its filters"):
+    with pytest.raises(UsageError, match="already has filters"):
         train_classifiers(
             replace(asked, output=tmp_path / "on", options=options, arch={}, init=tmp_path / "run")
         )
@@ -168,5 +168,5 @@ def test_training_starts_from_the_motifs(tmp_path: Path) -> None:
     assert filters.log_odds.shape[0] == 1
     trained = train_activity(asked)
     assert trained is not None
-    with pytest.raises(UsageError, match="has its filters"):
+    with pytest.raises(UsageError, match="already has filters"):
         read_job(replace(asked, init=tmp_path / "run", output=tmp_path / "next"))

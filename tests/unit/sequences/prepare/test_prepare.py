@@ -209,7 +209,7 @@ class TestVcf:
     def test_haplotypes_stay_haplotypes(self, tmp_path: Path) -> None:
         prepare(tmp_path / "a.h5", vcf(tmp_path / "a.vcf", PHASED))
         path = vcf(tmp_path / "b.vcf", ["1 2 C T 0/1"], ["new"])
-        refused(tmp_path, "is not phased, and a.h5 has haplotypes", path, like=tmp_path / "a.h5")
+        refused(tmp_path, "is not phased, but a.h5 has haplotypes", path, like=tmp_path / "a.h5")
         same = vcf(tmp_path / "c.vcf", ["1 2 C T 1/1"], ["new"])
         found, _ = prepare(tmp_path / "b.h5", same, like=tmp_path / "a.h5")
         assert letters(found) == ["TNNN", "TNNN"]
@@ -236,7 +236,7 @@ class TestVcf:
             vcf(tmp_path / "3.vcf", UNPHASED[:1]),
         )
         other = vcf(tmp_path / "2.vcf", UNPHASED[3:], ["p1", "p3", "p2"])
-        refused(tmp_path, "2.vcf: has other samples, or in another order", first, other)
+        refused(tmp_path, "2.vcf: has other samples, or the same in another order", first, other)
 
     @pytest.mark.parametrize(
         ("records", "message"),
@@ -371,7 +371,7 @@ class TestFasta:
         again, _ = prepare(tmp_path / "b.h5", packed)
         assert np.array_equal(again.codes, found.codes)
         packed.write_bytes(packed.read_bytes()[:-12])
-        refused(tmp_path, "ends too early: it is truncated", packed)
+        refused(tmp_path, "compressed file is truncated", packed)
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -380,7 +380,7 @@ class TestFasta:
                 ">a\nACGT\n>b\nACG\n",
                 "a.fa:3: .*unequal.*4 bases as a has, found b with 3.*--window",
             ),
-            (">a\nACGT\n>b\nAC-T\n", "a.fa:3: b: a letter that is no base.*'-' at position 3"),
+            (">a\nACGT\n>b\nAC-T\n", "a.fa:3: b: a letter that is not a base.*'-' at position 3"),
             (">a\nACGT\n>a\nACGT\n", "'a' is repeated.*sequences 1 and 2.*--make-ids"),
             (">a\n>b\nACGT\n", "a has no bases"),
             (">\nACGT\n", "a.fa:1: a record without an id"),
@@ -510,8 +510,8 @@ class TestTables:
             ("id,sequence\na,ACGT\n,ACGT\n", {}, "a.csv:3: the row has no id"),
             ("id,sequence\na,\n", {}, "a.csv:2: a has no bases"),
             ("id,sequence\n", {}, "has a header but no rows"),
-            ("id,dna\na,ACGT\n", {}, "no column of sequences.*--sequence-column"),
-            ("sequence,y\nACGT,1\n", {}, "no column of ids.*--make-ids"),
+            ("id,dna\na,ACGT\n", {}, "no column with sequences.*--sequence-column"),
+            ("sequence,y\nACGT,1\n", {}, "no column with ids.*--make-ids"),
             ("id,sequence,id\na,ACGT,b\n", {}, "a.csv:1: the column .id. is repeated"),
             (
                 "id,sequence,y\na,ACGT,1\n",
@@ -592,7 +592,7 @@ def test_requests_that_contradict_themselves(tmp_path: Path) -> None:
     fasta = text(tmp_path / "a.fa", ">a\nACGT\n")
     people = vcf(tmp_path / "a.vcf", UNPHASED)
     table = text(tmp_path / "a.csv", "id,sequence\na,ACGT\n")
-    refused(tmp_path, "--stride: applies to windows", fasta, stride=3)
+    refused(tmp_path, "--stride: applies only to windows", fasta, stride=3)
     refused(tmp_path, "--window: is for a FASTA .found a VCF", people, window=3)
     refused(tmp_path, "--like: is for a VCF .found a FASTA", fasta, like=table)
     refused(tmp_path, "--sequence-column: is for a table", fasta, sequence_column="x")

@@ -159,14 +159,14 @@ def test_sequences_without_a_label_are_learned_from_unless_held_out():
 
 def test_mistakes_are_said_in_a_line(tmp_path):
     asked = request(aligned(), tmp_path)
-    with pytest.raises(UsageError, match="no other strand"):
+    with pytest.raises(UsageError, match="no reverse strand"):
         train_contrast(replace(asked, arch={"reverse_complement": True}))
     with pytest.raises(UsageError, match="one split"):
         train_contrast(replace(asked, hold_out="folds:3"))
     with pytest.raises(UsageError, match="is a number"):
         train_contrast(replace(asked, options={"probe": ("level",)}))
     other = request(unaligned(60), tmp_path)
-    with pytest.raises(UsageError, match="for aligned sequences"):
+    with pytest.raises(UsageError, match="needs aligned sequences"):
         train_contrast(replace(other, preset="loci"))
     with pytest.raises(UsageError, match="crops are too short"):
         train_contrast(replace(other, preset="motifs", arch={"crop": 0.05}))

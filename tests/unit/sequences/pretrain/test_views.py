@@ -94,7 +94,7 @@ def test_half_are_turned_round():
 
 
 def test_aligned_sequences_have_no_other_strand():
-    with pytest.raises(UsageError, match="no other strand"):
+    with pytest.raises(UsageError, match="no reverse strand"):
         view(bases(2), Views(), True, generator())
     assert view(bases(2), GENOTYPES, True, generator()).shape == (2, 150)
 

@@ -187,7 +187,7 @@ def test_what_cannot_be_a_control_is_refused(biased: Path, tmp_path: Path) -> No
     for options, message in (
         ({"controls": ("input",)}, "--control: no track 'input'"),
         ({"controls": ("NEXUS+",)}, r"--control: NEXUS\+ is a control with its other strand alone"),
-        ({"controls": ("INPUT",), "tracks": ("INPUT",)}, "INPUT is learned and a control"),
+        ({"controls": ("INPUT",), "tracks": ("INPUT",)}, "INPUT is both a target and a control"),
         ({"controls": ("NEXUS+", "NEXUS/2", "ATAC@K562", "INPUT")}, "no track is left to learn"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -251,7 +251,7 @@ def test_a_shape_that_is_not_that_of_the_run_to_start_from_is_refused(
 ) -> None:
     for changes, what in (({"arch": {"width": 8}}, "width"), ({"preset": "paper"}, "the preset")):
         asked = request(data, tmp_path / "x", **{"arch": {}, **changes, "init": run[0]})
-        with pytest.raises(UsageError, match=f"--init: {what} of a run to start from cannot be"):
+        with pytest.raises(UsageError, match=f"--init: cannot change {what} of the run given by"):
             read_job(asked)
 
 
@@ -264,13 +264,16 @@ def flat(profiles: Profiles) -> Profiles:
     [
         ({"options": {"tracks": ("CTCF",)}}, r"no track 'CTCF' \(expected NEXUS\+ or NEXUS/2"),
         ({"options": {"tracks": ("NEXUS+",)}}, "its other strand alone.*add NEXUS/2"),
-        ({"arch": {"shift": 30, "profile": 30}}, "no place for a profile of 30 bases"),
-        ({"arch": {"shift": 40}}, "no place for a profile of 0 bases"),
+        (
+            {"arch": {"shift": 30, "profile": 30}},
+            "the sequences are too short for a profile of 30 bases",
+        ),
+        ({"arch": {"shift": 40}}, "the sequences are too short for a profile of 0 bases"),
         ({"arch": {"profile": 63}}, "a profile of 63 bases has no place in the middle"),
         ({"arch": {"alpha": -1}}, "alpha"),
         ({"arch": {"widht": 3}}, "widht"),
         ({"preset": "huge"}, "no such preset"),
-        ({"hold_out": "folds:3"}, "profile is judged on one split"),
+        ({"hold_out": "folds:3"}, "profile is evaluated on one split only"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -284,7 +287,7 @@ def test_what_cannot_be_is_refused(
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (lambda: motifs(60), "has no signal of each base.*--profiles"),
+        (lambda: motifs(60), "has no signal per base.*--profiles"),
         (
             lambda: replace(footprints(60), profiles=flat(footprints(60).profiles)),  # type: ignore[arg-type]
             "NEXUS does not vary among the windows to learn from",

@@ -102,12 +102,12 @@ def test_sequences_of_another_kind_are_refused(run: Path, tmp_path: Path) -> Non
     sequences = genotypes(n=9)
     assert sequences.columns is not None
     moved = replace(sequences, columns=sequences.columns._replace(pos=sequences.columns.pos + 1))
-    with pytest.raises(DataError, match="the columns are not the sites of training"):
+    with pytest.raises(DataError, match="the columns are not the sites used in training"):
         scored(write(tmp_path / "s.h5", moved), aligned)
     data = write(tmp_path / "s.h5", sequences)
     with pytest.raises(UsageError, match="pca-svm has no embeddings"):
         scored(data, aligned, embeddings=tmp_path / "e.tsv")
-    with pytest.raises(UsageError, match="is not the name of a table"):
+    with pytest.raises(UsageError, match="does not have the extension of a table"):
         score_sequences(ScoreRequest(data, str(aligned), tmp_path / "x.vcf"))
 
 

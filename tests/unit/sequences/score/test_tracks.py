@@ -121,7 +121,7 @@ def test_wrong_use_is_one_line(
     write_sequences(nowhere, replace(windows, windows=None), Provenance("a test"))
     arguments = ("-o", tmp_path / "x.tsv", "--bigwig", tmp_path / "bw")
     done = genomix_here("score", nowhere, "-m", place / "run", *arguments)
-    assert "says of no sequence where it lies in a genome" in done.err
+    assert "has no genome coordinates" in done.err
     assert len(done.err.splitlines()) == 1
     pytest.importorskip("lightning")
     pytest.importorskip("sklearn")

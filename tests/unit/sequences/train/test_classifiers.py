@@ -148,7 +148,7 @@ def test_an_encoder_can_be_started_from(tmp_path: Path, folder: Path) -> None:
     ]
     assert few["pretraining"][0] in ("helps", "hurts", "is not shown to help")
     assert "Pre-training " in (tmp_path / "run" / "README.md").read_text()
-    with pytest.raises(UsageError, match="width of an encoder that is trained"):
+    with pytest.raises(UsageError, match="width of an encoder that is already trained"):
         run(tmp_path, genotypes(), "b", init=folder, arch={"width": 3})
     with pytest.raises(UsageError, match="only the transformer"):
         run(tmp_path, genotypes(), "c", init=folder, arch={}, options={"model": "cnn"})
@@ -169,7 +169,7 @@ def test_sequences_without_a_label_are_left_out_and_said(
     options = {"trials": 1, "model": "majority", "baselines": []}
     with caplog.at_level("INFO", logger="genomix"):
         found = run(tmp_path, sequences, arch={}, options=options)
-    assert "7 sequences without kind are left out" in caplog.text
+    assert "left out 7 sequences without kind" in caplog.text
     assert found.samples == 16
 
 
@@ -198,7 +198,7 @@ def test_labels_that_cannot_be_learned(
         ({"options": {"few_shot": [0]}}, "no such number of examples"),
         ({"arch": {"depth": 3}}, "unknown key 'depth'"),
         ({"label": "tissue"}, "no phenotype 'tissue'"),
-        ({"preset": "loci", "arch": {}}, "is for aligned sequences"),
+        ({"preset": "loci", "arch": {}}, "needs aligned sequences"),
     ],
 )
 def test_what_is_asked_for_wrongly(tmp_path: Path, change: dict[str, Any], said: str) -> None:

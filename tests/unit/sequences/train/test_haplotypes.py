@@ -105,7 +105,7 @@ def test_every_task_is_here() -> None:
 @pytest.mark.parametrize("task", SPLITS)
 def test_no_task_parts_a_person(task: str, how: str, people: Path, tmp_path: Path) -> None:
     if how == "folds:3" and task != "classify":
-        pytest.skip("is judged on one split")
+        pytest.skip("is evaluated on one split only")
     sequences = open_sequences(people)
     request = TrainRequest(people, tmp_path / "run", task, hold_out=how)
     for split in SPLITS[task](request, sequences):
@@ -145,7 +145,7 @@ def test_a_split_of_the_file_that_parts_people_is_refused(people: Path, tmp_path
     haplotype = np.arange(len(sequences)) % 2
     parted = replace(sequences, split=np.array(["train", "test"])[haplotype])
     request = TrainRequest(write(tmp_path / "s.h5", parted), tmp_path / "run", "classify")
-    with pytest.raises(DataError, match="the file's split parts 51 groups") as caught:
+    with pytest.raises(DataError, match="the file's split divides 51 groups") as caught:
         classified(request, parted)
     assert "--hold-out 0.25" in caught.value.line()
     assert not (tmp_path / "run").exists()

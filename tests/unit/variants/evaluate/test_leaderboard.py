@@ -421,7 +421,7 @@ BAD: dict[str, tuple[str, Callable[[str], str], type[GenomixError], str]] = {
             '"auroc"', '"auprc"'
         ),
         CheckError,
-        "copy: was judged by another metric",
+        "copy: was evaluated by another metric",
     ),
     "scores of another run": (
         "metrics.json",
@@ -433,7 +433,7 @@ BAD: dict[str, tuple[str, Callable[[str], str], type[GenomixError], str]] = {
         "metrics.json",
         lambda text: text.replace("genomix-evaluation", "other"),
         DataError,
-        "copy: is no evaluation of models on a shard",
+        "copy: is not an evaluation of models on a shard",
     ),
     "damaged": ("metrics.json", lambda text: text[:-30], DataError, "metrics.json: "),
 }
@@ -453,7 +453,7 @@ def test_what_cannot_be_joined_is_one_line(
 def test_an_evaluation_is_known_by_its_metrics(reports: tuple[Path, Path], tmp_path: Path) -> None:
     assert is_evaluation(reports[0])
     assert not is_evaluation(reports[0].parent)
-    with pytest.raises(UsageError, match="the same evaluation twice"):
+    with pytest.raises(UsageError, match="the same evaluation is given twice"):
         make_leaderboard(LeaderboardRequest((reports[0], reports[0]), tmp_path / "b"))
 
 
@@ -477,7 +477,7 @@ def test_inspect_knows_both(reports: tuple[Path, Path], board: Board) -> None:
     ("old", "new", "problem"),
     [
         ('"headline"', '"line"', "headline"),
-        ('"genomix-evaluation"', '"other"', "is not of an evaluation"),
+        ('"genomix-evaluation"', '"other"', "is not an evaluation"),
     ],
 )
 def test_inspect_of_a_damaged_one(

@@ -163,7 +163,7 @@ def test_labels_from_a_table(tmp_path):
         ("", "is empty"),
         ("contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\t\t1\n1\t6\tA\tG\t1\n", r"t.tsv:2: the row has"),
         ("contig\tpos\tref\talt\teffect\n1\t5\tA\tG\tinf\n", r"t.tsv:2: the label is infinite"),
-        ("contig\tpos\tref\talt\tlabel\nNA\t5\tA\tG\t1\n", r"t.tsv:2: the row names no allele"),
+        ("contig\tpos\tref\talt\tlabel\nNA\t5\tA\tG\t1\n", r"t.tsv:2: the row has no allele"),
         (
             "contig\tpos\tref\talt\tlabel\n1\t5\tA\tG\n",
             r"t.tsv:2: the row has another number of columns",

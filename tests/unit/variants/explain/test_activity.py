@@ -207,7 +207,7 @@ def test_the_cell_type_of_other_weights_is_none_of_these(
     [
         (("-m", "MODEL", "--attention", "a.tsv"), "has no attention"),
         (("-m", "gmt-mini-sim", "--mutagenesis", "a.tsv"), "predicts no activity"),
-        (("-m", "gmt-mini-sim", "--cell", "K562"), "an output of a model of activity"),
+        (("-m", "gmt-mini-sim", "--cell", "K562"), "an output of an activity model"),
         (("-m", "MODEL", "--cell", "liver"), "HepG2 or K562"),
     ],
 )

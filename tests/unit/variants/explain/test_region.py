@@ -185,7 +185,7 @@ def test_measured_effects_stand_beside(
     off = effects.read_text().replace("\t5", "\t6")
     effects.write_text(off)
     ended = genomix_fast(*common, "-o", table, "--measured", effects, code=1)
-    assert "measures no substitution in chr1:5001-5040" in ended.stderr
+    assert "has no measured substitution in chr1:5001-5040" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -194,14 +194,14 @@ def test_measured_effects_stand_beside(
         (("--region", "chr1:1-20", "--top", "2"), "--top"),
         (("--region", "chr1:1-20", "VCF"), "which has no VCF: VCF"),
         (("--region", "chr1:1-20", "--motifs", "consensus"), "--motifs"),
-        (("--region", "chr1"), "is not one region"),
-        (("--region", "chr1:5-9,chr2:5-9"), "is not one region"),
+        (("--region", "chr1"), "is not a single region"),
+        (("--region", "chr1:5-9,chr2:5-9"), "is not a single region"),
         (("--region", "chr1:1-200,000"), "is too long"),
         (("--region", "chr1:299,990-300,001"), "reaches beyond chr1"),
         (("--region", "chr7:1-20"), "chr7"),
         (("VCF", "--ism", "--motifs", "consensus"), "which attributes nothing: --motifs"),
         (("--region", "chr1:1-20", "--ism-around", "5"), "which has no VCF: --ism-around"),
-        (("VCF", "--measured", "VCF"), "means nothing without --ism or --region"),
+        (("VCF", "--measured", "VCF"), "needs --ism or --region"),
         (("--ism",), "VCF is missing"),
         ((), "VCF is missing"),
     ],

@@ -133,7 +133,7 @@ def test_an_allele_does_not_depend_on_its_company(model: Activity) -> None:
 def test_a_summary_reports_what_it_names() -> None:
     named = Activity(network(config(summary=("K562", "teacher", "teacher", "open"))))
     assert [o.name for o in named.outputs] == ["HepG2", "K562", "open", "teacher"]
-    with pytest.raises(UsageError, match="summary names no output: liver"):
+    with pytest.raises(UsageError, match="summary names unknown outputs: liver"):
         config(summary=("liver",))
 
 
@@ -158,7 +158,7 @@ def test_a_run_is_read_as_a_model_of_variants(tmp_path: Path) -> None:
 
 def test_a_network_of_classes_scores_no_variants(tmp_path: Path) -> None:
     folder = save_activity(tmp_path / "run", outputs=(Output("open"), Output("bound")))
-    with pytest.raises(UsageError, match=r"classes alone.*found open, bound.*summary"):
+    with pytest.raises(UsageError, match=r"predicts only classes.*found open, bound.*summary"):
         refuse_unable(read_config(folder), folder)
 
 
@@ -183,7 +183,7 @@ def test_no_model_without_a_place_for_it_starts_from_it(
         "train", tmp_path / "s.h5", "--model", "cnn", "--init", model_run, "-o", tmp_path / "out",
         "--valid-contigs", "chr2", code=2,
     )  # fmt: skip
-    assert "is a network of sequence activity" in ended.err
+    assert "is a sequence network (activity" in ended.err
 
 
 def test_runs_of_other_tasks_are_not_models_of_variants(tmp_path: Path) -> None:

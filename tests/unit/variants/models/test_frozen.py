@@ -85,10 +85,10 @@ def test_another_encoder_in_its_place_is_refused(tmp_path: Path) -> None:
     other = Convolution()
     torch.nn.init.ones_(other.layer.weight)
     save_program(folder, other)
-    with pytest.raises(DataError, match="is not the encoder that this model was trained with"):
+    with pytest.raises(DataError, match="is not the encoder with which this model was trained"):
         load_model(run)
     folder.rename(tmp_path / "moved")
-    with pytest.raises(UsageError, match="there is no such encoder"):
+    with pytest.raises(UsageError, match="no such encoder"):
         load_model(run)
 
 

@@ -431,7 +431,7 @@ def test_a_track_nowhere_near_the_variants_is_warned_of(
     file.close()
     summary, _ = prepared(genome, tmp_path, [snv(genome, "chr2", 9)], tracks={"far": path})
     assert summary.observed == {"far": 0.0}
-    assert "far has no data in what is stored" in caplog.text
+    assert "far has no data in the stored regions" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -144,23 +144,23 @@ def test_what_does_not_compare_is_not_ranked(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"resume": True}, "--resume: does not go with several cell types"),
-        ({"save_background": True}, "--save-background: does not go with several"),
+        ({"resume": True}, "--resume: cannot be combined with several cell types"),
+        ({"save_background": True}, "--save-background: cannot be combined with several"),
         ({"output": Path("absent/o.vcf")}, "absent: no such folder"),
-        ({"write_index": True}, "there is no index of this output"),
-        ({"lookup": (VCF,)}, "--lookup: does not go with several"),
+        ({"write_index": True}, "this output cannot be indexed"),
+        ({"lookup": (VCF,)}, "--lookup: cannot be combined with several"),
         ({"vcf": Path("-")}, "a pipe can be read only once"),
         (
             {"genome": GenomeFiles(FASTA, {"ATAC@a-b": FASTA, "ATAC@a.b": FASTA})},
-            "a.b cannot be told apart in the name of a field",
+            "a.b does not give a unique field name",
         ),
         (
             {"genome": GenomeFiles(FASTA, {"ATAC": TRACKS["ATAC@K562"]}), "quantiles": True},
-            "--quantiles: there is nothing to rank among",
+            "--quantiles: nothing to rank among",
         ),
         (
             {"genome": GenomeFiles(FASTA, {"ATAC": TRACKS["ATAC@K562"]}, cell="K562")},
-            "--cell: names the cell type to read of a shard: give --genome",
+            "--cell: selects a cell type of a shard: give --genome",
         ),
     ],
 )

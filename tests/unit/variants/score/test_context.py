@@ -136,7 +136,7 @@ def test_contigs_may_be_spelled_otherwise(model: str, tmp_path: Path, heard: Any
     vcf = write_vcf(tmp_path / "in.vcf", [snv("chr1", 20_100), snv("chr1", 20_200)])
     score(tmp_path / "o.tsv", model, vcf, genes=gtf)
     assert [row[0] for row in table(tmp_path / "o.tsv", "GENOMIX_GENE")] == ["UP", "UP"]
-    assert heard.text.count("bare.gtf: its contig 1 is taken for chr1") == 1
+    assert heard.text.count("bare.gtf: using its contig 1 for chr1") == 1
 
 
 def test_the_promoter_most_in_contact(model: str, tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ REFUSED: dict[str, tuple[Any, type[GenomixError], list[str]]] = {
     "a frequency that is none": (
         lambda p: {"known": (known_file(p / "k.vcf", [(*snv("chr1", 20_100), "AF=often")]),)},
         DataError,
-        ["k.vcf.gz at chr1:20100: AF is no frequency", "'often'"],
+        ["k.vcf.gz at chr1:20100: AF is not a frequency", "'often'"],
     ),
 }
 

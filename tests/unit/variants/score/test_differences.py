@@ -299,7 +299,9 @@ def test_scores_of_another_cell_type_are_not_looked_up(model: str, tmp_path: Pat
 
 
 def test_a_cell_type_that_it_does_not_know_is_refused(model: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"predicts no activity there.*HepG2 or K562.*liver"):
+    with pytest.raises(
+        UsageError, match=r"predicts no activity in this cell type.*HepG2 or K562.*liver"
+    ):
         score(tmp_path / "out.vcf", model, genome=GenomeFiles(FASTA, cell="liver"))
 
 
@@ -340,9 +342,13 @@ def test_outputs_that_are_not_shown_count_and_are_written_where_asked_for(tmp_pa
 @pytest.mark.parametrize(
     ("model", "fields", "message"),
     [
-        ("gmt-mini", "HepG2,liver", "--fields names no output: liver.*HepG2 or WTC11"),
-        ("gmt-mini", "open_HepG2", "--fields names no output: open_HepG2"),
-        ("gmt-mini-sim", "HepG2", "--fields: names outputs of activity, and gmt-mini-sim has none"),
+        ("gmt-mini", "HepG2,liver", "--fields names unknown outputs: liver.*HepG2 or WTC11"),
+        ("gmt-mini", "open_HepG2", "--fields names unknown outputs: open_HepG2"),
+        (
+            "gmt-mini-sim",
+            "HepG2",
+            "--fields: selects outputs of an activity model, and gmt-mini-sim is none",
+        ),
     ],
 )
 def test_fields_that_a_model_does_not_have_are_refused(
@@ -360,7 +366,7 @@ def test_all_fields_of_a_model_without_outputs_are_those_it_has(tmp_path: Path) 
 
 
 def test_an_output_that_scores_no_variants_is_not_shown() -> None:
-    with pytest.raises(UsageError, match=r"shown names no output: open.*HepG2 or K562"):
+    with pytest.raises(UsageError, match=r"shown names unknown outputs: open.*HepG2 or K562"):
         config(shown=("open",))
 
 
@@ -377,7 +383,7 @@ def test_one_of_several_backgrounds_is_asked_for_by_name(tmp_path: Path) -> None
         assert ("--background" in facts["Command"][0]) == bool(asked)
     np.testing.assert_array_equal(found[""], found["all"])  # that saved last
     assert not np.array_equal(found["variants"], found["all"])
-    with pytest.raises(UsageError, match="no stored background is called so"):
+    with pytest.raises(UsageError, match="no stored background has this name"):
         score(tmp_path / "out.vcf", str(own), background="rare")
 
 
@@ -466,7 +472,7 @@ def test_it_has_no_suite(genomix_fast: Any, model: str, tmp_path: Path) -> None:
         "evaluate", tmp_path / "s.h5", "-m", model, "-o", tmp_path / "out",
         "--test-contigs", "chr2", code=2,
     )  # fmt: skip
-    assert "reads no window" in ended.err
+    assert "cannot be run on a shard" in ended.err
 
 
 @pytest.mark.slow

@@ -296,7 +296,7 @@ REFUSED: dict[str, tuple[Callable[[Any, Path, Path], Path], type[GenomixError], 
             lambda line: re.sub("(##genomixModel=mpra sha256:).*", r"\g<1>0123456789abcdef", line)
         ),
         DataError,
-        ["made otherwise", "found weights 0123456789ab)"],
+        ["computed with other settings", "found weights 0123456789ab)"],
     ),
     "other windows": (
         lambda changed, scored, path: changed(
@@ -345,7 +345,7 @@ REFUSED: dict[str, tuple[Callable[[Any, Path, Path], Path], type[GenomixError], 
             of_record=lambda line: f"{line}\n{re.sub('GENOMIX_DA=-?', 'GENOMIX_DA=7', line)}"
         ),
         DataError,
-        ["changed.vcf.gz at chr1", "two rows of an allele contradict each other", "found 7"],
+        ["changed.vcf.gz at chr1", "two rows of the same allele have different values", "found 7"],
     ),
     "an unknown column": (
         lambda changed, scored, path: table(path / "t.tsv", f"{COLUMNS}\tCADD", "chr1" + "\t1" * 7),
@@ -395,7 +395,7 @@ def test_rounding_is_no_contradiction(model: str, tmp_path: Path, changed: Any) 
 def test_a_background_is_not_made_of_scores_of_files(
     scored: Path, model: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="needs scores that are all computed"):
+    with pytest.raises(UsageError, match="needs all scores to be computed"):
         score(tmp_path / "o.vcf", model, lookup=(scored,), save_background=True)
 
 

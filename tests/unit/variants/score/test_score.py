@@ -273,7 +273,7 @@ def test_a_track_without_data_near_the_variants_is_said(
         file.addEntries(["chr2", "chr2"], [0, 100], ends=[50, 150], values=[1.0, 2.0])
     summary = score([snv(genome, "chr1", 5_000)], tracks={"ATAC": path})
     assert summary.observed == {"ATAC": 0}
-    assert "ATAC: no data near the variants; scored as if not measured" in heard()
+    assert "ATAC: no data near the variants; treated as not measured" in heard()
 
 
 def test_tracks_change_scores_and_absent_ones_are_said(
@@ -744,7 +744,7 @@ def test_unsorted_is_scored_with_one_warning(
     _, values = read(tmp_path / "out.vcf")
     assert None not in values
     assert [text for text in heard() if "not sorted" in text] == [
-        f"{tmp_path}/in.vcf:5: not sorted; the order is kept, but tabix cannot index it"
+        f"{tmp_path}/in.vcf:5: not sorted; the order is kept, but tabix cannot index the output"
     ]
 
 
@@ -860,11 +860,17 @@ def test_a_bigwig_of_another_genome(
         ({"regions": "chr1", "regions_file": Path("a.bed")}, ["--regions or --regions-file"]),
         ({"vcf": Path("-"), "shard": Part(1, 2)}, ["--shard", "only once"]),
         ({"vcf": Path("-"), "resume": True}, ["--resume", "only once"]),
-        ({"genome": GenomeFiles(Path("a.fa"), shard=Path("a.h5"))}, ["--fasta is in the shard"]),
-        ({"resume": True, "save_background": True}, ["--save-background", "one whole run"]),
+        (
+            {"genome": GenomeFiles(Path("a.fa"), shard=Path("a.h5"))},
+            ["--fasta is already in the shard"],
+        ),
+        ({"resume": True, "save_background": True}, ["--save-background", "all scores of one run"]),
         ({"output": Path("nowhere/out.vcf")}, ["no such folder"]),
         ({"output": Path("out.vcf"), "write_index": True}, ["index"]),
-        ({"model": "gmt-mini-sim", "save_background": True}, ["--save-background", "ships"]),
+        (
+            {"model": "gmt-mini-sim", "save_background": True},
+            ["--save-background", "bundled model"],
+        ),
         ({"model": "no-such-model"}, ["no such model"]),
     ],
 )

@@ -140,7 +140,7 @@ def test_every_snv_of_a_region_is_a_track(model: str, tmp_path: Path) -> None:
 def test_a_contig_spelled_in_two_ways_is_refused(model: str, tmp_path: Path) -> None:
     """Each name is sorted, but in the genome they are one contig."""
     vcf = write(tmp_path / "in.vcf", [("1", 900), ("chr1", 800)])
-    with pytest.raises(DataError, match="comes back to chr1:800, after chr1:900"):
+    with pytest.raises(DataError, match="is not sorted: chr1:800 follows chr1:900"):
         score(tmp_path / "o.vcf", model, vcf, bigwig=tmp_path / "tracks")
     assert not list((tmp_path / "tracks").iterdir())
     assert not (tmp_path / "o.vcf").exists()
@@ -158,5 +158,5 @@ def test_what_is_not_sorted_is_refused(
     assert "bcftools sort" in str(raised.value)
     assert not (tmp_path / "o.vcf").exists()
     assert not list((tmp_path / "tracks").iterdir())
-    with pytest.raises(UsageError, match=r"--bigwig: cannot go on"):
+    with pytest.raises(UsageError, match=r"--bigwig: cannot be used with --resume"):
         score(tmp_path / "o.vcf", model, vcf, bigwig=tmp_path / "tracks", resume=True)

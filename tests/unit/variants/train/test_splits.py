@@ -38,10 +38,10 @@ def test_every_unknown_contig_is_named() -> None:
 
 
 def test_nothing_is_in_both_parts_even_under_two_names(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="both valid and test"):
+    with pytest.raises(UsageError, match="the validation and test parts overlap"):
         split_genome(HoldOut(("chr2",), ("2",)), CONTIGS)
     regions = bed(tmp_path / "a.bed", "2\t100\t200")
-    with pytest.raises(UsageError, match="both valid and test"):
+    with pytest.raises(UsageError, match="the validation and test parts overlap"):
         split_genome(HoldOut(("chr2",), test_regions=regions), CONTIGS)
 
 

@@ -269,7 +269,7 @@ def test_an_indel_is_found_in_parquet_wherever_it_is_written(shard: Shard, tmp_p
 
 @pytest.mark.parametrize("text", ["", ":X", "A:", "A:X,", "A=sideways", "A="])
 def test_what_names_no_score(text: str) -> None:
-    with pytest.raises(UsageError, match="names no score"):
+    with pytest.raises(UsageError, match="does not name a score"):
         Column.parse(text)
 
 
@@ -296,5 +296,5 @@ def test_the_direction_is_declared_or_learned_from_training_alone(
     assert down.score.tolist() == learned.score.tolist() == (-values[30:]).tolist()
     assert down.note == "smaller means more likely 1, declared"
     assert learned.note == "smaller means more likely 1, learned in training"
-    with pytest.raises(DataError, match="training does not show which way phyloP points"):
+    with pytest.raises(DataError, match="the direction of phyloP cannot be learned"):
         entrant(shard, path, "phyloP=learn", np.zeros_like(target), test)

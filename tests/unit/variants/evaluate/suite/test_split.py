@@ -76,7 +76,7 @@ def test_a_model_without_train_json_says_in_its_config_what_it_held_out(
     shipped = replace(request_, models=("gmt-mini-sim",), test_contigs=("chr4",))
     with pytest.raises(CheckError, match="gmt-mini-sim may have learned"):
         split_rows(shard, shipped)
-    with pytest.raises(UsageError, match="bare names no test part"):
+    with pytest.raises(UsageError, match="bare has no test part"):
         split_rows(shard, replace(request_, models=(str(_bare(shard, request_)),)))
 
 

@@ -181,13 +181,13 @@ def test_a_whole_evaluation_with_a_stack(
 def test_what_cannot_be_stacked_is_one_line(
     shard: Shard, request_: SuiteRequest, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="--stack needs scores of others"):
+    with pytest.raises(UsageError, match="--stack needs scores of other tools"):
         evaluate_suite(replace(request_, stack=True))
     table = with_scores(shard, tmp_path / "scores.tsv")
     both = replace(request_, table=table, stack=True, output=tmp_path / "r")
     with pytest.raises(UsageError, match="a score and an entrant are both called nearest-peak"):
         evaluate_suite(replace(both, columns=("nearest-peak",)))
     everything = replace(both, columns=("other",), test_contigs=("chr3", "chr4"))
-    with pytest.raises(DataError, match="nothing to learn the weights of a stack from"):
+    with pytest.raises(DataError, match="weights of a stack cannot be fitted"):
         evaluate_suite(everything)
     assert not (tmp_path / "r").exists()

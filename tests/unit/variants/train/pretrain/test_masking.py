@@ -108,7 +108,7 @@ def test_kmers_of_a_span() -> None:
 @pytest.mark.parametrize(
     ("masking", "says"),
     [
-        (Masking(span=5), "hold no 6-mer"),
+        (Masking(span=5), "shorter than a 6-mer"),
         (Masking(share=0.6), "not between 0 and 0.5"),
         (Masking(share=0, track_share=0), "nothing is hidden"),
         (Masking(shortest=5, longest=4), "no spans of 5 to 4"),

@@ -308,7 +308,7 @@ def test_a_run_and_the_same_run_interrupted_and_resumed(
 
     config = read_config(asked.output)
     assert [spec.name for spec in config.tracks] == ["ATAC", "CTCF"]
-    with pytest.raises(UsageError, match="pre-trained only"):
+    with pytest.raises(UsageError, match="only pre-trained"):
         refuse_unable(config, asked.output)
     assert inspect(asked.output).facts["purpose"].endswith("pre-trained only")
     started = module._new(FakeShard(), replace(asked, initial=str(asked.output)))
@@ -358,7 +358,7 @@ def test_a_shard_that_does_not_tell_bridged_bins_is_named(
     monkeypatch.setattr(module, "fit_task", lambda *_: 1 / 0)
     with caplog.at_level("WARNING"), pytest.raises(ZeroDivisionError):
         pretrain(asked)
-    assert "bridged gaps count as measured bins" in caplog.text
+    assert "counts bridged gaps as measured bins" in caplog.text
 
 
 def test_a_track_that_is_nowhere_observed_has_no_r(
@@ -389,7 +389,7 @@ def test_a_track_that_is_nowhere_observed_has_no_r(
     ("change", "says"),
     [
         ({"valid_contigs": ()}, "nothing to validate on"),
-        ({"masking": Masking(span=5)}, "hold no 6-mer"),
+        ({"masking": Masking(span=5)}, "shorter than a 6-mer"),
         ({"preset": "huge"}, "no preset"),
         ({"resume": True}, "no run to resume"),
     ],
@@ -433,8 +433,8 @@ def test_options_of_the_command_reach_the_request(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--task pretrain --negatives 0.5", "--negatives: means nothing to --task pretrain"),
-        ("--span 8", "--span: means nothing to --task labels"),
+        ("--task pretrain --negatives 0.5", "--negatives: does not apply to --task pretrain"),
+        ("--span 8", "--span: does not apply to --task labels"),
         ("--task both", "--task: unknown"),
     ],
 )

@@ -307,7 +307,7 @@ def test_tracks_in_another_order_give_the_same_score(name: str) -> None:
             "--model bpnet: cannot be pre-trained (expected gmt or dnabert or "
             "nucleotide-transformer)",
         ),
-        ("--model dnabert --track-mask 0.3", "--track-mask: means nothing to dnabert"),
+        ("--model dnabert --track-mask 0.3", "--track-mask: does not apply to dnabert"),
         ("--model dnabert --mask-share 0", "nothing is hidden"),
         ("--model dnabert --gradient-checkpointing", "has no effect on dnabert"),
         ("--model dnabert --span 130", "at most 122 of 128 bases"),
