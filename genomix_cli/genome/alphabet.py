@@ -16,7 +16,7 @@ from genomix_cli.errors import UsageError
 
 BASES = "ACGT"
 UNKNOWN_BASE = 4
-# What pre-training hides from a network; no genome holds it.
+# Code of a base hidden by pre-training; no genome contains it.
 HIDDEN_BASE = 5
 MIN_K, MAX_K = 3, 8
 
@@ -29,7 +29,7 @@ _COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN_BASE], np.uint8)
 
 
 def encode(sequence: bytes | str) -> NDArray[np.uint8]:
-    """Codes of a sequence, whatever its case.
+    """Return the codes of a sequence in either case.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def encode(sequence: bytes | str) -> NDArray[np.uint8]:
     """
     if isinstance(sequence, str):
         sequence = sequence.encode("ascii", "replace")
-    # Through a bytearray, since an array over bytes would be read-only.
+    # A bytearray gives a writable array; bytes would give a read-only one.
     return np.frombuffer(bytearray(sequence).translate(_CODE_OF_BYTE), np.uint8)
 
 
 def decode(codes: ArrayLike) -> str:
-    """Letters of codes; unknown bases become ``N``.
+    """Return the letters of codes; unknown bases become ``N``.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def decode(codes: ArrayLike) -> str:
 
 
 def reverse_complement(codes: ArrayLike) -> NDArray[np.uint8]:
-    """The opposite strand, read 5' to 3'; unknown bases stay unknown.
+    """Return the opposite strand, read 5' to 3'; unknown bases stay unknown.
 
     Parameters
     ----------
@@ -76,25 +76,24 @@ def reverse_complement(codes: ArrayLike) -> NDArray[np.uint8]:
 
 
 def mask_id(k: int) -> int:
-    """Id of a hidden k-mer."""
+    """Return the id of a hidden k-mer."""
     return 4**k
 
 
 def unknown_id(k: int) -> int:
-    """Id of a k-mer with an unknown base."""
+    """Return the id of a k-mer with an unknown base."""
     return 4**k + 1
 
 
 def vocabulary_size(k: int) -> int:
-    """Number of ids: every k-mer, MASK and UNKNOWN."""
+    """Return the number of ids: every k-mer, MASK and UNKNOWN."""
     return 4**k + 2
 
 
 def kmer_ids(codes: ArrayLike, k: int) -> NDArray[Any]:
-    """Ids of the overlapping k-mers at stride 1.
+    """Return the ids of the overlapping k-mers at stride 1.
 
-    Two neighbouring k-mers joined give a k-mer of twice the length, so that the work is
-    logarithmic in `k`.
+    Joining neighbouring k-mers doubles their length, so the work is logarithmic in `k`.
 
     Parameters
     ----------
@@ -106,8 +105,8 @@ def kmer_ids(codes: ArrayLike, k: int) -> NDArray[Any]:
     Returns
     -------
     NDArray
-        ``[..., n - k + 1]`` (``[..., 0]`` when n < k), uint16, or uint32 for k = 8, whose MASK and
-        UNKNOWN do not fit.
+        ``[..., n - k + 1]`` (``[..., 0]`` when n < k); uint16, or uint32 for k = 8, where MASK and
+        UNKNOWN exceed uint16.
 
     Raises
     ------
@@ -128,7 +127,7 @@ def kmer_ids(codes: ArrayLike, k: int) -> NDArray[Any]:
 def _over_runs(
     values: NDArray[Any], k: int, join: Callable[[NDArray[Any], NDArray[Any], int], NDArray[Any]]
 ) -> NDArray[Any]:
-    """Combine the values of every run of `k` neighbours: ``[..., n] -> [..., n - k + 1]``."""
+    """Combine the values of each run of `k` neighbours: ``[..., n] -> [..., n - k + 1]``."""
     if k == 1:
         return values
     half = k // 2
@@ -140,7 +139,7 @@ def _over_runs(
 
 
 def _join(left: NDArray[Any], right: NDArray[Any], right_length: int) -> NDArray[np.uint16]:
-    """Ids of the k-mers that `left` and then `right` (of `right_length` bases) spell."""
+    """Return the ids of `left` followed by `right`, which has `right_length` bases."""
     ids = np.left_shift(left, 2 * right_length, dtype=np.uint16)
     ids |= right
     return ids
@@ -153,7 +152,7 @@ def canonical_kmers(k: int) -> tuple[NDArray[np.int64], int]:
     """
     ids = np.arange(4**k)
     digits = ids[:, None] // 4 ** np.arange(k) % 4
-    # The complement of a base is 3 less it, and the last base comes first.
+    # The complement of base b is 3 - b, and the order of the bases is reversed.
     other = ((3 - digits) * 4 ** np.arange(k)[::-1]).sum(1)
     smaller, column = np.unique(np.minimum(ids, other), return_inverse=True)
     return column, len(smaller)

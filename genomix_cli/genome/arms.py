@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from genomix_cli.errors import UsageError
 
-# Length, and where p11 meets q11 (UCSC cytoBand), in hg38 and in hg19.
+# Length, and boundary of p11 and q11 (UCSC cytoBand), in hg38 and in hg19.
 _CHROMOSOMES = {
     "1": (248_956_422, 123_400_000, 249_250_621, 125_000_000),
     "2": (242_193_529, 93_900_000, 243_199_373, 93_300_000),
@@ -39,20 +39,20 @@ ASSEMBLIES = {
 }
 ALIASES = {"GRCh38": "hg38", "GRCh37": "hg19"}
 
-# Their short arms hold repeats and rRNA genes, and no array or panel measures them.
+# Their short arms consist of repeats and rRNA genes, which no array or panel measures.
 ACROCENTRIC = ("13", "14", "15", "21", "22")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm of a chromosome.
+    """Chromosome arm.
 
     Attributes
     ----------
     name : str
-        As ``8q``.
+        Such as ``8q``.
     contig : str
-        As ``chr8``.
+        Such as ``chr8``.
     start, end : int
         0-based, half-open.
     """
@@ -64,7 +64,7 @@ class Arm:
 
     @property
     def length(self) -> int:
-        """Bases."""
+        """Number of bases."""
         return self.end - self.start
 
 
@@ -76,12 +76,12 @@ def arms(assembly: str = "hg38", sex: bool = False) -> tuple[Arm, ...]:
     assembly : str
         hg38 or hg19, or their GRC names.
     sex : bool
-        With X and Y.
+        Include X and Y.
 
     Raises
     ------
     UsageError
-        If the assembly is not known.
+        If the assembly is unknown.
     """
     table = ASSEMBLIES.get(ALIASES.get(assembly, assembly))
     if table is None:

@@ -18,7 +18,7 @@ from genomix_cli.genome.signal import BIN_SIZE
 
 log = logging.getLogger("genomix")
 
-# What is worked on at once stays in the cache, and memory does not grow with the chromosome.
+# Piece size that fits the cache and keeps memory independent of the chromosome's length.
 PIECE_BASES = 10_000_000
 # Positions and ends of bins below this fit into int32.
 BLOCK_BASES = 2**31
@@ -27,7 +27,7 @@ SAMPLED_BASES = 200_000_000
 SAMPLE_BASES = 1_000_000
 
 _MAGIC = (0x888FFC26).to_bytes(4, "little")
-# From this version on, the file ends with its magic number again.
+# Version from which the file repeats its magic number at the end.
 _VERSION_WITH_TRAILER = 4
 
 
@@ -39,7 +39,7 @@ class Bins(NamedTuple):
     mean : NDArray
         float32 ``[n]``, mean over the covered bases of each bin; 0 where none is covered.
     covered : NDArray
-        bool ``[n]``, whether any base of the bin is covered.
+        bool ``[n]``, True if any base of the bin is covered.
     """
 
     mean: NDArray[np.float32]
@@ -47,17 +47,17 @@ class Bins(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sum and number of the covered bases of consecutive bins, float64 ``[n]`` each."""
+    """Sum over covered bases and their number for consecutive bins, float64 ``[n]`` each."""
 
     total: NDArray[np.float64]
     covered: NDArray[np.float64]
 
 
 class BigWig:
-    """One signal track.
+    """Signal track in a bigWig file.
 
-    Its blocks are decoded here; what :mod:`genomix_cli.genome.bigwig_blocks` does not know is left
-    to pyBigWig, several times slower and with the same numbers.
+    Blocks are decoded by :mod:`genomix_cli.genome.bigwig_blocks`. Layouts that it does not support
+    are read with pyBigWig, which is several times slower but gives the same numbers.
 
     Parameters
     ----------
@@ -67,14 +67,14 @@ class BigWig:
     Attributes
     ----------
     lengths : dict of str to int
-        Bases of each contig, under the file's own names.
+        Length of each contig, by its name in the file.
     names : ContigNames
-        Finds ``chr1`` where the file says ``1``.
+        Maps other spellings to names in the file, such as ``chr1`` to ``1``.
 
     Raises
     ------
     DataError
-        If the file is missing, truncated or no bigWig.
+        If the file is missing, truncated or not a bigWig.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -85,7 +85,7 @@ class BigWig:
         except RuntimeError as error:
             raise DataError("its bigWig header or index is damaged", where=self.path) from error
         self.lengths: dict[str, int] = dict(self._file.chroms())
-        # libBigWig lists contigs by the number that the index calls them by.
+        # libBigWig lists contigs in the order of their ids in the index.
         self._numbers = {name: number for number, name in enumerate(self.lengths)}
         self._blocks: BlockFile | None = None
         try:
@@ -108,10 +108,10 @@ class BigWig:
             self._blocks.close()
 
     def bins(self, contig: str, first_bin: int, last_bin: int, bin_size: int = BIN_SIZE) -> Bins:
-        """Mean signal of the bins `first_bin` to `last_bin` (exclusive) of a contig.
+        """Return the mean signal of the bins `first_bin` to `last_bin` (exclusive) of a contig.
 
-        Bin ``i`` is bases ``i * bin_size`` to ``(i + 1) * bin_size``; those off the contig, on
-        either side, are not covered, and so are bins of a contig that the file does not have.
+        Bin ``i`` spans bases ``i * bin_size`` to ``(i + 1) * bin_size``. Bins off the contig on
+        either side, and bins of a contig that the file lacks, are not covered.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class BigWig:
         Raises
         ------
         DataError
-            If the file is damaged there, or has values that are not finite.
+            If this part of the file is damaged or has values that are not finite.
         """
         n = max(last_bin - first_bin, 0)
         bins = Bins(np.zeros(n, np.float32), np.zeros(n, bool))
@@ -138,7 +138,7 @@ class BigWig:
         return bins
 
     def windows(self, contig: str, starts: NDArray[np.int64], length: int) -> Sums:
-        """Sum and number of the covered bases of windows of one length, anywhere on a contig.
+        """Return sum and number of the covered bases in windows of equal length on a contig.
 
         Parameters
         ----------
@@ -152,18 +152,18 @@ class BigWig:
         Returns
         -------
         Sums
-            Zeros for a contig that the file does not have.
+            Zeros for a contig that the file lacks.
 
         Raises
         ------
         DataError
-            As :meth:`bins`.
+            As in :meth:`bins`.
         """
         windows = Sums(np.zeros(len(starts)), np.zeros(len(starts)))
         name = self.names.find(contig)
         if name is None:
             return windows
-        # Windows begin and end with bins of this size.
+        # All windows begin and end on boundaries of bins of this size.
         unit = int(np.gcd.reduce(starts, initial=length))
         part = starts // PIECE_BASES
         for number in np.unique(part):
@@ -173,7 +173,7 @@ class BigWig:
             for piece, sums in self._pieces(name, first // unit, last // unit, unit):
                 bins.total[piece], bins.covered[piece] = sums
             low = (starts[rows] - first) // unit
-            # Not differences of running sums, of which rounding would leave dust where all is 0.
+            # Differences of running sums would leave rounding noise where the signal is 0.
             edges = np.column_stack([low, low + length // unit]).ravel()
             for into, values in zip(windows, bins, strict=True):
                 into[rows] = np.add.reduceat(np.append(values, 0), edges)[::2]
@@ -182,15 +182,15 @@ class BigWig:
     def _pieces(
         self, name: str, first_bin: int, last_bin: int, bin_size: int
     ) -> Iterator[tuple[slice, Sums]]:
-        """Sums of bins on a contig of the file, and where they belong; those of no data left out.
+        """Yield the slice and the sums of each piece of bins, leaving out pieces without data.
 
-        They are valid until the next piece.
+        The sums are valid until the next piece.
         """
         end = min(last_bin, -(-self.lengths[name] // bin_size))
         step = max(PIECE_BASES // bin_size, 1)
         for first in range(max(first_bin, 0), end, step):
             last = min(first + step, end)
-            # Infinities of both signs have no sum; they are refused below.
+            # Infinities of both signs give NaN, which is refused below.
             with np.errstate(invalid="ignore"):
                 sums = self._sums(name, first, last, bin_size)
             if sums is not None:
@@ -209,10 +209,10 @@ class BigWig:
             )
 
     def distribution(self, n: int = 1001, bin_size: int = BIN_SIZE) -> NDArray[np.float32]:
-        """Quantiles of the binned signal over the covered bins of the whole file.
+        """Return quantiles of the binned signal over the covered bins of the whole file.
 
-        Contigs of more than 200 Mb together are sampled by 200 evenly spaced pieces of 1 Mb, the
-        same ones each time.
+        Files with more than 200 Mb of contigs are sampled by 200 evenly spaced pieces of 1 Mb,
+        always the same ones.
 
         Parameters
         ----------
@@ -240,9 +240,9 @@ class BigWig:
         return np.quantile(values, np.linspace(0, 1, n)).astype(np.float32)
 
     def _sums(self, name: str, first: int, last: int, bin_size: int) -> Sums | None:
-        """Bins that all start on the contig, or None where nothing is covered.
+        """Return sums of bins that all start on the contig; None if nothing is covered.
 
-        The last may be cut short by the end of the contig. Valid until the next call.
+        The last bin may be cut short by the end of the contig. Valid until the next call.
         """
         if self._blocks is not None and self.lengths[name] + bin_size < BLOCK_BASES:
             start, end = first * bin_size, min(last * bin_size, self.lengths[name])
@@ -257,7 +257,7 @@ class BigWig:
         return self._sums_of_values(name, first, last, bin_size)
 
     def _zeros(self, n: int) -> Sums:
-        """Sums of nothing, in memory that is used again: new pages cost more than the sums."""
+        """Return zeros in a reused buffer, since new memory pages cost more than the sums."""
         if len(self._scratch.total) < n:
             self._scratch = Sums(np.empty(n), np.empty(n))
         sums = Sums(self._scratch.total[:n], self._scratch.covered[:n])
@@ -266,14 +266,14 @@ class BigWig:
         return sums
 
     def _sums_of_values(self, name: str, first: int, last: int, bin_size: int) -> Sums:
-        """Bins as :meth:`_sums` gives them, read base by base through pyBigWig."""
+        """Return the same as :meth:`_sums`, read base by base through pyBigWig."""
         start, end = first * bin_size, min(last * bin_size, self.lengths[name])
         try:
             values = self._file.values(name, start, end, numpy=True)
         except RuntimeError as error:
             raise DataError(f"is damaged at {name}:{start + 1}-{end}", where=self.path) from error
-        # NaN where not covered, and after the contig's end; pyBigWig gives nothing at all, not NaN,
-        # for a contig without entries.
+        # NaN marks uncovered bases and those after the contig's end. For a contig without entries,
+        # pyBigWig returns nothing at all rather than NaN.
         whole = np.full((last - first) * bin_size, np.nan, np.float32)
         whole[: len(values)] = values
         known = ~np.isnan(whole)
@@ -282,7 +282,7 @@ class BigWig:
         return Sums(total.sum(1, dtype=np.float64), covered.sum(1, dtype=np.float64))
 
     def _sample(self, bin_size: int) -> Iterator[tuple[str, int, int]]:
-        """Contig, first and last bin of what a distribution is made of."""
+        """Yield contig, first and last bin of each piece sampled for a distribution."""
         lengths = {name: size for name, size in self.lengths.items() if self.has_signal(name)}
         total = sum(lengths.values())
         if total <= SAMPLED_BASES:
@@ -298,9 +298,9 @@ class BigWig:
             before += size
 
     def has_signal(self, name: str) -> bool:
-        """Return True if a contig, as the file spells it, has any data.
+        """Return True if a contig, named as in the file, has any data.
 
-        Cheap, from the zoom levels: many files list the contigs of a whole assembly.
+        This is cheap, since it reads zoom levels. Many files list all contigs of an assembly.
         """
         try:
             return self._file.stats(name, type="max")[0] is not None
@@ -309,10 +309,10 @@ class BigWig:
 
 
 def _add(sums: Sums, intervals: Intervals, first_bin: int, bin_size: int) -> None:
-    """Add entries to the bins they meet; bin 0 of `sums` is `first_bin`.
+    """Add entries to the bins they overlap; bin 0 of `sums` is `first_bin`.
 
-    The part of an entry up to the end of its first bin is added to what is there, since other
-    entries may begin in that bin. No more than one entry reaches into a bin from before.
+    The part of an entry in its first bin is accumulated, since other entries may begin in that
+    bin. At most one entry reaches into a bin from before it.
     """
     start, end, value = intervals
     low = start // bin_size
@@ -328,7 +328,7 @@ def _add(sums: Sums, intervals: Intervals, first_bin: int, bin_size: int) -> Non
 
 
 def _add_rest(sums: Sums, rest: Intervals, index: NDArray[np.intp], bin_size: int) -> None:
-    """Add entries that start with a bin, `index`: whole bins, then what reaches into the last."""
+    """Add entries that start at the beginning of bin `index`: whole bins, then the last part."""
     whole = ((rest.end - rest.start - 1) // bin_size).astype(np.intp)
     tail = rest.end - rest.start - whole * bin_size
     last = index + whole
@@ -344,7 +344,7 @@ def _add_rest(sums: Sums, rest: Intervals, index: NDArray[np.intp], bin_size: in
 
 
 def _check_format(path: Path) -> None:
-    """Refuse what is no bigWig before libBigWig writes its own messages about it."""
+    """Refuse a file that is not a bigWig before libBigWig prints its own messages."""
     try:
         with path.open("rb") as handle:
             header = handle.read(6)

@@ -1,8 +1,8 @@
-"""The data blocks of a bigWig file, decoded many at a time.
+"""Decode the data blocks of a bigWig file, many at a time.
 
 The format is described in the supplement of Kent et al. 2010, doi:10.1093/bioinformatics/btq351.
-Only what real files hold is read here: little-endian numbers and sorted entries that do not
-overlap. Anything else raises :class:`UnknownLayout`, and the caller asks pyBigWig.
+Only the layout of files in practice is supported: little-endian numbers and sorted entries that do
+not overlap. Anything else raises :class:`UnknownLayout`, and the caller falls back to pyBigWig.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-#: Inflates one block: ``inflate(data, wbits, bufsize)``.
+#: Function that inflates one block: ``inflate(data, wbits, bufsize)``.
 inflate: Callable[..., bytes] = zlib.decompress
-with suppress(ImportError):  # Not needed; faster, with the same result.
+with suppress(ImportError):  # optional: faster, with the same result
     inflate = import_module("isal.isal_zlib").decompress
 
-# Decoded together, compressed bytes and blocks: enough to outweigh the calls, few enough to stay
-# in a core's cache.
+# Compressed bytes and blocks to decode together: enough to outweigh call overhead, few enough to
+# stay in a core's cache.
 BATCH_BYTES = 1 << 17
 BATCH_BLOCKS = 64
 
@@ -48,11 +48,11 @@ _ITEM_BYTES = {_BED_GRAPH: 12, _VARIABLE_STEP: 8, _FIXED_STEP: 4}
 
 
 class UnknownLayout(Exception):
-    """The file has something that is not read here, or is damaged."""
+    """Error for a file that has an unsupported layout or is damaged."""
 
 
 class Intervals(NamedTuple):
-    """Entries in genomic order, not empty, without overlap.
+    """Non-empty entries in genomic order, without overlap.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Intervals(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One inflated block: its header's numbers and the bytes of its entries."""
+    """Inflated block: the numbers of its header and the bytes of its entries."""
 
     kind: int
     start: int
@@ -79,7 +79,7 @@ class Section(NamedTuple):
 
 
 class BlockFile:
-    """The index and the blocks of one file.
+    """Index and blocks of one file.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class BlockFile:
     Raises
     ------
     UnknownLayout
-        If the header or the index is not as expected.
+        If the header or the index has an unsupported layout.
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,7 +105,7 @@ class BlockFile:
             raise UnknownLayout("another magic number")
         self._root = index + _INDEX_HEADER.size
         self._node_bytes = _NODE.size + min(children, _MOST_CHILDREN) * _LEAF.itemsize
-        # 0 where blocks are not compressed; else no more than a first guess at an inflated size.
+        # 0 if blocks are not compressed; otherwise only a first guess at the inflated size.
         self._buffer_size = min(buffer_size, _LARGEST_BUFFER)
         self._blocks: dict[int, NDArray[Any]] = {}
 
@@ -114,18 +114,18 @@ class BlockFile:
         self._file.close()
 
     def intervals(self, contig: int, start: int, end: int) -> Iterator[Intervals]:
-        """Entries that meet ``start .. end``, cut to it, some blocks at a time.
+        """Yield the entries that overlap ``start .. end``, clipped to it, several blocks at a time.
 
         Parameters
         ----------
         contig : int
-            The file's own number of the contig.
+            Id of the contig in the file.
         start, end : int
 
         Raises
         ------
         UnknownLayout
-            At any time: what came before is to be thrown away.
+            At any time; entries yielded before must then be discarded.
         """
         blocks = self._of_contig(contig)
         first = int(np.searchsorted(blocks["end"], start, "right"))
@@ -141,7 +141,7 @@ class BlockFile:
                     yield _without_nan(_cut(intervals, start, end))
 
     def _of_contig(self, contig: int) -> NDArray[Any]:
-        """The leaves of the index that hold blocks of a contig, in genomic order."""
+        """Return the leaves of the index with blocks of a contig, in genomic order."""
         if contig not in self._blocks:
             leaves = list(self._leaves(contig))
             blocks = np.concatenate(leaves) if leaves else np.empty(0, _LEAF)
@@ -173,7 +173,7 @@ class BlockFile:
                 nodes += children["offset"][near].tolist()[::-1]
 
     def _read_blocks(self, blocks: NDArray[Any]) -> Iterator[bytes | memoryview]:
-        """Inflated blocks; those that lie one after another are read at once."""
+        """Yield inflated blocks; adjacent blocks are read in one go."""
         offsets, sizes = blocks["offset"].tolist(), blocks["size"].tolist()
         ends = [offset + size for offset, size in zip(offsets, sizes, strict=True)]
         i = 0
@@ -190,7 +190,7 @@ class BlockFile:
     def _inflate(self, block: memoryview) -> bytes:
         try:
             return inflate(block, zlib.MAX_WBITS, self._buffer_size)
-        except Exception as error:  # isal and zlib have an error of their own each
+        except Exception as error:  # isal and zlib raise different types
             raise UnknownLayout("a block cannot be inflated") from error
 
     def _read(self, offset: int, size: int) -> bytes:
@@ -229,12 +229,12 @@ def _section(data: bytes | memoryview, contig: int) -> Section:
 
 
 def _decode(kind: int, sections: Sequence[Section]) -> Intervals:
-    """Entries of sections of one kind: with both ends, a start and a span, or at equal steps."""
+    """Return the entries of sections of one kind: bedGraph, variable step or fixed step."""
     columns = _columns(sections, _ITEM_BYTES[kind] // 4)
     if kind == _BED_GRAPH:
         return Intervals(*columns)
     *starts, value = columns
-    # Without starts they are at equal steps.
+    # Fixed-step sections have no starts.
     start = np.concatenate(
         starts or [np.arange(s.n_items, dtype=np.int32) * s.step + s.start for s in sections]
     )
@@ -244,7 +244,7 @@ def _decode(kind: int, sections: Sequence[Section]) -> Intervals:
 
 
 def _columns(sections: Sequence[Section], n: int) -> list[NDArray[Any]]:
-    """Entries of `n` numbers each: int32 columns, the last float64."""
+    """Return the columns of entries of `n` numbers: int32, except that the last is float64."""
     tables = [np.frombuffer(section.items, "<i4").reshape(-1, n) for section in sections]
     columns = [np.concatenate([table[:, i] for table in tables]) for i in range(n - 1)]
     values = [table[:, -1].view("<f4") for table in tables]
@@ -252,7 +252,7 @@ def _columns(sections: Sequence[Section], n: int) -> list[NDArray[Any]]:
 
 
 def _cut(intervals: Intervals, start: int, end: int) -> Intervals:
-    """Return what lies in ``start .. end``, of sorted intervals."""
+    """Return sorted intervals clipped to ``start .. end``."""
     first = int(np.searchsorted(intervals.end, start, "right"))
     last = int(np.searchsorted(intervals.start, end, "left"))
     part = _of(intervals, slice(first, last))
@@ -268,7 +268,7 @@ def _check_order(intervals: Intervals, reached: int) -> None:
 
 
 def _without_nan(intervals: Intervals) -> Intervals:
-    # One pass where there is none. A sum of infinities may be NaN too.
+    # One pass suffices if there is no NaN. A sum of infinities may be NaN as well.
     if not np.isnan(intervals.value.sum()):
         return intervals
     return _of(intervals, ~np.isnan(intervals.value))

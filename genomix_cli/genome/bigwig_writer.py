@@ -1,4 +1,4 @@
-"""Write values of single bases as bigWig."""
+"""Write values of single bases to a bigWig file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genomix_cli.provenance import atomic_path
 
 
 class BigWigWriter:
-    """A bigWig that is being written; see :func:`new_bigwig`."""
+    """Writer of a bigWig file; see :func:`new_bigwig`."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
@@ -26,14 +26,14 @@ class BigWigWriter:
         ----------
         contig : str
         starts : NDArray
-            int64 ``[n]``: 0-based, ascending, each once, also through all calls for a contig;
-            contigs come in the order of the header.
+            int64 ``[n]``: 0-based, strictly ascending over all calls for a contig. Contigs must
+            come in the order of the header.
         values : NDArray
             float32 ``[n]``.
         """
         if not len(starts):
             return
-        if int(starts[-1]) - int(starts[0]) == len(starts) - 1:  # side by side: one start for all
+        if int(starts[-1]) - int(starts[0]) == len(starts) - 1:  # contiguous: a single start
             span = {"values": values.tolist(), "span": 1, "step": 1}
             self._handle.addEntries(contig, int(starts[0]), **span)
             return
@@ -46,15 +46,15 @@ class BigWigWriter:
 def new_bigwig(
     path: Path, contigs: Mapping[str, int], *, force: bool = True
 ) -> Iterator[BigWigWriter]:
-    """Yield a bigWig to write, which appears whole when the block ends without an error.
+    """Yield a writer of a bigWig, which appears complete when the block ends without an error.
 
     Parameters
     ----------
     path : Path
     contigs : mapping of str to int
-        Their lengths, in the order in which they will be written.
+        Length of each contig, in writing order.
     force : bool
-        Replace a file that exists.
+        Replace an existing file.
 
     Raises
     ------

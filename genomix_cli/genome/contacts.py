@@ -1,7 +1,7 @@
 """Hi-C maps as log(observed/expected) on a 5-kb grid.
 
-The value between bins I and J is G = min(log((O/E + c) / (1 + c)), 1.5) with c = 0.2, from
-balanced counts where the map has weights: 0 where O = E, bounded where counts are few.
+The value between bins I and J is G = min(log((O/E + c) / (1 + c)), 1.5) with c = 0.2, from balanced
+counts if the map has weights. G is 0 where O = E, and bounded where counts are low.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ log = logging.getLogger("genomix")
 BIN = 5_000
 PSEUDO = 0.2
 LARGEST = 1.5
-# Diagonals kept, as 5-kb bins: a window of 100 kb at any offset.
+# Diagonals kept, in 5-kb bins: enough for a window of 100 kb at any offset.
 REACH = 21
-# Columns of balancing weights: cooler's own, then those that hictk and hic2cool take from .hic
-# files, which divide counts where cooler's multiply them.
+# Columns of balancing weights that divide counts, as copied from .hic files by hictk and hic2cool;
+# the weights of cooler multiply counts.
 DIVISIVE = ("KR", "SCALE", "VC_SQRT", "VC")
 BALANCINGS = ("weight", *DIVISIVE, "ICE")
 # Pixels read at a time: a deep map has hundreds of millions on one chromosome.
@@ -35,13 +35,14 @@ PIECE_PIXELS = 10_000_000
 
 
 class Contacts:
-    """A .cool file, or one resolution of an .mcool.
+    """Contact map in a .cool file, or one resolution of an .mcool.
 
     Parameters
     ----------
     path : str or Path
-        ``map.cool``, ``map.mcool`` or ``map.mcool::/resolutions/5000``. Of an .mcool without a
-        resolution, 5 kb is used where it is there, else the finest coarser one, else the coarsest.
+        ``map.cool``, ``map.mcool`` or ``map.mcool::/resolutions/5000``. For an .mcool without a
+        resolution, 5 kb is used if present, otherwise the finest coarser one, otherwise the
+        coarsest.
 
     Attributes
     ----------
@@ -50,14 +51,14 @@ class Contacts:
     resolution : int
         Bases per bin of the map.
     balancing : str or None
-        Column of the balancing weights; None: the counts are raw.
+        Column of the balancing weights; None if the counts are raw.
 
     Raises
     ------
     MissingExtraError
         If cooler is not installed.
     DataError
-        If the file is missing, is no contact map, or holds nothing that can be used.
+        If the file is missing, is not a contact map, or has no usable data.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -69,7 +70,7 @@ class Contacts:
 
     def _read_bins(self, path: str | Path) -> None:
         """Read resolution, contigs and balancing, and refuse a map that cannot be used."""
-        # cooler gives None for bins of varying size.
+        # cooler returns None for bins of varying size.
         self.resolution = int(self._map.binsize or 0)
         if not self.resolution or (BIN % self.resolution and self.resolution % BIN):
             raise DataError(
@@ -104,11 +105,11 @@ class Contacts:
         )
 
     def close(self) -> None:
-        """Forget what was read; cooler opens the file for each query."""
+        """Release cached data; cooler opens the file only during queries."""
         self._bands.clear()
 
     def matrix(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
-        """Contacts between 5-kb bins from `start`.
+        """Return the contacts between 5-kb bins from `start`.
 
         Parameters
         ----------
@@ -131,7 +132,7 @@ class Contacts:
         return from_band(self.band(name), start // BIN, n_bins)
 
     def band(self, contig: str) -> NDArray[np.float32]:
-        """The contig near the diagonal, ``[5-kb bins, REACH]``: value of (i, i + j).
+        """Return the band of a contig near the diagonal, ``[5-kb bins, REACH]``: (i, i + j).
 
         Raises
         ------
@@ -157,9 +158,9 @@ class Contacts:
         return np.where(j < n_bins, band, 0).astype(np.float32)
 
     def _counts(self, contig: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Counts near the diagonal ``[bin, offset]``, and which bins can be trusted.
+        """Return counts near the diagonal, ``[bin, offset]``, and which bins are usable.
 
-        Those are the bins with a balancing weight, or in a raw map those with any contact.
+        Usable are bins with a balancing weight, or in a raw map bins with any contact.
         """
         bins = self._map.bins().fetch(contig)
         weight = np.ones(len(bins))
@@ -169,7 +170,7 @@ class Contacts:
                 weight = np.divide(1, weight, out=np.full(len(weight), np.nan), where=weight > 0)
         usable = np.isfinite(weight)
         weight = np.where(usable, weight, 0)
-        # Enough offsets for REACH bins of 5 kb wherever they start in a bin of the map.
+        # Enough offsets for REACH bins of 5 kb at any start within a bin of the map.
         reach = -(-REACH * BIN // self.resolution) + 1
         table = np.zeros((len(bins), reach))
         contacts = np.zeros(len(bins))
@@ -181,7 +182,7 @@ class Contacts:
         return table, usable & (contacts > 0)
 
     def _pixels(self, contig: str) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-        """Pieces of the contig's upper triangle: lower bin, higher bin, raw count."""
+        """Yield pieces of the contig's upper triangle: lower bin, higher bin, raw count."""
         first, end = (int(i) for i in self._map.extent(contig))
         with self._map.open("r") as file:
             start, stop = (int(file["indexes/bin1_offset"][i]) for i in (first, end))
@@ -195,7 +196,7 @@ class Contacts:
 
 
 def from_band(band: NDArray[np.floating], first: int, n_bins: int) -> NDArray[np.float32]:
-    """The symmetric matrix of bins ``first .. first + n_bins`` from the band of a contig.
+    """Return the symmetric matrix of bins ``first .. first + n_bins`` from a contig's band.
 
     Parameters
     ----------
@@ -225,7 +226,7 @@ def from_band(band: NDArray[np.floating], first: int, n_bins: int) -> NDArray[np
 
 @lru_cache(maxsize=4)
 def _places(n: int) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
-    """Place in a flat band of each element of the matrix, and a mask of those off it, if any."""
+    """Return each matrix element's index in a flat band, and a mask of those off it, if any."""
     row, column = np.indices((n, n))
     distance = np.abs(row - column)
     place = np.minimum(row, column) * REACH + np.minimum(distance, REACH - 1)
@@ -236,7 +237,7 @@ def _places(n: int) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
 def _observed_over_expected(
     counts: NDArray[np.float64], usable: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Compressed log(O/E) ``[bin, offset]``; E is the mean of a diagonal over usable bins."""
+    """Return compressed log(O/E), ``[bin, offset]``; E is a diagonal's mean over usable bins."""
     value = np.zeros_like(counts)
     for offset in range(counts.shape[1]):
         n = len(counts) - offset
@@ -291,7 +292,7 @@ def _open(uri: str) -> Any:
 
 
 def _best(resolutions: list[int], path: str) -> int:
-    """Return the finest resolution of 5 kb or more, else the coarsest below it."""
+    """Return the finest resolution of 5 kb or more, otherwise the coarsest below it."""
     for resolution in sorted(resolutions, key=lambda r: (r < BIN, abs(r - BIN))):
         if resolution % BIN == 0 or BIN % resolution == 0:
             return resolution

@@ -25,20 +25,20 @@ from genomix_cli.provenance import atomic_path
 
 log = logging.getLogger("genomix")
 
-# Bases that are kept: neighbouring windows overlap, and a bgzipped file is slow to enter.
+# Bases to cache, since neighbouring windows overlap and seeking in a bgzipped file is slow.
 KEPT_BASES = 1_000_000
 
-# Headers compared with the index, evenly spread over the file, and the longest one believed.
+# Number of headers to compare with the index, evenly spread, and the longest accepted header.
 CHECKED_CONTIGS = 64
 LONGEST_HEADER = 1 << 16
-# Bytes of a line that are looked at together.
+# Bytes to examine at a time.
 _PIECE = 1 << 20
-# Compressed bytes that hold any header believed: a block has 64 KiB at most, packed or not.
+# Compressed bytes that contain any accepted header; a block has at most 64 KiB in either form.
 _FEW_BLOCKS = 4 << 16
 
 
 class Fasta:
-    """Random access to a reference; lower case (soft-masked) counts like upper case.
+    """Reference with random access; lower case (soft-masked) is read as upper case.
 
     A missing index is built beside the file.
 
@@ -50,18 +50,18 @@ class Fasta:
     Attributes
     ----------
     lengths : dict of str to int
-        Bases of each contig, under the file's own names, in the file's order.
+        Length of each contig by its name in the file, in file order.
     names : ContigNames
-        Finds ``chr1`` where the file says ``1``.
+        Maps other spellings to names in the file, such as ``chr1`` to ``1``.
 
     Raises
     ------
     DataError
-        If the file is missing, is no FASTA, is gzipped without blocks, or has no index and lies in
-        a folder where none can be written.
+        If the file is missing, is not a FASTA, is gzip but not BGZF, or has no index and its folder
+        is not writable.
     """
 
-    #: It holds all of its contigs.
+    #: False, since a FASTA stores its contigs completely.
     partial = False
 
     def __init__(self, path: str | Path) -> None:
@@ -85,7 +85,7 @@ class Fasta:
         self._file.close()
 
     def fetch(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Codes of a stretch; what lies off the contig is unknown.
+        """Return the codes of an interval; positions off the contig are unknown.
 
         Parameters
         ----------
@@ -114,12 +114,12 @@ class Fasta:
         return codes
 
     def contig(self, contig: str) -> NDArray[np.uint8]:
-        """Codes of a whole contig, uint8 ``[length]``."""
+        """Return the codes of a whole contig, uint8 ``[length]``."""
         contig = self.names.require(contig)
         return self.fetch(contig, 0, self.lengths[contig])
 
     def letters(self, contig: str, start: int, end: int) -> str:
-        """Letters of a stretch within the contig as the file has them: either case, IUPAC codes.
+        """Return the letters of an interval as in the file, with either case and IUPAC codes.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class Fasta:
 
 
 def _check_format(path: Path) -> None:
-    """Refuse what is not a FASTA before htslib writes its own messages about it."""
+    """Refuse a file that is not a FASTA before htslib prints its own messages."""
     start = _start(path)
     compressed = start.startswith(GZIP)
     if compressed and not is_bgzf(start):
@@ -167,7 +167,7 @@ def _check_format(path: Path) -> None:
 
 
 def _start(path: Path) -> bytes:
-    """As much of the file as tells plain, gzip and BGZF apart."""
+    """Return enough of the file to distinguish plain text, gzip and BGZF."""
     try:
         with path.open("rb") as handle:
             return handle.read(HEADER_SIZE)
@@ -176,7 +176,7 @@ def _start(path: Path) -> bytes:
 
 
 def _index_files(path: Path) -> dict[str, Path]:
-    """Index files by the option of ``samtools faidx`` that names them."""
+    """Return the index files by their option of ``samtools faidx``."""
     files = {"--fai-idx": Path(f"{path}.fai")}
     if _start(path).startswith(GZIP):
         files["--gzi-idx"] = Path(f"{path}.gzi")
@@ -184,9 +184,9 @@ def _index_files(path: Path) -> dict[str, Path]:
 
 
 def _is_indexed(path: Path) -> bool:
-    """Return True if index files are there, and not those of an earlier file of this name.
+    """Return True if index files exist and match the file, not an earlier one of this name.
 
-    Modification times would not tell: copying a folder often leaves the index the older file.
+    Modification times do not help: after copying a folder, the index is often the older file.
     """
     files = _index_files(path)
     if not all(file.is_file() for file in files.values()):
@@ -196,8 +196,7 @@ def _is_indexed(path: Path) -> bool:
         if "--gzi-idx" not in files:
             with path.open("rb") as handle:
                 return _fits(rows, partial(_plain_text, handle))
-        # A file without its end keeps its index: to read on is then an error, which a new index
-        # would hide.
+        # Keep the index of a truncated file: reading then fails, which a new index would hide.
         return not has_end(path) or _fits(
             rows, partial(_bgzf_text, path, _blocks(files["--gzi-idx"]))
         )
@@ -206,7 +205,7 @@ def _is_indexed(path: Path) -> bool:
 
 
 class _Row(NamedTuple):
-    """A line of a .fai: a contig, and the bytes of the (uncompressed) file that hold it."""
+    """Line of a .fai: a contig and its bytes in the (uncompressed) file."""
 
     name: str
     bases: int
@@ -216,7 +215,7 @@ class _Row(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Byte after the contig's last base."""
+        """Offset of the byte after the contig's last base."""
         if not self.bases:
             return self.offset
         lines, rest = divmod(self.bases - 1, self.per_line)
@@ -229,10 +228,10 @@ def _index_rows(index: Path) -> list[_Row]:
 
 
 def _fits(rows: list[_Row], text: Callable[[int, int], bytes]) -> bool:
-    """Return True if headers stand where the index has them, and the file ends with its last base.
+    """Return True if headers are where the index expects them, and the file ends accordingly.
 
-    An index of a file of the same size, with contigs in another order, would pass for the right
-    one by its end alone. `text` gives the bytes from one offset up to another.
+    Checking the end alone would accept the index of a file of equal size with contigs in another
+    order. `text` returns the bytes between two offsets.
     """
     if not rows or len(text(rows[-1].end - 1, rows[-1].end + 4095).rstrip()) != 1:
         return False
@@ -254,15 +253,15 @@ def _plain_text(handle: BinaryIO, start: int, end: int) -> bytes:
 
 
 def _blocks(index: Path) -> NDArray[np.uint64]:
-    """Return where the blocks of a .gzi start, ``[n, 2]``: byte of the file, byte of its text.
+    """Return the block starts of a .gzi, ``[n, 2]``: compressed and uncompressed offset.
 
-    The file is a count, then such a pair for every block but the first.
+    The file contains a count, then such a pair for every block except the first.
     """
     return np.vstack([np.zeros((1, 2), "<u8"), np.fromfile(index, "<u8")[1:].reshape(-1, 2)])
 
 
 def _bgzf_text(path: Path, blocks: NDArray[np.uint64], start: int, end: int) -> bytes:
-    """Return the same of a bgzipped file, from the block that holds the first byte on."""
+    """Return text bytes ``start .. end`` of a bgzipped file, using its block starts."""
     byte, first = blocks[int(np.searchsorted(blocks[:, 1], start, "right")) - 1].tolist()
     out = bytearray()
     with path.open("rb") as handle:
@@ -283,7 +282,7 @@ def _build_index(path: Path) -> None:
         with atomic_path(files["--fai-idx"], shared=True) as draft:
             drafts = {option: str(draft.with_name(file.name)) for option, file in files.items()}
             _faidx(*chain.from_iterable(drafts.items()), str(path))
-            # The .fai last, by the rename of atomic_path: with it there, the index is whole.
+            # Publish the .fai last (by the rename of atomic_path), so its presence means complete.
             if "--gzi-idx" in files:
                 os.replace(drafts["--gzi-idx"], files["--gzi-idx"])
     except pysam.SamtoolsError as error:
@@ -301,11 +300,11 @@ def _build_index(path: Path) -> None:
 
 
 def _refuse_duplicates(path: Path) -> None:
-    """Refuse a file that names a contig twice: htslib would index the first and drop the other."""
+    """Refuse a file with a repeated contig name: htslib would index only the first."""
     seen: set[bytes] = set()
     opener = gzip.open if _start(path).startswith(GZIP) else open
     with guarded(path), opener(path, "rb") as handle:
-        # In pieces: a contig may be one line.
+        # Read in pieces, since a contig may be a single line.
         begins = True
         for line in iter(partial(handle.readline, _PIECE), b""):
             is_name, begins = begins and line.startswith(b">"), line.endswith(b"\n")
@@ -322,7 +321,7 @@ def _refuse_duplicates(path: Path) -> None:
 
 
 def _faidx(*arguments: str) -> None:
-    """Run ``samtools faidx`` without htslib's own messages."""
+    """Run ``samtools faidx`` without the messages of htslib."""
     verbosity = pysam.set_verbosity(0)
     try:
         pysam.samtools.faidx(*arguments)

@@ -1,7 +1,7 @@
-"""Genes of a GTF: transcription start sites, and the parts of transcripts.
+"""Genes of a GTF: transcription start sites and parts of transcripts.
 
-Specification: https://mblab.wustl.edu/GTF22.html; GENCODE and Ensembl spell UTRs in different ways,
-so they are what is left of the exons of a coding transcript outside its CDS.
+Specification: https://mblab.wustl.edu/GTF22.html. GENCODE and Ensembl annotate UTRs differently, so
+UTRs are derived: the exons of a coding transcript outside its CDS.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from genomix_cli.errors import DataError
 from genomix_cli.genome.intervals import ContigNames, merge
 from genomix_cli.genome.tables import open_text, short_lines
 
-#: Bases before a transcription start site that count as promoter.
+#: Bases upstream of a transcription start site that count as promoter.
 PROMOTER = 1_000
-#: Bases at either end of an intron.
+#: Bases at either end of an intron that count as splice site.
 SPLICE = 2
-#: Parts of transcripts and what they mean; of several at a place the first counts.
+#: Parts of transcripts and their meaning; if several overlap, the first takes precedence.
 PARTS = {
     "CDS": "coding sequence",
     "splice": f"first or last {SPLICE} bases of an intron",
@@ -40,14 +40,14 @@ _FEATURES = {"exon", "CDS", "stop_codon"}
 _TRANSCRIPT = re.compile(r'\btranscript_id "([^"]+)"')
 _GENE = re.compile(r'\bgene_name "([^"]+)"'), re.compile(r'\bgene_id "([^"]+)"')
 _STRANDS = {"+": 1, "-": -1}
-# Farther apart than any two places of a contig: intervals of several groups in one array.
+# Offset larger than any contig, which separates the intervals of different groups in one array.
 _APART = 1 << 40
 
 Ints = NDArray[np.int64]
 
 
 class Sites(NamedTuple):
-    """Transcription start sites of a contig, in order.
+    """Transcription start sites of a contig, sorted.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Sites(NamedTuple):
     gene: Sequence[int]
 
     def nearest(self, pos: int) -> int:
-        """Return the index of the site nearest to a position; of two the one before it."""
+        """Return the index of the site nearest to a position; ties go to the one before it."""
         after = bisect_left(self.pos, pos)
         if after == len(self.pos):
             return after - 1
@@ -77,14 +77,14 @@ class Sites(NamedTuple):
 
 
 class Stretches(NamedTuple):
-    """Half-open intervals of a contig, by their starts; those of different genes may overlap.
+    """Half-open intervals of a contig, sorted by start; those of different genes may overlap.
 
     Attributes
     ----------
     starts, ends : sequence of int
         0-based.
     reach : sequence of int
-        The largest of the ends up to each.
+        Running maximum of the ends.
     gene : sequence of int
         Index of the gene's name.
     """
@@ -95,7 +95,7 @@ class Stretches(NamedTuple):
     gene: Sequence[int]
 
     def genes_at(self, start: int, end: int) -> list[int]:
-        """Return the genes of the intervals that overlap another, in order of their starts."""
+        """Return the genes of the intervals that overlap ``start .. end``, sorted by start."""
         found = []
         i = bisect_left(self.starts, end) - 1
         while i >= 0 and self.reach[i] > start:
@@ -106,7 +106,7 @@ class Stretches(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Part of a transcript, and the genes whose transcripts have it there."""
+    """Part of a transcript, and the genes with this part at the position."""
 
     name: str
     genes: tuple[str, ...]
@@ -118,7 +118,7 @@ class Genes:
     Attributes
     ----------
     names : list of str
-        Names of genes, by their index.
+        Gene names by index.
     contigs : ContigNames
     """
 
@@ -135,11 +135,11 @@ class Genes:
         self._parts = parts
 
     def sites(self, contig: str) -> Sites:
-        """Return the transcription start sites of a contig, as the file spells it."""
+        """Return the transcription start sites of a contig, named as in the file."""
         return self._sites[contig]
 
     def part(self, contig: str, start: int, end: int) -> Part:
-        """Return the first of `PARTS` that an interval, 0-based and half-open, overlaps."""
+        """Return the first of `PARTS` that overlaps an interval (0-based, half-open)."""
         for name, stretches in self._parts[contig].items():
             genes = stretches.genes_at(start, end)
             if genes:
@@ -150,20 +150,20 @@ class Genes:
 def read_genes(path: Path, lengths: Mapping[str, int] | None = None) -> Genes:
     """Read the exons and coding sequences of a GTF, plain or gzipped.
 
-    Genes go by ``gene_name``, those without one by ``gene_id``.
+    Genes are named by ``gene_name``, or by ``gene_id`` without one.
 
     Parameters
     ----------
     path : Path
     lengths : mapping of str to int, optional
-        Length of each contig of the reference, which no exon may go beyond.
+        Length of each contig of the reference, which no exon may exceed.
 
     Raises
     ------
     UsageError
-        If there is no such file.
+        If the file does not exist.
     DataError
-        If it is no GTF, has no exon, or is of another assembly than `lengths`.
+        If the file is not a GTF, has no exon, or belongs to another assembly than `lengths`.
     """
     table = _Table(path)
     with open_text(path) as handle:
@@ -176,7 +176,7 @@ def read_genes(path: Path, lengths: Mapping[str, int] | None = None) -> Genes:
 
 
 class _Table:
-    """Exons and coding sequences as columns, transcripts by their index."""
+    """Growing columns of exons and coding sequences, with transcripts by index."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -188,7 +188,7 @@ class _Table:
         self._coding = array("q"), array("q"), array("q")
 
     def add(self, line: str, number: int) -> None:
-        """Take in a line that is no comment."""
+        """Add a line that is not a comment."""
         fields = line.split("\t", 8)
         if len(fields) < 9:
             if line.strip():
@@ -233,7 +233,7 @@ class _Table:
         return DataError(what, where=where, expected=expected, found=repr(found[:60]), hint=hint)
 
     def refuse_other(self, lengths: Mapping[str, int]) -> None:
-        """Refuse exons beyond the end of a contig, and contigs that the reference all lacks."""
+        """Refuse exons beyond the end of a contig, and a GTF without any contig in common."""
         names = ContigNames(lengths, "")
         contigs = list(dict.fromkeys(contig for contig, _ in self._transcripts))
         known = {contig: names.find(contig) for contig in contigs}
@@ -265,7 +265,7 @@ class _Table:
         transcript, start, end = transcript[order], start[order], end[order]
         is_first = np.r_[True, transcript[1:] != transcript[:-1]]
         is_last = np.r_[is_first[1:], True]
-        # A transcript that has coding sequence and no exon is none.
+        # Ignore a transcript with coding sequence but no exon.
         gene, strand = (np.asarray(c, np.int64) for c in (self._gene, self._strand))
         low, high = self._coding_bounds(len(gene))
         exons = _split_exons(start, end, low[transcript], high[transcript], strand[transcript] > 0)
@@ -300,7 +300,7 @@ class _Table:
         return Genes(names, sites, by_contig, self.path)
 
     def _coding_bounds(self, count: int) -> tuple[Ints, Ints]:
-        """Return where coding sequence of each transcript begins and ends; nowhere for none."""
+        """Return the bounds of each transcript's coding sequence; empty without any."""
         transcript, start, end = (np.asarray(column, np.int64) for column in self._coding)
         low, high = np.full(count, _APART), np.full(count, -1)
         np.minimum.at(low, transcript, start)
@@ -311,9 +311,9 @@ class _Table:
 def _split_exons(
     start: Ints, end: Ints, low: Ints, high: Ints, forward: NDArray[np.bool_]
 ) -> dict[str, tuple[Ints, Ints]]:
-    """Return starts and ends of the parts of exons; empty where an exon has nothing of a part.
+    """Return starts and ends of the parts of exons; empty if an exon lacks a part.
 
-    `low` and `high` bound the coding sequence of the transcript of each.
+    `low` and `high` bound the coding sequence of each exon's transcript.
     """
     coding = high > 0
     before = start, np.where(coding, np.minimum(end, low), start)
@@ -352,7 +352,7 @@ def _sites(gene: Ints, pos: Ints, strand: Ints, contigs: Sequence[str]) -> dict[
 
 
 def _compact(column: Ints) -> Sequence[int]:
-    """Return numbers that Python's own bisection reads several times as fast as NumPy's."""
+    """Return numbers in a type that Python's bisect reads several times faster than an NDArray."""
     return array("q", column.tobytes())
 
 

@@ -1,8 +1,8 @@
-"""HDF5 files of anybody's, opened through one gate; and the seal that tells damage in ours.
+"""Open untrusted HDF5 files safely, and seal our own files against damage.
 
-HDF5 notices only some damage, and reads from any other file that a file names. So a file of ours
-ends in a checksum of all that is before it, behind what HDF5 takes for the end. Whoever opens the
-file to change it with h5py drops the seal thereby, and the file is read as any other.
+HDF5 detects only some damage, and follows links to any other file. Files written by genomix
+therefore end in a checksum of everything before it, after what HDF5 regards as the end. Changing a
+file with h5py drops this seal; the file is then read like any other.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _SEAL = struct.Struct("<14sI")
 _NAME = b"genomix-crc32\0"
 _PIECE = 1 << 20
 _HEAP = b"GCOL\1\0\0\0"
-# What filters of HDF5 can save is about a thousandth, of data as small as this anything.
+# Largest plausible ratio of HDF5 compression, and the data size below which any is accepted.
 _RATIO, _SMALL = 1 << 11, 1 << 26
 
 
 def open_hdf5(path: Path, expected: str = "", hint: str | None = None) -> h5py.File:
-    """Open an HDF5 file to read.
+    """Open an HDF5 file for reading.
 
     Parameters
     ----------
     path : Path
     expected, hint : str, optional
-        What it should be and how to make it, for the message where it is no HDF5.
+        Expected content and how to make it, for the message if the file is not HDF5.
 
     Raises
     ------
     DataError
-        If it is not there, no HDF5, damaged as far as can be told without reading all of it, or
-        if a part of it lies in another file.
+        If the file does not exist, is not HDF5, is damaged (as far as can be told without reading
+        all of it), or if part of it lies in another file.
     """
     path = Path(path)
     if not path.is_file():
@@ -68,12 +68,12 @@ def open_hdf5(path: Path, expected: str = "", hint: str | None = None) -> h5py.F
 
 
 def check_hdf5(path: Path, expected: str = "", hint: str | None = None) -> None:
-    """Refuse what :func:`open_hdf5` does, for libraries that open files themselves."""
+    """Refuse the same files as :func:`open_hdf5`, for libraries that open files themselves."""
     open_hdf5(path, expected, hint).close()
 
 
 def _check_link(path: Path, file: h5py.File, name: bytes, kind: int) -> None:
-    """Refuse what leads to another file, and a dataset of more than its bytes can hold."""
+    """Refuse a link to another file, and a dataset larger than its bytes can hold."""
     outside = kind not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
     if kind == h5py.h5l.TYPE_HARD:
         found = h5py.h5o.open(file.id, name)
@@ -93,7 +93,7 @@ def _check_link(path: Path, file: h5py.File, name: bytes, kind: int) -> None:
 
 
 def _check_attributes(owner: Any) -> None:
-    """Refuse lists of changing length, which nobody writes: what damage makes of a text crashes."""
+    """Refuse variable-length lists, which are not used; one from a damaged text would crash."""
     for i in range(h5py.h5a.get_num_attrs(owner)):
         attribute = h5py.h5a.open(owner, index=i)
         if attribute.get_type().get_class() == h5py.h5t.VLEN:
@@ -101,7 +101,7 @@ def _check_attributes(owner: Any) -> None:
 
 
 def seal(path: Path) -> None:
-    """Put a checksum behind the end of a whole HDF5 file."""
+    """Append a checksum to a complete HDF5 file."""
     with open(path, "r+b") as file:
         checksum = _checksum(file, path.stat().st_size)
         file.write(_SEAL.pack(_NAME, checksum))
@@ -109,7 +109,7 @@ def seal(path: Path) -> None:
 
 @lru_cache(maxsize=64)
 def _check_bytes(path: str, mtime: int, size: int) -> None:
-    """Refuse a file whose bytes are not those that were sealed, or that HDF5 never ends reading."""
+    """Refuse a file that differs from its seal, or that HDF5 would never finish reading."""
     length = size - _SEAL.size
     if length < 0:
         return
@@ -125,10 +125,10 @@ def _check_bytes(path: str, mtime: int, size: int) -> None:
 
 
 def _check_heaps(data: mmap.mmap) -> None:
-    """Walk the heaps of texts as HDF5 does, which steps on the spot where a size is 0.
+    """Walk the heaps of texts as HDF5 does, which loops forever if a size is 0.
 
-    A heap has 16 bytes of head (name, version, size) and objects of 16 bytes of head each (index,
-    references, size of what follows, padded; of index 0, which is the rest, size of all).
+    A heap has a header of 16 bytes (name, version, size) and objects with headers of 16 bytes each
+    (index, references, size of the padded content). Index 0 is the free rest, with its total size.
     """
     start = data.find(_HEAP)
     while start >= 0:
@@ -142,7 +142,7 @@ def _check_heaps(data: mmap.mmap) -> None:
 
 
 def _checksum(file: BinaryIO, length: int) -> int:
-    """CRC-32 of the next `length` bytes."""
+    """Return the CRC-32 of the next `length` bytes."""
     checksum = 0
     while length > 0 and (data := file.read(min(_PIECE, length))):
         checksum = zlib.crc32(data, checksum)

@@ -1,4 +1,4 @@
-"""Contig names that differ between files, and unions of intervals."""
+"""Contig names across files with different spellings, and unions of intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MITOCHONDRION = ("MT", "M")
 
 
 def canonical(name: str) -> str:
-    """One spelling for what files call ``chr1`` or ``1``, and ``chrM``, ``chrMT``, ``M`` or ``MT``.
+    """Return the common spelling of ``chr1`` and ``1``, and of ``chrM``, ``chrMT``, ``M``, ``MT``.
 
     Returns
     -------
@@ -26,12 +26,12 @@ def canonical(name: str) -> str:
 
 
 class ContigNames:
-    """The contig names of one file, found under any of their usual spellings.
+    """Contig names of one file, found under any of their usual spellings.
 
     Parameters
     ----------
     names : iterable of str
-        As the file spells them.
+        Names as spelled in the file.
     source : object
         The file, for error messages.
     """
@@ -48,19 +48,19 @@ class ContigNames:
         return len(self.names)
 
     def find(self, name: str) -> str | None:
-        """The file's own spelling of a contig, or None when it has no such contig.
+        """Return the spelling of a contig in the file; None if the file lacks the contig.
 
-        The nearest spelling wins: some assemblies carry both ``chrM`` and ``chrMT``, which are
+        The nearest spelling wins, since some assemblies have both ``chrM`` and ``chrMT``, which are
         different sequences.
         """
         return next((spelling for spelling in _spellings(name) if spelling in self._present), None)
 
     def leave_out(self, names: Iterable[str]) -> None:
-        """Treat these contigs, as the file spells them, as ones that the file does not have."""
+        """Treat these contigs, spelled as in the file, as missing from the file."""
         self._present -= frozenset(names)
 
     def require(self, name: str) -> str:
-        """Like :meth:`find`, where the contig must be there.
+        """Return the same as :meth:`find`, but refuse a missing contig.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class ContigNames:
 
 
 def merge(starts: ArrayLike, ends: ArrayLike) -> NDArray[np.int64]:
-    """Sorted union of half-open intervals; those that touch become one, empty ones vanish.
+    """Return the sorted union of half-open intervals; touching ones merge, empty ones vanish.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _without_prefix(name: str) -> str:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """The name itself, then without and with ``chr``, then the mitochondrion's other name."""
+    """Yield the name, then without and with ``chr``, then the mitochondrion's other name."""
     yield name
     bare = _without_prefix(name)
     for alias in (bare, *_MITOCHONDRION) if bare in _MITOCHONDRION else (bare,):
