@@ -1,7 +1,7 @@
-"""The cohort file: a MuData ``.h5mu`` that says what it holds, and the gate that checks it.
+"""Cohort files: a MuData ``.h5mu`` with additional metadata, checked when it is opened.
 
-One AnnData per omics, written by mudata and readable by every scverse tool as it is. What genomix
-asks for beyond that is in `docs/cohort_format.md`.
+A cohort has one AnnData per omics. mudata writes the file, and every scverse tool can read it.
+`docs/cohort_format.md` describes what genomix requires beyond MuData.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ LABEL, BATCH, PATIENT = "label", "batch", "patient"
 TRUTH = "truth"
 BAYES = "bayes:"
 
-# What cohorts need beyond the base install: module, and the package that brings it.
+# Modules that cohorts need beyond the base install, and the packages that provide them.
 EXTRA = {"mudata": "mudata", "anndata": "anndata", "scipy": "scipy", "yaml": "pyyaml"}
 _AGAIN = "make it again: genomix prepare cohort"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Kind of number that a modality holds.
+    """Kind of values that a modality holds.
 
     Attributes
     ----------
     name : str
-        As `uns["genomix"]["kind"]` says it.
+        Value of `uns["genomix"]["kind"]`.
     text : str
         Meaning and unit.
     low, high : float
-        Values outside are refused.
+        Smallest and largest values allowed.
     integer : bool
-        Whether only whole numbers are.
+        True if only whole numbers are allowed.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Kind:
 
     @property
     def domain(self) -> str:
-        """The values that are allowed, in words."""
+        """Allowed values in words, for messages and documentation."""
         number = "whole numbers" if self.integer else "numbers"
         if np.isinf(self.low) and np.isinf(self.high):
             return f"finite {number}"
@@ -72,14 +72,14 @@ class Kind:
         return f"{number} from {self.low:g} to {self.high:g}"
 
     def outside(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return True for values that are not allowed; NaN (missing) is."""
+        """Return True for values that are not allowed; NaN (missing) is allowed."""
         wrong = (values < self.low) | (values > self.high) | np.isinf(values)
         if self.integer:
             wrong |= np.isfinite(values) & (values != np.rint(values))
         return wrong
 
 
-# No logarithm of a ratio is larger: 2^64 copies, or one of as many.
+# Bound of a log2 ratio; a larger one would mean more than 2^64 copies.
 _LARGEST = 64.0
 
 KINDS = {
@@ -105,19 +105,19 @@ KINDS = {
 
 
 class Cohort:
-    """An open, validated cohort file; matrices are read when asked for.
+    """Open, validated cohort file; matrices are read on request.
 
     Attributes
     ----------
     path : Path
     obs : DataFrame
-        A row per sample.
+        One row per sample.
     modalities : tuple of str
     kinds : dict of str to Kind
-        Of each modality.
+        Kind of values of each modality.
     provenance : dict
     truth : dict or None
-        What a simulated cohort says of itself.
+        Record of how a simulated cohort was made; None for measured data.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
@@ -141,7 +141,7 @@ class Cohort:
 
     @cached_property
     def _rows(self) -> dict[str, NDArray[np.intp]]:
-        """For each modality, the row of `obs` of each of its rows."""
+        """Row of `obs` for each row of each modality, int ``[n_m]``."""
         import pandas as pd
 
         return {
@@ -151,7 +151,7 @@ class Cohort:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes, in the order of every ``[n, K]`` array."""
+        """Class names, in the order of the columns of every ``[n, K]`` array."""
         return tuple(map(str, self.obs[LABEL].cat.categories)) if LABEL in self.obs else ()
 
     @property
@@ -162,7 +162,10 @@ class Cohort:
         return np.asarray(self.obs[LABEL].cat.codes, np.int64)
 
     def groups(self, column: str) -> NDArray[np.int64]:
-        """Return the code of each sample's entry ``[n]``; without one it is a group of its own."""
+        """Return the group of each sample by a column of `obs`, int64 ``[n]``.
+
+        A sample without an entry is a group of its own.
+        """
         if column not in self.obs:
             return np.arange(len(self.obs))
         codes = np.asarray(self.obs[column].cat.codes, np.int64)
@@ -170,11 +173,17 @@ class Cohort:
         return np.where(unknown, codes.max(initial=-1) + np.cumsum(unknown), codes)
 
     def rows(self, name: str) -> NDArray[np.intp]:
-        """Return the sample of each stored row of a modality ``[n_m]``."""
+        """Return the row of `obs` for each stored row of a modality, int ``[n_m]``."""
         return self._rows[name]
 
     def some(self, name: str, rows: slice, where: str = "X") -> NDArray[np.float32]:
-        """Return some stored rows of a modality's matrix, or of ``"layers/NAME"``."""
+        """Return some stored rows of a modality's matrix, or of ``"layers/NAME"``, float32.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or ``X`` has values that its kind does not allow.
+        """
         with guarded(self.path, f"{where} of {name}"):
             values = np.asarray(self._file[f"mod/{name}/{where}"][rows], np.float32)
         if where == "X" and (wrong := self.kinds[name].outside(values)).any():
@@ -188,24 +197,27 @@ class Cohort:
         return values
 
     def features(self, name: str) -> pd.DataFrame:
-        """The features of a modality, a row each."""
+        """Return the features of a modality, one row each."""
         return self._read(f"mod/{name}/var")
 
     def _read(self, where: str) -> Any:
-        """Return what anndata reads there."""
+        """Return the element that anndata reads at a path in the file."""
         from anndata.io import read_elem
 
         with guarded(self.path, where):
             return read_elem(self._file[where])
 
     def present(self, name: str) -> NDArray[np.bool_]:
-        """Return True for samples that have the modality ``[n]``."""
+        """Return True for samples that have the modality, bool ``[n]``."""
         here = np.zeros(len(self.obs), bool)
         here[self.rows(name)] = True
         return here
 
     def matrix(self, name: str, where: str = "X") -> NDArray[np.float32]:
-        """Return values ``[n, d_m]``, NaN where missing, all of them where the modality is."""
+        """Return values, float32 ``[n, d_m]``; NaN where missing.
+
+        All values of a sample that lacks the modality are NaN.
+        """
         own, rows = self.some(name, slice(None), where), self._rows[name]
         if len(rows) == len(self.obs):
             return own
@@ -214,15 +226,15 @@ class Cohort:
         return values
 
     def layer(self, name: str, layer: str) -> NDArray[np.float32]:
-        """Return a layer ``[n, d_m]`` as :meth:`matrix` gives the values."""
+        """Return a layer, float32 ``[n, d_m]``, with NaN as in :meth:`matrix`."""
         return self.matrix(name, f"layers/{layer}")
 
     def layers(self, name: str) -> tuple[str, ...]:
-        """Names of the layers of a modality."""
+        """Return the names of the layers of a modality."""
         return tuple(self._file[f"mod/{name}"].get("layers", ()))
 
     def latents(self) -> pd.DataFrame | None:
-        """The latent variables of a simulated cohort, a row per sample."""
+        """Return the latent variables of a simulated cohort, one row per sample; else None."""
         import pandas as pd
 
         if self.truth is None:
@@ -232,7 +244,10 @@ class Cohort:
             return pd.DataFrame(values, self.obs.index, self.truth["latents"])
 
     def posterior(self, modalities: tuple[str, ...]) -> NDArray[np.float32] | None:
-        """Bayes-optimal posterior ``[n, K]`` given these modalities, where the truth is known."""
+        """Return the Bayes-optimal posterior given these modalities, float32 ``[n, K]``.
+
+        Returns None if the file does not hold it, as for measured data.
+        """
         key = bayes_key(tuple(name for name in self.modalities if name in modalities))
         if key not in self._file["obsm"]:
             return None
@@ -253,12 +268,12 @@ class Cohort:
 
 
 def bayes_key(modalities: tuple[str, ...]) -> str:
-    """Key in `obsm` of the posterior given `modalities`."""
+    """Return the key in `obsm` of the posterior given `modalities`."""
     return BAYES + "+".join(modalities)
 
 
 def is_cohort(path: Path) -> bool:
-    """Return True if an HDF5 file is a MuData file, ours or another's."""
+    """Return True if an HDF5 file is a MuData file, whether or not genomix wrote it."""
     from genomix_cli.genome.hdf5 import open_hdf5
 
     with open_hdf5(path) as file, guarded(path):
@@ -266,14 +281,14 @@ def is_cohort(path: Path) -> bool:
 
 
 def open_cohort(path: Path) -> Cohort:
-    """Open a cohort file, or say why it is none.
+    """Open and validate a cohort file.
 
     Raises
     ------
     UsageError
         If there is no such file.
     DataError
-        If it is not a whole, valid cohort file of a version that this code knows.
+        If it is not a complete, valid cohort file of a supported version.
     MissingExtraError
         If anndata is not installed.
     """
@@ -294,7 +309,7 @@ def open_cohort(path: Path) -> Cohort:
 
 
 def _check(path: Path, file: h5py.File) -> None:
-    """Refuse what the tables do not allow."""
+    """Refuse a file that is not a valid cohort; matrices are checked when they are read."""
     if "mod" not in file or "obs" not in file:
         raise DataError("is not a MuData file", where=path, hint="make one: genomix prepare cohort")
     if "uns/genomix/format" not in file:
@@ -392,8 +407,9 @@ def draft_cohort(
 ) -> Iterator[h5py.File]:
     """Write a cohort file, and let the caller add to it before it appears.
 
-    A modality may come without X: the block then writes it, piece by piece, into the dataset that
-    :func:`add_matrix` makes. :func:`add_samples` and :func:`add_truth` add what a simulator knows.
+    A modality may come without X. The ``with`` block then writes it piece by piece into the dataset
+    that :func:`add_matrix` creates. A simulator adds its latent variables and settings with
+    :func:`add_samples` and :func:`add_truth`.
 
     Parameters
     ----------
@@ -401,11 +417,11 @@ def draft_cohort(
     modalities : mapping of str to AnnData
         Each with `uns["genomix"]["kind"]`.
     obs : DataFrame
-        A row per sample, every sample of a modality among them; `label`, `batch` and `patient`
-        as categories.
+        One row per sample, including every sample of every modality; `label`, `batch` and `patient`
+        are categorical.
     provenance : Provenance
     force : bool
-        Replace an existing file.
+        If True, replace an existing file.
 
     Yields
     ------
@@ -429,7 +445,7 @@ def draft_cohort(
         "provenance": json.dumps(provenance.to_dict(), sort_keys=True, default=str),
     }
     with warnings.catch_warnings(), mudata.set_options(pull_on_update=False):
-        # A gene is a feature of several modalities, and means to be.
+        # A gene may well be a feature of several modalities.
         warnings.filterwarnings("ignore", message="var_names are not unique")
         data = mudata.MuData(dict(modalities))
         data = data[list(obs.index)].copy() if list(data.obs_names) != list(obs.index) else data
@@ -444,7 +460,7 @@ def draft_cohort(
 
 
 def _check_frame(frame: pd.DataFrame, what: str) -> None:
-    """Refuse names and entries that are no text."""
+    """Refuse names and entries that are not valid text."""
     check_text(frame.index, what)
     check_text(frame.columns, "column")
     for name, column in frame.items():
@@ -457,19 +473,19 @@ def _check_frame(frame: pd.DataFrame, what: str) -> None:
 def add_matrix(
     file: h5py.File, modality: str, where: str, shape: tuple[int, int], dtype: str = "float32"
 ) -> h5py.Dataset:
-    """An empty matrix of a modality in a draft, to be filled piece by piece.
+    """Return a new, empty matrix of a modality in a draft, to be filled piece by piece.
 
     Parameters
     ----------
     file : File
-        What :func:`draft_cohort` yields.
+        Draft from :func:`draft_cohort`.
     modality : str
     where : str
         ``"X"`` or ``"layers/NAME"``.
     shape : tuple of int
-        Samples, features.
+        Number of samples and of features.
     dtype : str
-        Integers are compressed, in chunks of rows.
+        Any type but float32 is compressed, in chunks of rows.
     """
     group = file[f"mod/{modality}"]
     if where in group:
@@ -488,9 +504,9 @@ def add_matrix(
 
 
 def add_samples(file: h5py.File, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Add arrays of a row per sample to `obsm` of a draft.
+    """Add arrays with one row per sample to `obsm` of a draft.
 
-    No data frames: mudata 0.3 cannot read one back from there.
+    They must not be data frames, which mudata 0.3 cannot read back from `obsm`.
     """
     from anndata.io import write_elem
 
@@ -499,14 +515,14 @@ def add_samples(file: h5py.File, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def add_truth(file: h5py.File, truth: Mapping[str, Any]) -> None:
-    """Say in a draft how a simulated cohort was made, as plain data."""
+    """Record in a draft, as plain data, how a simulated cohort was made."""
     from anndata.io import write_elem
 
     write_elem(file["uns/genomix"], TRUTH, json.dumps(truth, sort_keys=True))
 
 
 def _index(frame: h5py.Group) -> NDArray[Any]:
-    """The index of a stored data frame."""
+    """Return the index of a stored data frame."""
     from anndata.io import read_elem
 
     return np.asarray(read_elem(frame[frame.attrs["_index"]]), dtype=object)
@@ -517,11 +533,12 @@ def _text(value: Any) -> str:
 
 
 def require_extra() -> None:
-    """Say in one line, before any work, that the extra of cohorts is not installed.
+    """Refuse to start, with a one-line message, unless the ``cohorts`` extra is installed.
 
     Raises
     ------
     MissingExtraError
+        If a package of the extra is missing.
     """
     for module, package in EXTRA.items():
         if find_spec(module) is None:

@@ -1,4 +1,4 @@
-"""Kinds of files and folders, told by their first bytes or by what they say of themselves."""
+"""Detection of file and folder kinds, from their first bytes or their metadata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genomix_cli.errors import DataError, GenomixError, UsageError, guarded
 from genomix_cli.genome.parquet import MAGIC
 from genomix_cli.genome.vcf.bgzf import GZIP
 
-# mudata writes a first line of its own before HDF5's.
+# mudata writes its own header before the HDF5 signature.
 _MUDATA = b"MuData"
 HDF5 = (b"\x89HDF\r\n\x1a\n", _MUDATA)
 BIGWIG = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
@@ -23,14 +23,14 @@ _SEQUENCES = "genomix-sequences"
 _SHARD = "genomix-shard"
 EVALUATION = "genomix-evaluation"
 _CONFIG = "config.json"
-#: The models that ship, by name.
+#: Folder of the models that ship with genomix, one subfolder each.
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
 def is_cohort(path: Path) -> bool:
-    """Return True if a file is a MuData file, or would have been by its name.
+    """Return True for a MuData or AnnData file, or a missing file with the suffix ``.h5mu``.
 
-    An AnnData file is one too, so that its owner hears what to make of it.
+    AnnData files count so that their owners get the message on how to convert them.
     """
     start = _start(path)
     if not start.startswith(HDF5):
@@ -40,17 +40,17 @@ def is_cohort(path: Path) -> bool:
     try:
         with open_hdf5(path) as file, guarded(path):
             return "obs" in file
-    except DataError:  # the command says so
+    except DataError:  # the command will report it
         return start.startswith(_MUDATA)
 
 
 def is_sequences(path: Path) -> bool:
-    """Return True if a file is one of sequences, by what it says of itself."""
+    """Return True if the `format` attribute of a file says that it holds sequences."""
     return _is_format(path, _SEQUENCES)
 
 
 def is_genome_shard(path: Path) -> bool:
-    """Return True if a file is a genome shard, by what it says of itself."""
+    """Return True if the `format` attribute of a file says that it is a genome shard."""
     return _is_format(path, _SHARD)
 
 
@@ -63,12 +63,12 @@ def _is_format(path: Path, name: str) -> bool:
     try:
         with open_hdf5(path) as file, guarded(path):
             return bool(file.attrs.get("format") == name)
-    except DataError:  # the command says so
+    except DataError:  # the command will report it
         return name.encode() in start
 
 
 def is_evaluation(path: Path) -> bool:
-    """Return True for a folder that `evaluate` wrote of models on a shard."""
+    """Return True for a folder in which `evaluate` wrote the results of models on a shard."""
     try:
         data = json.loads((path / "metrics.json").read_text())
     except (OSError, ValueError):
@@ -77,7 +77,10 @@ def is_evaluation(path: Path) -> bool:
 
 
 def is_scored_classes(path: Path) -> bool:
-    """Return True for a run folder of cohorts or sequences, or a table with a row per sample."""
+    """Return True for a run folder of cohorts or sequences, or a table with one row per sample.
+
+    A text table counts if its first column is ``sample``; any Parquet file counts.
+    """
     if path.is_dir():
         return _domain_of_run(path) != "variants"
     if _start(path).startswith(MAGIC):
@@ -92,12 +95,12 @@ def is_scored_classes(path: Path) -> bool:
 
 
 def model_folder(name: str) -> Path:
-    """Return the folder of a model given by path, or by the name of one that ships.
+    """Return the folder of a model, given by its path or by the name of a model that ships.
 
     Raises
     ------
     UsageError
-        If there is neither.
+        If neither exists.
     """
     for folder in (Path(name), PRETRAINED / name):
         if (folder / _CONFIG).is_file():
@@ -111,12 +114,12 @@ def model_folder(name: str) -> Path:
 
 
 def first_bytes(path: Path) -> bytes:
-    """Return the first bytes, decompressed; none of a pipe, which can be read only once.
+    """Return the first 4 KiB of a file, decompressed; empty for a pipe, which is read only once.
 
     Raises
     ------
     OSError, EOFError, zlib.error
-        If they cannot be read.
+        If the file cannot be read or decompressed.
     """
     if not path.is_file():
         return b""
@@ -129,7 +132,7 @@ def first_bytes(path: Path) -> bytes:
 
 
 def _start(path: Path) -> bytes:
-    """First bytes; none if they cannot be read, for the command says so."""
+    """Return the first bytes; empty if they cannot be read, which the command will report."""
     try:
         return first_bytes(path)
     except (OSError, EOFError, zlib.error):

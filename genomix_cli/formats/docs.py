@@ -1,4 +1,4 @@
-"""Refresh the tables in the pages on our formats from those that the code uses.
+"""Refresh the tables in the pages on file formats from the tables in the code.
 
 ``python -m genomix_cli.formats.docs docs/shard_format.md docs/cohort_format.md``
 """
@@ -17,7 +17,7 @@ _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(?=<!-- end -->)", re.DOTA
 
 
 def refresh(page: str, blocks: Mapping[str, str]) -> str:
-    """Return a page, Markdown, with its generated blocks, by name, as the code has them now."""
+    """Return a Markdown page with its generated blocks replaced by those of the same name."""
     return _BLOCK.sub(lambda match: f"{match[1]}{blocks[match[2]]}\n", page)
 
 
@@ -48,7 +48,7 @@ def _row(array: Array) -> list[str]:
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
-    """Return a table, Markdown."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 

@@ -1,4 +1,4 @@
-"""Open shards: one gate that checks everything, then plain views of a memory map."""
+"""Shards opened for reading: one function checks everything, then arrays are memory-mapped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from genomix_cli.genome.signal import BIN_SIZE, Signal, TrackSpec, Uncovered
 from genomix_cli.genome.source import GenomeSource
 from genomix_cli.genome.tracks import cells, modalities, read_track_name, rows_in_cell
 
-# DataError with the file and the command that makes a good one.
+# DataError with the file and, as hint, the command that makes a valid one.
 Refusal = partial[DataError]
 _KINDS: dict[str, Any] = {"text": str, "json": str, "integer": (int, np.integer)}
 
@@ -44,7 +44,7 @@ def _made_by(layout: Layout) -> str:
 
 
 class Place(NamedTuple):
-    """Place of an array in the file; `values` as in `Array`.
+    """Location of an array in the file, in bytes; `values` as in `Array`.
 
     `offset` is None for an empty array and for a compressed one.
     """
@@ -56,25 +56,29 @@ class Place(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """A file that passed the gate: its attributes, decoded, and its arrays."""
+    """Decoded attributes and arrays of a file that passed :func:`check`."""
 
     attributes: dict[str, Any]
     arrays: Mapped
 
 
 def check(path: Path, layout: Layout) -> Contents:
-    """Check a file against the table of its layout.
+    """Check a file against the schema of its layout, and map its arrays.
 
     Parameters
     ----------
     path : Path
     layout : Layout
 
+    Returns
+    -------
+    Contents
+
     Raises
     ------
     DataError
-        If the file is not HDF5, is cut short, is of another kind or a newer version, or an
-        attribute or array is missing or not what the table says.
+        If the file is not HDF5, is truncated, is of another kind or a newer version, or if an
+        attribute or array is missing or does not match the schema.
     """
     path = Path(path)
     refusal = partial(DataError, where=path, hint=_made_by(layout))
@@ -146,7 +150,7 @@ def _read_attributes(file: h5py.File, layout: Layout, refusal: Refusal) -> dict[
 def _read_places(
     file: h5py.File, layout: Layout, attributes: Mapping[str, Any], refusal: Refusal
 ) -> Iterator[tuple[str, Place]]:
-    """Yield every array of the table that is there, checked, with its place."""
+    """Yield the path and location of each array of the schema that is present, after checks."""
     contigs = [name for name, _ in attributes["contigs"]]
     # Tracks are the same everywhere; bases, bins and blocks are counted per contig.
     n_tracks = len(attributes.get("tracks", ()))
@@ -167,7 +171,7 @@ def _read_places(
 def _check_dataset(
     dataset: h5py.Dataset, array: Array, sizes: dict[str, int], refusal: Refusal
 ) -> None:
-    """Check type and shape: the first array that uses a word sets its size."""
+    """Refuse a wrong type or shape; the first array whose shape uses a word sets its size."""
     if not array.has_dtype(dataset.dtype):
         problem = f"{dataset.name} has another type"
         raise refusal(problem, expected=array.dtype, found=str(dataset.dtype))
@@ -188,7 +192,7 @@ def _check_dataset(
 
 
 def _check_values(contents: Contents, refusal: Refusal) -> None:
-    """Check that numbers which stand for something do."""
+    """Refuse arrays with values outside the range in the schema, such as invalid indices."""
     for name, place in contents.arrays.places.items():
         if place.values is None:
             continue
@@ -204,11 +208,12 @@ def _check_values(contents: Contents, refusal: Refusal) -> None:
 
 
 class Mapped:
-    """The arrays of a checked file, read-only: views of one memory map, compressed ones in memory.
+    """Read-only arrays of a checked file: views of one memory map; compressed ones in memory.
 
     Attributes
     ----------
     places : dict of str to Place
+        Location of each array, by path.
     """
 
     def __init__(self, path: Path, places: dict[str, Place]) -> None:
@@ -231,14 +236,14 @@ class Mapped:
         return np.ndarray(shape, dtype, buffer=self._map, offset=offset)
 
     def _unpack(self, name: str) -> NDArray[Any]:
-        """Return a compressed array, or an empty one, read-only."""
+        """Read a compressed or empty array into memory; it is read-only."""
         with h5py.File(self._path, "r", locking=False) as file:
             values = np.asarray(file[name])
         values.flags.writeable = False
         return values
 
     def variants(self) -> VariantTable:
-        """Return the table of variants; columns that an older file lacks are NaN."""
+        """Return the table of variants; columns missing from an older file are NaN."""
         absent = np.full(len(self["/variants/pos"]), np.nan, np.float32)
         columns = [self.get(f"/variants/{name}") for name in VariantTable._fields]
         arrays: list[NDArray[Any]] = [absent if each is None else each for each in columns]
@@ -246,7 +251,7 @@ class Mapped:
 
 
 class _Contig(NamedTuple):
-    """The arrays of one contig; `blocks` holds start, end, offset, and `ends` the ends again."""
+    """Arrays of one contig; `blocks` has start, end and offset of each, `ends` only the ends."""
 
     blocks: list[list[int]]
     ends: list[int]
@@ -257,21 +262,24 @@ class _Contig(NamedTuple):
 
 
 class Shard:
-    """A genome shard: a `GenomeSource`, and the variants in it.
+    """Genome shard: a `GenomeSource` with a table of variants; see :func:`open_shard`.
 
-    Pickles by path, so that each worker maps the file for itself. Use :func:`open_shard`.
+    It is pickled by path, so each worker process maps the file itself.
 
     Attributes
     ----------
     path : Path
     contigs : dict of str to int
-        Contigs in the order that `variants.contig` counts, and their lengths.
+        Lengths of contigs, in the order that `variants.contig` refers to.
     track_specs : tuple of TrackSpec
     tracks : tuple of str
+        Names of the tracks.
     uncovered : {"missing", "zero"}
+        Meaning of bins without data.
     max_gap_bins : int
+        Longest gap that was interpolated, in bins.
     tells_bridged : bool
-        False if bridged bins are stored as if measured.
+        False if interpolated bins are marked as measured, as in files before version 3.
     assembly : str
     tissues : tuple of str
     provenance : dict
@@ -284,7 +292,7 @@ class Shard:
             self._take(contents)
 
     def _take(self, contents: Contents) -> None:
-        """Keep what the file says, and views of what it holds."""
+        """Set attributes and array views from the checked contents."""
         attributes = contents.attributes
         self.contigs: dict[str, int] = dict(attributes["contigs"])
         self.track_specs = tuple(
@@ -328,18 +336,18 @@ class Shard:
 
     @cached_property
     def variants(self) -> VariantTable:
-        """The table of variants; views of the file, read-only."""
+        """Table of variants, as read-only views of the file."""
         return self._arrays.variants()
 
     @property
     def has_contacts(self) -> bool:
-        """True if a contact map was given."""
+        """True if the shard has contacts for at least one contig."""
         return any(contig.contacts is not None for contig in self._contigs.values())
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
         """Return bases as uint8 ``[end - start]``; N (4) outside the blocks.
 
-        A read-only view of the file where one block holds them all.
+        The result is a read-only view of the file if one block contains all of it, else a copy.
         """
         whole = self._inside(contig, start, end, 1)
         if whole is not None:
@@ -352,7 +360,8 @@ class Shard:
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
         """Return tracks over ``first_bin .. last_bin``; 0 and missing outside the blocks.
 
-        float16 and uint8 ``[M, N]``; read-only views of the file where one block holds them all.
+        The arrays are float16 and uint8 ``[M, N]``; read-only views of the file if one block
+        contains all bins, else copies.
         """
         whole = self._inside(contig, first_bin, last_bin, BIN_SIZE)
         if whole is not None:
@@ -367,51 +376,57 @@ class Shard:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The tracks that were given; others take part so that the shard conforms to a model."""
+        """Tracks for which a file was given; the others are there only to match a model."""
         given = tuple(self.provenance["inputs"])  # as "track ATAC atac.bw"
         return tuple(n for n in self.tracks if any(i.startswith(f"track {n} ") for i in given))
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Modalities of its tracks, whatever the cell type: what a model trained on it reads."""
+        """Modalities of the tracks over all cell types, which a model trained on them reads."""
         return modalities(self.tracks)
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The cell types of its tracks; ("",) where none is named."""
+        """Cell types of the tracks; ("",) if no track names one."""
         return cells(self.tracks)
 
     @property
     def modality_specs(self) -> tuple[TrackSpec, ...]:
-        """The reference of each modality, under its name."""
+        """Reference distribution of each modality, as a TrackSpec named after the modality."""
         first = {read_track_name(s.name).modality: s for s in reversed(self.track_specs)}
         return tuple(first[name].called(name) for name in self.modalities)
 
     def in_cell(self, cell: str) -> GenomeSource:
-        """Return the genome as one cell type sees it: a track per modality, if it has one."""
+        """Return the genome with the tracks of one cell type, one per modality.
+
+        A modality without a track in this cell type is missing.
+        """
         if self.tracks == self.modalities:
             return self
         return CellView(self, cell)
 
     def without_tracks(self) -> Shard:
-        """Return the same genome as if no track had been given; unpickled, it has them again."""
+        """Return the same genome without tracks; they come back after pickling and unpickling."""
         bare = Shard(self.path)
         bare.track_specs, bare.tracks = (), ()
         return bare
 
     def blocks(self, contig: str) -> NDArray[np.int64]:
-        """Return start and end of each stretch that is stored, int64 ``[block, 2]``."""
+        """Return start and end of each stored block, int64 ``[block, 2]``."""
         return np.array(self._contigs[contig].blocks, np.int64).reshape(-1, 3)[:, :2]
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
-        """Return log(O/E) between 5-kb bins, ``[n_bins, n_bins]``; 0 where unknown."""
+        """Return log(O/E) between 5-kb bins, float32 ``[n_bins, n_bins]``; 0 where unknown."""
         band = self._contigs[contig].contacts if contig in self._contigs else None
         if band is None:
             return np.zeros((n_bins, n_bins), np.float32)
         return from_band(band, start // CONTACT_BIN, n_bins)
 
     def _inside(self, contig: str, start: int, end: int, unit: int) -> slice | None:
-        """Slice that holds ``start .. end``, in units of `unit` bases, if it is in one block."""
+        """Return the slice of the stored array for ``start .. end``, if one block contains it.
+
+        `start` and `end` are in units of `unit` bases.
+        """
         arrays = self._contigs.get(contig)
         i = bisect_right(arrays.ends, start * unit) if arrays else 0
         if arrays is None or i == len(arrays.ends):
@@ -424,9 +439,9 @@ class Shard:
         return slice(start + shift, end + shift)
 
     def _parts(self, contig: str, start: int, end: int, unit: int) -> Iterator[tuple[slice, slice]]:
-        """Yield where ``start .. end``, in units of `unit` bases, meets the blocks.
+        """Yield the overlaps of ``start .. end``, in units of `unit` bases, with the blocks.
 
-        Slices of the answer, and of the stored array.
+        Each overlap is a slice of the requested range and one of the stored array.
         """
         arrays = self._contigs.get(contig)
         if arrays is None:
@@ -440,11 +455,11 @@ class Shard:
             yield slice(left - start, right - start), slice(left + shift, right + shift)
 
     def close(self) -> None:
-        """Do nothing: the map goes with its last view."""
+        """Do nothing: the memory map closes with its last view."""
 
 
 class CellView:
-    """A shard as one cell type sees it: a `GenomeSource` with a track per modality.
+    """Shard restricted to one cell type: a `GenomeSource` with one track per modality.
 
     Parameters
     ----------
@@ -463,11 +478,11 @@ class CellView:
         self._rows = [rows[self.tracks[i]] for i in self._into]
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """As `Shard.codes`."""
+        """Return bases, as `Shard.codes` does."""
         return self.shard.codes(contig, start, end)
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """As `Shard.signal`, a row per modality."""
+        """Return tracks, as `Shard.signal` does, with one row per modality."""
         own = self.shard.signal(contig, first_bin, last_bin)
         shape = len(self.tracks), last_bin - first_bin
         signal = Signal(np.zeros(shape, np.float16), np.zeros(shape, np.uint8))
@@ -476,11 +491,11 @@ class CellView:
         return signal
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
-        """As `Shard.contacts`."""
+        """Return contacts, as `Shard.contacts` does."""
         return self.shard.contacts(contig, start, n_bins)
 
     def close(self) -> None:
-        """Do nothing: the shard may serve other cell types."""
+        """Do nothing: other cell types may still use the shard."""
 
 
 def open_shard(path: Path) -> Shard:
@@ -489,13 +504,13 @@ def open_shard(path: Path) -> Shard:
     Raises
     ------
     DataError
-        If the file is not a whole, valid shard that this version can read.
+        If the file is not a complete, valid shard that this version can read.
     """
     return Shard(path)
 
 
 class Windows(NamedTuple):
-    """A shard of the windows layout, arrays as views of a memory map.
+    """Shard of the windows layout, with arrays as views of a memory map.
 
     Attributes
     ----------
@@ -504,12 +519,12 @@ class Windows(NamedTuple):
     signal : NDArray
         float16 ``[V, M, N]``.
     state : NDArray
-        uint8 ``[V, M, N]``, as `genomix_cli.genome.signal.Signal` has it.
+        uint8 ``[V, M, N]``, as in `genomix_cli.genome.signal.Signal`.
     start : NDArray
         int64 ``[V]``: first base of each window.
     variants : VariantTable
     attributes : dict
-        Of the root, decoded.
+        Decoded root attributes.
     """
 
     kmers: NDArray[np.uint16]
@@ -526,7 +541,7 @@ def open_windows(path: Path) -> Windows:
     Raises
     ------
     DataError
-        If the file is not a whole, valid file that this version can read.
+        If the file is not a complete, valid shard that this version can read.
     """
     contents = check(path, WINDOWS)
     arrays = contents.arrays

@@ -1,7 +1,7 @@
-"""The folder of a training run: opened once, resumed under the same settings, read back whole.
+"""Folder of a training run: created once, resumed only with the same settings, read as a whole.
 
-What a run was asked stands in ``train.json`` from the start; ``config.json`` and
-``model.safetensors`` come last. No file is ever there in part, and nothing is unpickled.
+``train.json`` records the request when the run starts; ``model.safetensors`` and ``config.json``
+are written last. Files appear whole or not at all, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from genomix_cli.provenance import (
 )
 
 FORMAT = "genomix-model"
-# 2: the configuration holds the digest of the weights, and its own. 1 is still read.
+# Version 2 added digests of the weights and of the configuration. Version 1 is still read.
 FORMAT_VERSION = 2
-# Runs from before cohorts and sequences do not say their domain.
+# Domain of runs that do not name one, which are older than cohorts and sequences.
 FIRST_DOMAIN = "variants"
 CONFIG, WEIGHTS, DIGEST = "config.json", "model.safetensors", "weights_sha256"
-# Of config.json without this entry.
+# Digest of config.json without this entry.
 OWN_DIGEST = "config_sha256"
 REQUEST = "train.json"
-# Settings, by their path in the request, that change where and for how long a run works, and not
-# what it learns from an epoch.
+# Settings, by their path in the request, that may differ on resuming: they change where and for how
+# long a run works, but not what it learns in an epoch.
 IGNORED_ON_RESUME = (
     *("resume", "output", "device", "threads", "workers", "setting", "checkpointing"),
     *("fit.epochs", "fit.patience"),
@@ -47,12 +47,12 @@ IGNORED_ON_RESUME = (
 
 State = Mapping[str, NDArray[Any]]
 
-# Records of the run folders that this process writes, open and locked, by folder.
+# Open, locked request files of the run folders that this process writes, by folder.
 _locks: dict[str, IO[bytes]] = {}
 
 
 class Stored(NamedTuple):
-    """A trained model as it lies on disk.
+    """Trained model as stored on disk.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Stored(NamedTuple):
 
 
 class RunFolder:
-    """A folder that a training run writes, or has written.
+    """Folder that a training run writes, or has written.
 
     Parameters
     ----------
@@ -89,22 +89,23 @@ class RunFolder:
         resume: bool,
         record: str = REQUEST,
     ) -> RunFolder:
-        """Open an empty folder for a new run, or the folder of a run to go on with.
+        """Create the folder of a new run, or open that of a run to resume, and lock it.
 
         Parameters
         ----------
         path : Path
         provenance : Provenance
-            Its `config` is what the run was asked.
+            Its `config` is the request of the run.
         resume : bool
+            If True, open an existing folder.
         record : str
-            File that says what was asked.
+            Name of the file that records the request.
 
         Raises
         ------
         UsageError
-            If the folder is in use, there is nothing to resume, or the run to resume was started
-            with other settings or on other inputs.
+            If the folder is in use, a new folder is not empty, there is nothing to resume, or the
+            run to resume was started with other settings or inputs.
         """
         folder = cls(path)
         if resume:
@@ -113,7 +114,7 @@ class RunFolder:
             return folder
         if path.exists() and not path.is_dir():
             raise UsageError("is not a folder", where=path)
-        # A run that was killed before its record was whole left a hidden draft of it at most.
+        # Hidden files may stay: a run killed while it wrote its record leaves a hidden draft.
         if path.exists() and any(not each.name.startswith(".") for each in path.iterdir()):
             same = (path / record).is_file() and not folder._differing(provenance, record)
             raise UsageError(
@@ -129,7 +130,7 @@ class RunFolder:
         return folder
 
     def _lock(self, record: str) -> None:
-        """Keep the folder to this process until it ends."""
+        """Lock the folder until this process ends."""
         key = os.path.realpath(self.path)
         if key in _locks:
             _locks.pop(key).close()
@@ -157,7 +158,7 @@ class RunFolder:
         ]
 
     def checkpoint(self, resume: bool) -> Path | None:
-        """Return the last checkpoint if there is one to go on from.
+        """Return the last checkpoint to resume from, or None.
 
         A run that was killed before its first checkpoint starts over.
         """
@@ -165,26 +166,28 @@ class RunFolder:
         return path if resume and path.is_file() else None
 
     def write_json(self, name: str, data: Any) -> None:
-        """Write plain data, a line per value."""
+        """Write plain data as JSON, one value per line."""
         self.write_text(name, json.dumps(data, indent=1, default=str) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a file whole or not at all."""
+        """Write a text file; it appears whole or not at all."""
         with atomic_path(self.path / name) as draft:
             draft.write_text(text)
 
     def write_weights(self, name: str, state: State) -> None:
         """Write arrays in the safetensors format."""
-        # ascontiguousarray would give a scalar, as batch norm has them, an axis.
+        # np.ascontiguousarray would add an axis to scalars, which batch norm has.
         arrays = {key: np.asarray(array, order="C") for key, array in state.items()}
-        # As bytes: the library's own writer makes files that only their owner can read.
+        # The library's own writer makes files that only their owner can read.
         with atomic_path(self.path / name) as draft:
             draft.write_bytes(save(arrays))
 
     def save(
         self, domain: str, config: Mapping[str, Any], state: State, seen: Seen | None = None
     ) -> None:
-        """Write weights, what they have seen, and last the configuration, which makes it a model.
+        """Write the weights, then the digests of training data, and the configuration last.
+
+        Only the configuration makes the folder a model, so an interrupted call leaves none.
 
         Parameters
         ----------
@@ -193,7 +196,9 @@ class RunFolder:
         config : mapping
             Plain data.
         state : mapping of str to NDArray
+            Weights by name.
         seen : Seen, optional
+            Digests of the items that the model has seen in training.
         """
         self.write_weights(WEIGHTS, state)
         if seen is not None:
@@ -216,7 +221,7 @@ class RunFolder:
         Raises
         ------
         UsageError
-            If this is no run folder.
+            If this is not a run folder.
         DataError
             If its configuration cannot be read.
         """
@@ -229,20 +234,23 @@ class RunFolder:
         return read_json(path)
 
     def is_of(self, domain: str, **fields: Any) -> bool:
-        """Return True if there is a run of a domain here whose configuration has these fields."""
+        """Return True if the folder holds a run of `domain` whose configuration has these fields.
+
+        A folder without a configuration gives False.
+        """
         path = self.path / CONFIG
         said = read_json(path) if path.is_file() else {}
         return all(said.get(name) == value for name, value in {"domain": domain, **fields}.items())
 
     def config(self, domain: str) -> dict[str, Any]:
-        """Return the configuration as plain data, for the class of its domain.
+        """Return the configuration as plain data, for the configuration class of its domain.
 
         Raises
         ------
         UsageError
-            If this is no run folder.
+            If this is not a run folder.
         DataError
-            If it is damaged, of another domain, or of a newer version.
+            If the configuration is damaged, of another domain, or of a newer version.
         """
         return {name: value for name, value in self._header(domain).items() if name != DIGEST}
 
@@ -276,9 +284,9 @@ class RunFolder:
         Raises
         ------
         UsageError
-            If this is no run folder.
+            If this is not a run folder.
         DataError
-            If a file is damaged or missing, or the weights are not those that were saved.
+            If a file is damaged or missing, or the weights differ from those that were saved.
         """
         config = self._header(domain)
         digest = config.pop(DIGEST, None)
@@ -296,7 +304,7 @@ class RunFolder:
 
     @property
     def weights(self) -> Path:
-        """The weights file.
+        """Path of the weights file.
 
         Raises
         ------
@@ -315,7 +323,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     Raises
     ------
     DataError
-        If it is damaged, or a value is not finite.
+        If the file is damaged, or a value is not finite.
     """
     try:
         state: dict[str, NDArray[Any]] = load(path.read_bytes())
@@ -333,7 +341,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If it cannot be read, or is something else.
+        If the file cannot be read, or is not a JSON object.
     """
     try:
         data = json.loads(path.read_text())
@@ -345,12 +353,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _digest(config: Mapping[str, Any]) -> str:
-    """Digest of plain data, however it is laid out."""
+    """Return the SHA-256 of plain data, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _differing(before: Any, asked: Any, prefix: str = "") -> list[str]:
-    """Return the names of settings that differ, without those that may."""
+    """Return the paths of settings that differ, except those in `IGNORED_ON_RESUME`."""
     if not (isinstance(before, dict) and isinstance(asked, dict)):
         return [] if before == asked else [prefix]
     missing = object()

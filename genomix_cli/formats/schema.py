@@ -1,4 +1,4 @@
-"""The HDF5 contracts, each one table: the writer, the gate and the documentation come from it."""
+"""Schemas of the HDF5 formats, from which writing, checking and documentation are derived."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ CONTIG = "<contig>"
 
 @dataclass(frozen=True)
 class Attribute:
-    """An attribute of the root.
+    """Root attribute of a file.
 
     Attributes
     ----------
     name : str
     kind : {"text", "integer", "json"}
     text : str
-        What it says.
+        Meaning, for the documentation.
     since : int
-        Version of the format that has it first; files of older ones are read without it.
+        First version of the format with this attribute; older files are read without it.
     """
 
     name: str
@@ -39,24 +39,24 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Array:
-    """A dataset: little-endian, contiguous and uncompressed unless `packed`.
+    """Dataset of a file: little-endian, contiguous and, unless `packed`, uncompressed.
 
     Attributes
     ----------
     path : str
-        ``<contig>`` stands for the name of each contig.
+        Path of the dataset; ``<contig>`` stands for the name of each contig.
     dtype : str
-        NumPy name; ``"bytes"`` is fixed-length ASCII of any length.
+        NumPy name; ``"bytes"`` means fixed-length byte strings of any length.
     shape : tuple of str or int
-        A letter or word that recurs within a contig or table stands for the same number.
+        Size of each axis. The same word stands for the same size within a contig or table.
     text : str
         Meaning, with units.
     required : bool
     values : tuple, optional
-        The least value, and the one above the greatest; a name stands for the number of entries
-        of an attribute.
+        Range of values, half-open; the name of an attribute stands for its number of entries.
     packed : bool
-        True if it may be compressed in chunks (gzip), and then is held in memory as a whole.
+        True if the dataset may be compressed in chunks (gzip); it is then read into memory as a
+        whole.
     """
 
     path: str
@@ -68,30 +68,30 @@ class Array:
     packed: bool = False
 
     def has_dtype(self, dtype: np.dtype) -> bool:
-        """Return True if `dtype` is what the table asks for."""
+        """Return True if `dtype` matches the schema."""
         return dtype.kind == "S" if self.dtype == "bytes" else dtype == np.dtype(self.dtype)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of file.
+    """Schema of one kind of file.
 
     Attributes
     ----------
     name : str
-        As ``--layout`` takes it.
+        Value of ``--layout``.
     format : str
-        The root attribute `format`.
+        Value of the root attribute `format`.
     version : int
-        The newest `format_version` that this code writes and reads.
+        `format_version` that this code writes, and the newest that it reads.
     text : str
-        What it is for.
+        Purpose, for the documentation.
     attributes : tuple of Attribute
     arrays : tuple of Array
     history : tuple of str
-        What each version changed, the first first.
+        Changes in each version, from version 1.
     prepare : str
-        The command that makes one.
+        Command that makes such a file.
     """
 
     name: str
@@ -104,12 +104,12 @@ class Layout:
     prepare: str = "genomix prepare variants"
 
     def array(self, path: str) -> Array:
-        """Return the row of the table for `path`."""
+        """Return the array of the schema at `path`."""
         return next(array for array in self.arrays if array.path == path)
 
 
 class VariantTable(NamedTuple):
-    """The variants of a shard, a column each, sorted by contig and position.
+    """Variants of a shard as columns, sorted by contig and position.
 
     Attributes
     ----------
@@ -118,19 +118,21 @@ class VariantTable(NamedTuple):
     pos : NDArray
         int64 ``[V]``: 0-based position of the first base that differs.
     ref, alt : NDArray
-        bytes ``[V]``: trimmed alleles, upper case; empty on the short side of an indel.
+        bytes ``[V]``: trimmed alleles, upper case; REF is empty for an insertion, ALT for a
+        deletion.
     label, effect, probability : NDArray
-        float32 ``[V]``; NaN where there is none.
+        float32 ``[V]``: label, quantitative label, and true probability of the label in simulated
+        data; NaN if unknown.
     weight : NDArray
-        float32 ``[V]``.
+        float32 ``[V]``: weight in training.
     group : NDArray
-        int32 ``[V]``: variants that are ranked against each other.
+        int32 ``[V]``: number shared by variants that are ranked against each other.
     tissue : NDArray
         int16 ``[V]``: index into the shard's tissues, -1 for none.
     record : NDArray
-        int64 ``[V]``: 0-based record of the VCF.
+        int64 ``[V]``: 0-based index of the record in the VCF.
     allele : NDArray
-        int16 ``[V]``: which ALT of the record, from 0.
+        int16 ``[V]``: 0-based index of the ALT allele in the record.
     """
 
     contig: NDArray[np.int16]
@@ -187,7 +189,7 @@ _VALUES: dict[str, tuple[int, int | str]] = {
 def _columns(
     folder: str, size: str, columns: dict[str, tuple[str, str]], optional: Container[str] = ()
 ) -> tuple[Array, ...]:
-    """Arrays of one length in a folder, from the type and meaning of each."""
+    """Return arrays of equal length in an HDF5 group, from the type and meaning of each."""
     return tuple(
         Array(f"{folder}/{name}", dtype, (size,), text, name not in optional, _VALUES.get(name))
         for name, (dtype, text) in columns.items()

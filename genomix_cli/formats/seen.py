@@ -1,7 +1,7 @@
-"""Digests of what a model has seen in training, kept beside its weights.
+"""Digests of the items that a model has seen in training, stored beside its weights.
 
-No name or value is spelled out in them, but whoever is scored can be found among them, also under
-another name. Letters: n items (samples, sequences, alleles).
+The digests contain no names or values in plain text, but scoring can tell whether an item was seen
+in training, even under another name. Letters: n items (samples, sequences, alleles).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from genomix_cli.errors import DataError
 from genomix_cli.provenance import atomic_path
 
 FILE = "seen.safetensors"
-#: Parts of training in which a model has seen an item; `NAME`: an item of the same name.
+#: Parts of training in which a model has seen an item; `NAME`: only its name is known.
 TRAIN, VALID, NAME = "train", "valid", "name"
 MEANING = {
     TRAIN: "learned from it",
     VALID: "stopped, tuned or calibrated by it",
     NAME: "learned from one of the same name, with other values",
 }
-# Odd, so that no two names become one (Knuth's multiplicative hashing).
+# Odd, so multiplication maps no two names to one (Knuth's multiplicative hashing).
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 Keys = NDArray[np.uint64]
@@ -41,13 +41,14 @@ def digests(items: Iterable[bytes]) -> Keys:
 
 
 class Items(NamedTuple):
-    """Digests of the names and the values of items, uint64 ``[n]`` each.
+    """Digests of the names and values of items, uint64 ``[n]`` each.
 
     Attributes
     ----------
     names, values : NDArray
     owners : NDArray
-        Of the name of whom each item is a part, such as the person of a haplotype; else its own.
+        Digest of the name of each item's owner, such as the person who has a haplotype; the item's
+        own name if it has no owner.
     """
 
     names: Keys
@@ -61,7 +62,7 @@ class Items(NamedTuple):
         values: Iterable[bytes],
         owner: Callable[[str], str] = lambda name: name,
     ) -> Items:
-        """Digest names and values; `owner` says of a name whose it is."""
+        """Digest names and values; `owner` maps the name of an item to that of its owner."""
         texts = [str(name) for name in names]
         owners = digests(owner(name).encode() for name in texts)
         return cls(digests(name.encode() for name in texts), digests(values), owners)
@@ -73,15 +74,15 @@ class Items(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Digests of all that a model has seen, sorted.
+    """Sorted digests of all items that a model has seen in training.
 
     Attributes
     ----------
     train, valid : NDArray
-        Of the values of items that it learned from, and that it was stopped, tuned or calibrated
-        by; where items share their values, of name and values.
+        Digests of the values of items used for training, and of those used for early stopping,
+        tuning or calibration. If items share values, the digests are of name and values together.
     names : NDArray
-        Of the names of both, and of their owners.
+        Digests of the names of all these items and of their owners.
     """
 
     train: Keys
@@ -90,16 +91,16 @@ class Seen(NamedTuple):
 
     @classmethod
     def of(cls, items: Items, train: Rows, valid: Rows, *, by_name: bool = False) -> Seen:
-        """Return what a training has seen.
+        """Return the digests of the items used in a training run.
 
         Parameters
         ----------
         items : Items
         train, valid : NDArray
-            Rows of the items.
+            Indices of the items used for training and for validation.
         by_name : bool
-            Whether the same values under another name are another item. They are in any case if
-            two of these items share their values, which then do not tell items apart.
+            If True, the same values under another name count as another item. This is always so if
+            two of these items share their values, since values alone then do not identify an item.
         """
         rows = np.concatenate([train, valid])
         apart = not by_name and len(np.unique(items.values[rows])) == len(rows)
@@ -108,7 +109,7 @@ class Seen(NamedTuple):
         return cls(np.unique(keys[train]), np.unique(keys[valid]), np.unique(names))
 
     def parts(self, items: Items) -> NDArray[np.str_]:
-        """Return the part in which each item was seen, str ``[n]``; empty for a new one."""
+        """Return the part of training in which each item was seen, str ``[n]``; empty if new."""
         named = among(items.names, self.names) | among(items.owners, self.names)
         part = np.where(named, NAME, "").astype("U5")
         for name, keys in ((VALID, self.valid), (TRAIN, self.train)):
@@ -116,19 +117,19 @@ class Seen(NamedTuple):
         return part
 
     def joined(self, other: Seen | None) -> Seen:
-        """Return what two trainings have seen, of which the second went on from the first."""
+        """Return the union with another run's digests, for a run that continued from it."""
         if other is None:
             return self
         return Seen(*(np.union1d(*pair) for pair in zip(self, other, strict=True)))
 
     def write(self, folder: Path) -> None:
-        """Write it into a run folder."""
+        """Write the digests into a run folder."""
         with atomic_path(folder / FILE) as draft:
             draft.write_bytes(save(self._asdict()))
 
 
 def read_seen(folder: Path) -> Seen | None:
-    """Return what the model of a run folder has seen; None if it does not say.
+    """Return the digests stored in a run folder; None if there are none.
 
     Raises
     ------
@@ -146,21 +147,21 @@ def read_seen(folder: Path) -> Seen | None:
 
 
 def among(keys: Keys, known: Keys) -> NDArray[np.bool_]:
-    """Return True for keys that are known, which are sorted."""
+    """Return True for keys that occur in `known`, which is sorted; bool ``[n]``."""
     if not len(known):
         return np.zeros(len(keys), np.bool_)
     return known[np.searchsorted(known, keys).clip(max=len(known) - 1)] == keys
 
 
 def told(part: NDArray[np.str_] | None, items: str) -> list[str]:
-    """Return what a reader of scores has to know.
+    """Return warnings about scores of items that the model has seen in training.
 
     Parameters
     ----------
     part : NDArray or None
-        See :meth:`Seen.parts`; None if the model does not say.
+        Result of :meth:`Seen.parts`; None if the model has no digests.
     items : str
-        As ``samples``.
+        Plural noun for the items, such as ``samples``.
     """
     if part is None:
         return [

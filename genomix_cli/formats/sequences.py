@@ -1,4 +1,4 @@
-"""The file of sequences: opened through the gate, written whole.
+"""Files of sequences: checked when opened, written as a whole.
 
 Letters: n sequences, L bases of each, T tracks.
 """
@@ -23,7 +23,7 @@ from genomix_cli.provenance import Provenance, atomic_path
 
 @dataclass(frozen=True)
 class Phenotype:
-    """A number or a category known of each sequence.
+    """Numeric or categorical phenotype of each sequence.
 
     Attributes
     ----------
@@ -31,8 +31,8 @@ class Phenotype:
     categories : tuple of str or None
         None for a number.
     values : NDArray
-        float32 ``[n]``, NaN where unknown; or int16 ``[n]``, index of the category, -1 where
-        unknown.
+        Numbers, float32 ``[n]``, NaN where unknown; or indices of categories, int16 ``[n]``, -1
+        where unknown.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Phenotype:
 
 
 class Windows(NamedTuple):
-    """Place of each sequence in the genome.
+    """Genomic window of each sequence.
 
     Attributes
     ----------
     contig : NDArray
         int16 ``[n]``: index into the file's contigs.
     start : NDArray
-        int64 ``[n]``: 0-based.
+        int64 ``[n]``: 0-based first base.
     strand : NDArray
         int8 ``[n]``: 1 or -1.
     """
@@ -59,7 +59,7 @@ class Windows(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Place of each column of aligned sequences.
+    """Genomic position of each column of aligned sequences.
 
     Attributes
     ----------
@@ -68,9 +68,9 @@ class Columns(NamedTuple):
     pos : NDArray
         int64 ``[L]``: 0-based.
     site : NDArray
-        int32 ``[L]``: variant site, or -1 for a base beside one.
+        int32 ``[L]``: index of the variant site, or -1 for a flanking base.
     ref, alt : NDArray
-        uint8 ``[L]``: sets of bases; `alt` is 0 beside a site.
+        uint8 ``[L]``: sets of bases; `alt` is 0 for a flanking base.
     """
 
     contig: NDArray[np.int16]
@@ -82,14 +82,15 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Profiles:
-    """Signal of each base of sequences.
+    """Signal of tracks at each base of sequences.
 
     Attributes
     ----------
     names : tuple of str
-        Of the tracks, each that of a phenotype.
+        Names of the tracks; each is also the name of a numeric phenotype.
     opposite : tuple of int
-        Number of the track of the other strand; a track's own where it has both strands.
+        For each track, the index of the track of the opposite strand; its own index if the track
+        covers both strands.
     signal : NDArray
         float32 ``[n, T, L]``, in the direction of the sequences; NaN where nothing was measured.
     """
@@ -99,23 +100,23 @@ class Profiles:
     signal: NDArray[np.float32]
 
     def listed(self) -> list[dict[str, str]]:
-        """Return names and opposites as the attribute `profiles` has them."""
+        """Return names and opposites as stored in the attribute `profiles`."""
         pairs = zip(self.names, self.opposite, strict=True)
         return [{"name": name, "opposite": self.names[other]} for name, other in pairs]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Measurement of the numbers known of sequences; what is not known is empty.
+    """Assay behind the numeric phenotypes of a file; unknown fields are empty.
 
     Attributes
     ----------
     assay : str
-        As ``lentiMPRA``.
+        Such as ``lentiMPRA``.
     unit : str
-        As ``log2 RNA/DNA``.
+        Such as ``log2 RNA/DNA``.
     left, right : str
-        Bases (A, C, G, T) of the construct on both sides of each sequence.
+        Bases (A, C, G, T) of the construct before and after each sequence.
     """
 
     assay: str = ""
@@ -126,7 +127,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences of equal length, or some of them.
+    """Sequences of equal length: those of a file, or some of them.
 
     Attributes
     ----------
@@ -135,20 +136,21 @@ class Sequences:
     codes : NDArray
         uint8 ``[n, L]``: sets of bases, see `genomix_cli.genome.iupac`.
     group : NDArray
-        int64 ``[n]``: folds keep a group together.
+        int64 ``[n]``: sequences of one group stay in one fold.
     split : NDArray
-        str ``[n]``: as the file names it (``train``), or empty.
+        str ``[n]``: name of the split, such as ``train``; empty if none.
     phenotypes : tuple of Phenotype
     default_label : str
-        Name of the phenotype to classify by, or empty.
+        Name of the phenotype to classify by default, or empty.
     contigs : dict of str to int
-        Lengths; 0 where unknown.
+        Lengths of contigs; 0 if unknown.
     assembly : str
     windows : Windows, optional
+        Positions in the genome, if the sequences are windows of it.
     columns : Columns, optional
-        Of aligned sequences.
+        Positions of columns, for aligned sequences only.
     measurement : Measurement
-        Of the phenotypes that are numbers.
+        How numeric phenotypes were measured.
     profiles : Profiles, optional
     """
 
@@ -170,12 +172,12 @@ class Sequences:
 
     @property
     def length(self) -> int:
-        """Bases of each."""
+        """Number of bases of each sequence."""
         return self.codes.shape[1]
 
     @property
     def aligned(self) -> bool:
-        """True if a column is the same place in all of them."""
+        """True if each column is the same genomic position in all sequences."""
         return self.columns is not None
 
     def take(self, rows: Any) -> Sequences:
@@ -195,7 +197,7 @@ class Sequences:
         )
 
     def phenotype(self, name: str) -> Phenotype:
-        """Return the phenotype of a name.
+        """Return the phenotype called `name`.
 
         Raises
         ------
@@ -209,17 +211,24 @@ class Sequences:
         return phenotypes[name]
 
     def label(self, name: str = "") -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """Return the classes that occur, and that of each sequence: int64 ``[n]``, -1 unknown.
+        """Return the classes that occur, and the index of each sequence's class.
 
         Parameters
         ----------
         name : str
-            Of a categorical phenotype; default: the file's.
+            Name of a categorical phenotype; default: the default label of the file.
+
+        Returns
+        -------
+        tuple of str
+            Classes; categories without a sequence are left out.
+        NDArray
+            int64 ``[n]``, -1 where unknown.
 
         Raises
         ------
         UsageError
-            If there is none, or it is a number.
+            If there is no such phenotype, or it is a number.
         """
         if not (name or self.default_label):
             raise UsageError(
@@ -237,13 +246,13 @@ class Sequences:
 
 
 def open_sequences(path: Path) -> Sequences:
-    """Open a file of sequences; its arrays are read-only, and memory maps unless compressed.
+    """Open a file of sequences; arrays are read-only, and memory-mapped unless compressed.
 
     Raises
     ------
     DataError
-        If the gate refuses it: not HDF5, cut short, of another kind or a newer version, or its
-        tables do not fit each other.
+        If the file is not HDF5, is truncated, is of another kind or a newer version, or if its
+        tables do not agree with each other.
     """
     contents = check(Path(path), SEQUENCES)
     with guarded(path):
@@ -287,7 +296,7 @@ def _measurement(path: Path, stored: Any) -> Measurement:
 
 
 def _profiles(path: Path, attributes: dict[str, Any], arrays: Mapped) -> Profiles | None:
-    """Return the signal of each base, if there is any."""
+    """Return the profiles of a file, or None; refuse ones that its attributes do not match."""
     signal, listed = arrays.get("/profiles/signal"), attributes.get("profiles", [])
     if signal is None and not listed:
         return None
@@ -307,7 +316,7 @@ def _profiles(path: Path, attributes: dict[str, Any], arrays: Mapped) -> Profile
 
 
 def provenance_of(path: Path) -> dict[str, Any]:
-    """Return the record of how a file was made."""
+    """Return the provenance of a file of sequences."""
     return check(Path(path), SEQUENCES).attributes["provenance"]
 
 
@@ -339,12 +348,12 @@ def _phenotypes(path: Path, listed: Items[Any], arrays: Mapped) -> tuple[Phenoty
 def write_sequences(
     path: Path, sequences: Sequences, provenance: Provenance, *, force: bool = True
 ) -> None:
-    """Write a whole file of sequences; it appears by rename.
+    """Write a file of sequences; it appears whole, by rename.
 
     Raises
     ------
     UsageError
-        If it exists and `force` is false.
+        If the file exists and `force` is False.
     OSError
         If the disk is full.
     """
@@ -358,9 +367,10 @@ def write_sequences(
 
 
 def sequences_writer(path: Path, sequences: Sequences, provenance: Provenance) -> LayoutWriter:
-    """Return a file without ``/sequences/codes`` and ``/profiles/signal``, left to the caller.
+    """Return an open file to which the caller adds ``/sequences/codes`` and ``/profiles/signal``.
 
-    So that what does not fit memory can be written in pieces: neither array is read.
+    These two arrays of `sequences` are not read, so the caller can write them in pieces if they do
+    not fit into memory.
     """
     splits = sorted({str(name) for name in sequences.split} - {""})
     index = {name: i for i, name in enumerate(splits)} | {"": -1}

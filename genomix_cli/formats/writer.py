@@ -1,4 +1,4 @@
-"""Write the HDF5 contracts: only what the schema names, in the type the schema names."""
+"""Writer of the HDF5 formats, which accepts only datasets and types that the schema allows."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from genomix_cli.formats.schema import CONTIG, Array, Layout, VariantTable
 from genomix_cli.genome.hdf5 import seal
 from genomix_cli.provenance import is_device
 
-# Arrays start at multiples of this, so that mapped numbers are aligned.
+# Arrays start at multiples of this many bytes, so memory-mapped numbers are aligned.
 ALIGNMENT = 64
-# Larger than any metadata that HDF5 writes at once.
+# Larger than any metadata that HDF5 writes at once, in bytes.
 LARGEST_HELD = 1 << 20
-# Bytes of an array that it pays to compress, and about those of a chunk, below HDF5's cache.
+# Smallest and largest arrays to compress, in bytes, and size of a chunk, below HDF5's cache.
 PACKED = 1 << 16, 1 << 28
 CHUNK = 1 << 19
 
 
 class _Disk(io.RawIOBase):
-    """A file for HDF5, which does not survive a full disk: it aborts, or fails to close.
+    """File object that lets HDF5 survive a full disk, on which it would abort or fail to close.
 
-    So the first error is kept, HDF5 closes as if all were well, and the error is raised when it is
-    done. What HDF5 would read back of later writes, its metadata, is held in memory: of bytes that
-    it did not write it crashes.
+    The first error is kept instead of raised. HDF5 then closes as if all were well, and the caller
+    raises the error afterwards. After an error, writes small enough to be metadata are held in
+    memory, because HDF5 reads them back and crashes if the bytes differ.
 
     Parameters
     ----------
     path : Path
     mode : {"w+", "r+"}
-        A new file, or one to change.
+        Create a new file, or change an existing one.
 
     Raises
     ------
     UsageError
-        If it is a device, where nothing can be read back.
+        If the path is a device, from which nothing can be read back.
     """
 
     def __init__(self, path: Path, mode: str = "w+") -> None:
@@ -107,7 +107,7 @@ class _Disk(io.RawIOBase):
 
 @contextmanager
 def on_disk(path: Path, mode: str = "w+") -> Iterator[Any]:
-    """A file for h5py to open: what the disk refuses is raised, and not what follows from it."""
+    """Yield a file for h5py to open, and raise the first disk error rather than its aftermath."""
     disk = _Disk(path, mode)
     try:
         yield disk
@@ -117,19 +117,21 @@ def on_disk(path: Path, mode: str = "w+") -> Iterator[Any]:
 
 
 class LayoutWriter:
-    """An HDF5 file of one layout; the same calls give the same bytes.
+    """Writer of an HDF5 file of one layout; the same calls give the same bytes.
 
     Parameters
     ----------
     path : Path
     layout : Layout
     attributes : mapping
-        A value for every attribute of the layout but `format` and `format_version`.
+        A value for every attribute of the layout except `format` and `format_version`.
 
     Raises
     ------
     OSError
-        If the disk is full: from `create` or `put`, or at the end.
+        If the disk is full; raised by `create` or `put`, or when the ``with`` block ends.
+    ValueError
+        If an attribute or dataset is not in the schema.
     """
 
     def __init__(self, path: Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
@@ -147,7 +149,7 @@ class LayoutWriter:
         for attribute in layout.attributes:
             value = values.pop(attribute.name)
             is_json = attribute.kind == "json"
-            if attribute.name != "provenance":  # names of files may be anything
+            if attribute.name != "provenance":  # file names may contain any character
                 text = json.dumps(value, ensure_ascii=False) if is_json else value
                 check_text([text], attribute.name)
             self._file.attrs[attribute.name] = json.dumps(value) if is_json else value
@@ -164,14 +166,15 @@ class LayoutWriter:
         seal(self.path)
 
     def create(self, path: str, shape: tuple[int, ...], contig: str = "") -> h5py.Dataset:
-        """Return a dataset to fill piece by piece.
+        """Create a dataset and return it, to be filled piece by piece.
 
         Parameters
         ----------
         path : str
-            As in the schema, with ``<contig>``.
+            Path as in the schema, with ``<contig>``.
         shape : tuple of int
         contig : str
+            Name that replaces ``<contig>``.
         """
         array = self.layout.array(path)
         return self._create(array, shape, np.dtype(array.dtype), contig)
@@ -200,9 +203,9 @@ class LayoutWriter:
 
 
 def _packing(shape: tuple[int, ...], dtype: np.dtype) -> dict[str, Any]:
-    """Return how h5py compresses an array in chunks of rows; nothing if it is small or large.
+    """Return h5py's options for compressing an array in chunks of rows; none if small or large.
 
-    What is compressed is held in memory when read, where larger arrays are mapped.
+    Large arrays stay uncompressed because only those can be memory-mapped by the reader.
     """
     row = math.prod(shape[1:]) * dtype.itemsize
     if not PACKED[0] <= row * shape[0] <= PACKED[1]:
