@@ -116,7 +116,7 @@ def kmer_ids(codes: ArrayLike, k: int) -> NDArray[Any]:
     if not MIN_K <= k <= MAX_K:
         raise UsageError("k-mer length out of range", expected=f"{MIN_K} to {MAX_K}", found=str(k))
     codes = np.asarray(codes, np.uint8)
-    # An unknown base counts as A here, and is overwritten below.
+    # Unknown bases count as A here; their k-mers are overwritten below.
     ids = _over_runs(codes & 3, k, _join).astype(np.uint32 if k == MAX_K else np.uint16, copy=False)
     unknown = codes >= UNKNOWN_BASE
     if unknown.any():
@@ -146,9 +146,9 @@ def _join(left: NDArray[Any], right: NDArray[Any], right_length: int) -> NDArray
 
 
 def canonical_kmers(k: int) -> tuple[NDArray[np.int64], int]:
-    """Return the column of each of the 4^k k-mers, one per pair of strands, and their number.
+    """Return the column of each of the 4^k k-mers, int64 ``[4^k]``, and the number of columns.
 
-    A k-mer and its reverse complement share a column, int64 ``[4^k]``.
+    A k-mer and its reverse complement share a column.
     """
     ids = np.arange(4**k)
     digits = ids[:, None] // 4 ** np.arange(k) % 4

@@ -22,7 +22,7 @@ log = logging.getLogger("genomix")
 PIECE_BASES = 10_000_000
 # Positions and ends of bins below this fit into int32.
 BLOCK_BASES = 2**31
-# Above this, a distribution is estimated from evenly spaced samples.
+# Above this total, a distribution is estimated from evenly spaced samples of `SAMPLE_BASES`.
 SAMPLED_BASES = 200_000_000
 SAMPLE_BASES = 1_000_000
 
@@ -145,9 +145,9 @@ class BigWig:
         contig : str
             Any usual spelling of the contig's name.
         starts : NDArray
-            int64 ``[n]``, 0-based, in any order.
+            First base of each window, int64 ``[n]``, 0-based, in any order.
         length : int
-            In bases.
+            Length of a window in bases.
 
         Returns
         -------
@@ -229,7 +229,7 @@ class BigWig:
         Raises
         ------
         DataError
-            If nothing is covered.
+            If no bin is covered.
         """
         sample = (self.bins(*piece, bin_size) for piece in self._sample(bin_size))
         values = np.concatenate(
@@ -291,7 +291,7 @@ class BigWig:
         pieces = SAMPLED_BASES // SAMPLE_BASES
         before = 0
         for name, size in lengths.items():
-            # Piece i starts at base i * total / pieces of the contigs laid end to end.
+            # Piece i starts at base i * total / pieces of the concatenated contigs.
             for i in range(-(-before * pieces // total), -(-(before + size) * pieces // total)):
                 first = (i * total // pieces - before) // bin_size
                 yield name, max(first, 0), max(first, 0) + max(SAMPLE_BASES // bin_size, 1)

@@ -254,7 +254,7 @@ def _observed_over_expected(
 def _coarsen(
     counts: NDArray[np.float64], usable: NDArray[np.bool_], factor: int, n_bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Sum `factor` x `factor` fine bins into one of the 5-kb grid."""
+    """Sum `factor` x `factor` fine bins into each bin of the 5-kb grid."""
     i, offset = np.nonzero(counts)
     j = i + offset
     table = np.zeros((n_bins, REACH + 1))

@@ -1,4 +1,4 @@
-"""Reference sequence from an indexed FASTA file, plain or bgzipped."""
+"""Reference sequences from an indexed FASTA file, plain or bgzipped."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Sites(NamedTuple):
         return after if self.pos[after] - pos < abs(pos - self.pos[before]) else before
 
     def within(self, start: int, end: int) -> range:
-        """Return the indices of the sites in an interval, 0-based and half-open."""
+        """Return the indices of the sites in a 0-based, half-open interval."""
         return range(bisect_left(self.pos, start), bisect_left(self.pos, end))
 
 
@@ -183,7 +183,7 @@ class _Table:
         self._gene_names: dict[tuple[str, str], int] = {}
         self._transcripts: dict[tuple[str, str], int] = {}
         self._gene, self._strand = array("q"), array("q")  # of each transcript
-        # Transcript, start and end: of exons, and of what is coding.
+        # Transcript, start and end of exons, and of coding sequence.
         self._exons = array("q"), array("q"), array("q")
         self._coding = array("q"), array("q"), array("q")
 
@@ -257,7 +257,7 @@ class _Table:
             )
 
     def genes(self) -> Genes:
-        """Return sites and parts."""
+        """Return start sites and parts of all transcripts."""
         transcript, start, end = (np.asarray(column, np.int64) for column in self._exons)
         if not len(start):
             raise DataError("has no exon", where=self.path, expected="a GTF")
@@ -327,7 +327,7 @@ def _split_exons(
 
 
 def _by_contig(gene: Ints, start: Ints, end: Ints, contigs: Sequence[str]) -> dict[str, Stretches]:
-    """Return intervals by contig, merged within each gene; `contigs` has that of each gene."""
+    """Return intervals by contig, merged within each gene; `contigs` is the contig of each gene."""
     start = np.maximum(start, 0)
     real = start < end
     apart = gene[real] * _APART
@@ -357,7 +357,7 @@ def _compact(column: Ints) -> Sequence[int]:
 
 
 def _groups(gene: Ints, contigs: Sequence[str]) -> Iterable[tuple[str, Ints]]:
-    """Yield each contig and the rows of its genes."""
+    """Yield each contig and the rows whose gene lies on it."""
     names, code = np.unique(np.array(contigs, object), return_inverse=True)
     of_row = code[gene]
     order = np.argsort(of_row, kind="stable")

@@ -90,7 +90,7 @@ def merge(starts: ArrayLike, ends: ArrayLike) -> NDArray[np.int64]:
     Returns
     -------
     NDArray
-        int64 ``[m, 2]`` of start, end.
+        int64 ``[m, 2]``: start and end.
     """
     starts, ends = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
     order = np.argsort(starts, kind="stable")

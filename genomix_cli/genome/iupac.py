@@ -1,7 +1,7 @@
-"""Bases as sets: IUPAC letters in four bits, so that a heterozygote is both of its alleles.
+"""IUPAC letters as four-bit sets of bases, which can represent both alleles of a heterozygote.
 
-A is 1, C 2, G 4, T 8; a letter for several bases is their sum, N is 15. 0 is no letter: models use
-it for a base that is hidden.
+A is 1, C 2, G 4, T 8; a letter for several bases is their sum, and N is 15. 0 is no letter; models
+use it for a masked base.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from genomix_cli.errors import DataError
 
-# The letter of each set, in the order of its number.
+# Letter of each set, by its number.
 LETTERS = "-ACMGRSVTWYHKDBN"
 HIDDEN, ANY = 0, 15
 SETS = 16
@@ -25,20 +25,20 @@ _LETTER_OF_CODE = np.frombuffer(LETTERS.encode(), np.uint8)
 _COMPLEMENT = np.array(
     [sum(8 >> bit for bit in range(4) if code >> bit & 1) for code in range(SETS)], np.uint8
 )
-# Set of one base by its number in `genomix_cli.genome.alphabet`, whose unknown is any base.
+# Set of each code of `genomix_cli.genome.alphabet`, where unknown (4) means any base.
 _OF_BASE = np.array([1, 2, 4, 8, ANY], np.uint8)
 _BASE_OF = np.full(SETS, 4, np.uint8)
 _BASE_OF[_OF_BASE[:4]] = np.arange(4)
 
 
 def encode(sequence: bytes | str, where: object = None) -> NDArray[np.uint8]:
-    """Sets of a sequence, whatever its case; U is T.
+    """Return the sets of a sequence in either case; U counts as T.
 
     Parameters
     ----------
     sequence : bytes or str
     where : object, optional
-        For the message.
+        Source of the sequence, for error messages.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def encode(sequence: bytes | str, where: object = None) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If a letter is not IUPAC's; the message says which and where.
+        If a letter is not an IUPAC letter; the message names it and its position.
     """
     if isinstance(sequence, str):
         sequence = sequence.encode("utf-8", "replace")
@@ -66,33 +66,34 @@ def encode(sequence: bytes | str, where: object = None) -> NDArray[np.uint8]:
 
 
 def decode(codes: ArrayLike) -> str:
-    """Letters of sets ``[n]``; a hidden one becomes ``-``."""
+    """Return the letters of sets ``[n]``; a masked base becomes ``-``."""
     return _LETTER_OF_CODE[np.asarray(codes, np.uint8)].tobytes().decode("ascii")
 
 
 def reverse_complement(codes: ArrayLike) -> NDArray[np.uint8]:
-    """The opposite strand of sets uint8 ``[..., n]``, read 5' to 3'; hidden ones stay hidden."""
+    """Return the opposite strand of sets uint8 ``[..., n]``, read 5' to 3'; masks stay masked."""
     return _COMPLEMENT[np.asarray(codes, np.uint8)[..., ::-1]]
 
 
 def from_bases(bases: ArrayLike) -> NDArray[np.uint8]:
-    """Sets of bases as `genomix_cli.genome.alphabet` numbers them (A0 C1 G2 T3, 4 unknown)."""
+    """Return the sets of codes of `genomix_cli.genome.alphabet` (A0 C1 G2 T3, 4 unknown)."""
     return _OF_BASE[np.asarray(bases, np.uint8)]
 
 
 def to_bases(codes: ArrayLike) -> NDArray[np.uint8]:
-    """Numbers of `genomix_cli.genome.alphabet`; what is not exactly one base is unknown (4)."""
+    """Return codes of `genomix_cli.genome.alphabet`; sets of several bases become unknown (4)."""
     return _BASE_OF[np.asarray(codes, np.uint8)]
 
 
 def spelled(digits: ArrayLike, k: int, base: int) -> NDArray[np.int64]:
-    """Return the number of the k digits at each position ``[n, L - k + 1]``, the first largest.
+    """Return the number that the k digits from each position spell, int64 ``[n, L - k + 1]``.
 
     Parameters
     ----------
     digits : array_like
-        ``[n, L]``: 0 to base - 1.
+        ``[n, L]``: 0 to base - 1; the first digit is the most significant.
     k, base : int
+        Number of digits, and base of the number system.
     """
     digits = np.asarray(digits)
     width = max(digits.shape[1] - k + 1, 0)
@@ -103,7 +104,9 @@ def spelled(digits: ArrayLike, k: int, base: int) -> NDArray[np.int64]:
 
 
 def kmer_numbers(codes: ArrayLike, k: int) -> NDArray[np.int64]:
-    """Return the number of the k-mer at each position ``[n, L - k + 1]``; -1 if not all are known.
+    """Return the number of the k-mer at each position, int64 ``[n, L - k + 1]``.
+
+    The number is -1 if a set of the k-mer is not exactly one base.
 
     Parameters
     ----------
@@ -116,9 +119,9 @@ def kmer_numbers(codes: ArrayLike, k: int) -> NDArray[np.int64]:
 
 
 def composition() -> NDArray[np.float32]:
-    """Probability of A, C, G and T for each set, all members alike: float32 ``[16, 4]``.
+    """Return the probability of A, C, G and T for each set, float32 ``[16, 4]``.
 
-    The row of the hidden one is 0.
+    All members of a set are equally likely. The row of the masked base is 0.
     """
     member = (np.arange(SETS)[:, None] >> np.arange(4) & 1).astype(np.float32)
     return member / np.maximum(member.sum(1, keepdims=True), 1)

@@ -1,7 +1,7 @@
-"""Sites of motifs with p-values, found by memelite's FIMO.
+"""Motif sites with p-values, found by memelite's FIMO.
 
-Grant, Bailey and Noble 2011 (doi:10.1093/bioinformatics/btr064): the p-value of a score is the
-probability that a random sequence of equal base frequencies reaches it, computed exactly.
+The p-value of a score is the probability that a random sequence with equal base frequencies reaches
+it, computed exactly (Grant, Bailey and Noble 2011, doi:10.1093/bioinformatics/btr064).
 
 Letters: K motifs, n sequences, H bases of each, S sites.
 """
@@ -19,13 +19,13 @@ from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.motifs import Motif, default_motifs, read_meme
 
-#: What FIMO takes by default.
+#: FIMO's default p-value threshold.
 P_VALUE = 1e-4
-#: Attribution per base of a site that counts, as a multiple of the mean of the bases looked at.
+#: Attribution per base above which a site counts, as a multiple of the mean over all bases.
 COVERED = 2.0
-#: Word for the motifs that need no file.
+#: Name of the built-in motifs, which need no file.
 CONSENSUS = "consensus"
-# log2 of it is above that of every p-value, so that FIMO returns all but the lowest scores.
+# Above every p-value, also in log2, so FIMO returns all sites except those of the lowest scores.
 _ANY_P_VALUE = 2.0
 _COLUMNS = {"sequence_name": "row", "motif_idx": "motif", "p-value": "p"}
 
@@ -40,9 +40,9 @@ class Sites(NamedTuple):
     motif : NDArray
         int64 ``[S]``: index of the motif.
     start, end : NDArray
-        int64 ``[S]``: bases of the sequence, 0-based, half-open, on the strand that is given.
+        int64 ``[S]``: position in the sequence, 0-based, half-open, on the given strand.
     reverse : NDArray
-        bool ``[S]``: whether the motif reads on the reverse strand.
+        bool ``[S]``: True if the motif matches the reverse strand.
     score : NDArray
         float64 ``[S]``: log-odds in bits, against equal base frequencies.
     p : NDArray
@@ -58,18 +58,18 @@ class Sites(NamedTuple):
     p: NDArray[np.float64]
 
     def where(self, mask: NDArray[np.bool_]) -> Sites:
-        """Return some of the sites."""
+        """Return the sites selected by a mask, bool ``[S]``."""
         columns: list[Any] = [column[mask] for column in self]
         return Sites(*columns)
 
 
 class Cover:
-    """Attribution per base of spans, as a multiple of the mean.
+    """Mean attribution of spans of columns, as a multiple of the mean over all columns.
 
     Parameters
     ----------
     heights : NDArray
-        float64 ``[C]``: attribution of each column.
+        float64 ``[C]``: attribution of each column; signs are ignored.
     """
 
     def __init__(self, heights: NDArray[np.float64]) -> None:
@@ -77,24 +77,30 @@ class Cover:
         self._mean = self._sums[-1] / len(heights) or 1.0
 
     def of(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the multiple of each span of columns, 0 where nothing is attributed."""
+        """Return the multiple for each span; 0 if nothing is attributed.
+
+        Parameters
+        ----------
+        first, last : NDArray
+            int64 ``[S]``: first and last column of each span, both included.
+        """
         found: NDArray[np.float64] = self._sums[last + 1] - self._sums[first]
         return found / (last + 1 - first) / self._mean
 
 
 def motifs_of(source: str) -> tuple[Motif, ...]:
-    """Read a file in MEME format, or return the motifs that ``consensus`` stands for.
+    """Read a file in MEME format, or return the built-in motifs for ``consensus``.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or is not MEME of DNA motifs.
+        If the file cannot be read, or does not hold DNA motifs in MEME format.
     """
     return default_motifs() if source == CONSENSUS else read_meme(Path(source))
 
 
 def require_scanner() -> Any:
-    """Return FIMO.
+    """Import and return memelite's ``fimo`` function.
 
     Raises
     ------
@@ -109,10 +115,10 @@ def require_scanner() -> Any:
 
 
 def suited_p_value(motifs: Sequence[Motif]) -> float:
-    """Return the largest p-value of a site: 1e-4, or more for few motifs.
+    """Return a p-value threshold for sites: 1e-4, or larger for few motifs.
 
-    Chance alone gives a base about one site of any motif in it: of a dozen motifs fewer are
-    expected, and sites can be weaker without drowning in others.
+    With few motifs, fewer sites overlap a base by chance. A larger p-value then still keeps weak
+    sites from being drowned out: the expected number of chance sites over any base is about 1.
     """
     return max(P_VALUE, 1 / (2 * sum(motif.width for motif in motifs)))
 
@@ -120,7 +126,7 @@ def suited_p_value(motifs: Sequence[Motif]) -> float:
 def find_sites(
     codes: NDArray[np.uint8], motifs: Sequence[Motif], p_value: float | None = None
 ) -> Sites:
-    """Find the sites of motifs on both strands of sequences; none holds an unknown base.
+    """Find motif sites on both strands of sequences; sites with an unknown base are left out.
 
     Parameters
     ----------
@@ -128,7 +134,7 @@ def find_sites(
         uint8 ``[n, H]``: A0 C1 G2 T3, anything else 4.
     motifs : sequence of Motif
     p_value : float, optional
-        Largest p-value; by default all places are sites, but those of the lowest scores.
+        Largest p-value; by default, all positions are sites except those of the lowest scores.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Transcription-factor motifs: matrices, MEME files, scores of sites on both strands.
+"""Transcription-factor motifs: matrices, MEME files and scores of sites on both strands.
 
 Letters: K motifs, w motif width, n sequences or positions, H haplotype length, S start offsets.
 """
@@ -22,8 +22,8 @@ from genomix_cli.genome.tables import open_text, short_lines
 
 PSEUDO_PROBABILITY = 0.005
 MIN_THRESHOLD_BITS = 6.5
-#: A log-odds score is a multiple of this, so that float32 sums are exact in any order of addition
-#: (the same bytes with any BLAS and any number of threads).
+#: Log-odds scores are multiples of this, which makes float32 sums exact in any order of addition:
+#: results are the same bytes with any BLAS and any number of threads.
 SCORE_STEP = 2.0**-10
 #: Score of a base that is not A, C, G or T: no motif site contains one.
 UNKNOWN_BASE_BITS = -128.0
@@ -52,7 +52,7 @@ CONSENSUS = {
 
 @dataclass(frozen=True, eq=False)
 class Motif:
-    """A position probability matrix.
+    """Motif as a position probability matrix.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Motif:
     probabilities : float64[w, 4]
         Probability of A, C, G and T at each position; every row sums to 1.
     accession : str
-        Identifier in its collection; empty if the name is all there is.
+        Identifier in its collection; empty if it has only a name.
     """
 
     name: str
@@ -69,19 +69,19 @@ class Motif:
 
     @property
     def width(self) -> int:
-        """Positions of the motif (bp)."""
+        """Width of the motif (bp)."""
         return len(self.probabilities)
 
     @cached_property
     def log_odds(self) -> NDArray[np.float32]:
-        """float32[w, 4]: bits against equal base frequencies, in multiples of `SCORE_STEP`."""
+        """Log-odds against equal base frequencies, float32[w, 4], bits in steps of `SCORE_STEP`."""
         p = self.probabilities + PSEUDO_PROBABILITY
         bits = np.log2(p / p.sum(axis=1, keepdims=True) / 0.25)
         return (np.round(bits / SCORE_STEP) * SCORE_STEP).astype(np.float32)
 
     @cached_property
     def threshold(self) -> float:
-        """Bits a site must reach: 10th percentile of the motif's own sites, at least 6.5."""
+        """Score that a site must reach (bits): 10th percentile of sampled sites, at least 6.5."""
         sites = self.sample(np.random.default_rng(0), 2000)
         scores = self.log_odds[np.arange(self.width), sites].sum(axis=1)
         return max(MIN_THRESHOLD_BITS, float(np.quantile(scores, 0.1, method="lower")))
@@ -92,23 +92,23 @@ class Motif:
         return float(self.log_odds.max(axis=1).sum())
 
     def sample(self, rng: np.random.Generator, n: int = 1) -> NDArray[np.uint8]:
-        """Draw `n` sites of the forward strand, as codes uint8[n, w]."""
+        """Draw `n` sites from the matrix, on the forward strand, as codes uint8[n, w]."""
         cumulative = self.probabilities.cumsum(axis=1)[:, :3]
         draws = rng.random((n, self.width, 1))
         return (draws > cumulative).sum(axis=2).astype(np.uint8)
 
 
 class Hits(NamedTuple):
-    """Sites of motifs in a sequence, sorted by start, then motif, then strand.
+    """Motif sites in a sequence, sorted by start, then motif, then strand.
 
     Attributes
     ----------
     start : int64[n]
-        First base (0-based), on the forward strand for either orientation.
+        First base (0-based), on the forward strand in either orientation.
     motif : int64[n]
-        Index into the motifs given.
+        Index into the motifs that were given.
     reverse : bool[n]
-        Whether the site reads on the reverse strand.
+        True if the motif matches the reverse strand.
     score : float32[n]
         Log-odds (bits).
     """
@@ -120,7 +120,10 @@ class Hits(NamedTuple):
 
 
 def from_consensus(name: str, consensus: str) -> Motif:
-    """Return the motif of an IUPAC consensus: 0.91 for the bases of each letter."""
+    """Return the motif of an IUPAC consensus.
+
+    The bases of each letter share a probability of 0.91, and the other bases share the rest.
+    """
     inside = iupac.composition()[iupac.encode(consensus)] > 0
     n_inside = inside.sum(1, keepdims=True)
     outside = (1 - _CONSENSUS_SHARE) / np.maximum(1, 4 - n_inside)
@@ -129,20 +132,20 @@ def from_consensus(name: str, consensus: str) -> Motif:
 
 
 def default_motifs() -> tuple[Motif, ...]:
-    """The twelve families of `CONSENSUS`."""
+    """Return the motifs of the twelve families in `CONSENSUS`."""
     return tuple(from_consensus(name, consensus) for name, consensus in CONSENSUS.items())
 
 
 def read_meme(path: Path) -> tuple[Motif, ...]:
     """Read motifs in MEME (minimal) text format, plain or gzipped.
 
-    A motif is called by its alternate name where there is one (``CTCF`` of
-    ``MOTIF MA0139.2 CTCF``), and by its identifier otherwise.
+    A motif is named by its alternate name if it has one (``CTCF`` in ``MOTIF MA0139.2 CTCF``), and
+    by its identifier otherwise.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or is not MEME of DNA motifs.
+        If the file cannot be read, or does not hold DNA motifs in MEME format.
     """
     if not Path(path).exists():
         raise DataError("cannot be read: No such file or directory", where=path)
@@ -167,7 +170,7 @@ def read_meme(path: Path) -> tuple[Motif, ...]:
 
 
 def scan(codes: NDArray[np.uint8], motifs: Sequence[Motif]) -> Hits:
-    """Every site of both strands that reaches its motif's threshold.
+    """Return every site on either strand that reaches its motif's threshold.
 
     Parameters
     ----------
@@ -191,19 +194,19 @@ def best_scores(
     flank: int,
     motifs: Sequence[Motif],
 ) -> NDArray[np.float32]:
-    """Best score of each motif among the sites of either strand that touch an allele.
+    """Return the best score of each motif among sites on either strand that overlap an allele.
 
-    A site [s, s + w) touches the allele [a, b) if ``s < b`` and ``s + w > a``; an empty allele
-    (a deletion's) is touched by the sites that span its junction.
+    A site [s, s + w) overlaps the allele [a, b) if ``s < b`` and ``s + w > a``. For an empty allele
+    (of a deletion), these are the sites that span the junction.
 
     Parameters
     ----------
     haplotypes : uint8[n, H]
-        `flank` bases, the allele, `flank` bases, then 4 up to H.
+        `flank` bases, the allele, `flank` bases, then padding with 4 up to H.
     lengths : int64[n]
-        Bases of each allele.
+        Length of each allele in bases.
     flank : int
-        At least the largest width minus 1.
+        At least the largest motif width minus 1.
     motifs : sequence of Motif
 
     Returns
@@ -214,7 +217,7 @@ def best_scores(
     n, size = haplotypes.shape
     n_starts = size - flank
     best = np.full((n, len(motifs)), -np.inf, np.float32)
-    # In groups, so that a large collection takes bounded memory.
+    # In groups, to bound memory for large collections.
     for first in range(0, len(motifs), _GROUP):
         some = motifs[first : first + _GROUP]
         weights = _placed(some, size, flank, n_starts)
@@ -231,11 +234,11 @@ def best_scores(
 
 
 def _placed(motifs: Sequence[Motif], size: int, flank: int, n_starts: int) -> NDArray[np.float32]:
-    """Both strands of each motif at each start offset: float32[5 H, K 2 S].
+    """Return the scores of both strands of each motif at each start offset, float32[5 H, K 2 S].
 
-    The product of a one-hot haplotype and this matrix is every score at once, which runs at the
-    speed of matrix multiplication. Offsets from which a motif cannot touch the allele, or leave
-    the haplotype, hold `UNKNOWN_BASE_BITS` whatever the base.
+    The product of one-hot haplotypes and this matrix gives all scores by one matrix multiplication.
+    Offsets at which a motif cannot overlap the allele, or would leave the haplotype, hold
+    `UNKNOWN_BASE_BITS` for every base.
     """
     weights = np.zeros((size, 5, len(motifs), 2, n_starts), np.float32)
     for k, motif in enumerate(motifs):
@@ -249,7 +252,7 @@ def _placed(motifs: Sequence[Motif], size: int, flank: int, n_starts: int) -> ND
 
 
 def _strands(motif: Motif) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scores of A, C, G, T and unknown, float32[w, 5], of the forward and the reverse strand."""
+    """Return scores of A, C, G, T and unknown for the forward and reverse strand, float32[w, 5]."""
     unknown = np.full((motif.width, 1), UNKNOWN_BASE_BITS, np.float32)
     forward = motif.log_odds
     return np.hstack([forward, unknown]), np.hstack([forward[::-1, ::-1], unknown])
@@ -271,10 +274,10 @@ def _scan_strand(
 
 
 def _read_matrix(lines: Iterator[tuple[int, str]], header: str, where: str) -> NDArray[np.float64]:
-    """The rows after a ``letter-probability matrix:`` line.
+    """Read the matrix after a ``letter-probability matrix:`` line.
 
-    Its keys are optional by the format's definition; a matrix without ``w`` ends at the first
-    line that is not four numbers.
+    The format makes the keys of that line optional. A matrix without ``w`` ends at the first line
+    that is not four numbers.
     """
     declared = dict(pairwise(header.replace("=", " ").split()))
     if declared.get("alength", "4") != "4":
@@ -294,7 +297,7 @@ def _read_matrix(lines: Iterator[tuple[int, str]], header: str, where: str) -> N
 
 
 def _numbers(line: str) -> list[float] | None:
-    """The four numbers of a line, none of an empty line, None of any other."""
+    """Return the four numbers of a line, an empty list for an empty line, None for any other."""
     try:
         row = [float(field) for field in line.split()]
     except ValueError:
@@ -322,7 +325,7 @@ def check_widths(motifs: Sequence[Motif], limit: int, where: object) -> None:
     Raises
     ------
     UsageError
-        Naming the widest motif.
+        If a motif is too wide; the message names the widest.
     """
     widest = max(motifs, key=lambda motif: motif.width)
     if widest.width > limit:

@@ -1,4 +1,4 @@
-"""A table of text turned into Parquet, block by block."""
+"""Reading of Parquet files, and conversion of text tables to Parquet in blocks."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from genomix_cli.provenance import METADATA, facts_of
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Rows that are compressed together, and held in memory.
+#: Rows of a row group, which are compressed together and held in memory.
 ROW_GROUP = 1 << 17
 MISSING = "."
 MAGIC = b"PAR1"
 
 
 class Column(NamedTuple):
-    """A column of a table; ``.`` and nothing are missing values of the numbers."""
+    """Column of a table; in numeric columns, ``.`` and empty cells are missing values."""
 
     name: str
     kind: Literal["str", "int", "float"]
 
 
 def require_pyarrow() -> None:
-    """Raise MissingExtraError where there is no pyarrow."""
+    """Raise MissingExtraError if pyarrow is not installed."""
     try:
         import_module("pyarrow.parquet")
     except ImportError as error:
@@ -37,14 +37,14 @@ def require_pyarrow() -> None:
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a table that others wrote.
+    """Read a Parquet table written by any program.
 
     Raises
     ------
     MissingExtraError
-        Without pyarrow.
+        If pyarrow is not installed.
     DataError
-        If it is damaged.
+        If the file is damaged.
     """
     import pandas as pd
 
@@ -54,22 +54,22 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
 
 def write_parquet(source: Path, target: Path, columns: Sequence[Column] | None, name: str) -> None:
-    """Turn a compressed TSV into Parquet.
+    """Convert a gzipped TSV to Parquet.
 
     Parameters
     ----------
     source : Path
-        gzip; after ``##`` lines, which become metadata, one has the names of the columns.
+        gzipped TSV; the line of column names follows ``##`` lines, which become metadata.
     target : Path
     columns : sequence of Column, optional
-        In the order of the table; without them all are text.
+        Columns in the order of the table; by default, all are text.
     name : str
-        The output, for messages.
+        Name of the output, for messages.
 
     Raises
     ------
     DataError
-        If a row does not fit the columns.
+        If a cell does not have the type of its column.
     """
     pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     with gzip.open(source) as file:
@@ -92,12 +92,12 @@ def write_parquet(source: Path, target: Path, columns: Sequence[Column] | None, 
 
 
 def read_facts(path: Path) -> dict[str, list[str]]:
-    """Return how a Parquet file of ours was made, by key; nothing if it does not say.
+    """Return the metadata on how genomix made a Parquet file, by key; empty if it has none.
 
     Raises
     ------
     MissingExtraError
-        Where there is no pyarrow.
+        If pyarrow is not installed.
     DataError
         If the file is damaged.
     """
@@ -109,7 +109,7 @@ def read_facts(path: Path) -> dict[str, list[str]]:
 
 
 def parquet_size(path: Path) -> tuple[list[str], int]:
-    """Return the names of the columns, and the number of rows; raises as :func:`read_facts`."""
+    """Return the names of columns and the number of rows; raises as :func:`read_facts` does."""
     found = _metadata(path)
     return list(found.schema.names), int(found.num_rows)
 
@@ -124,7 +124,7 @@ def _metadata(path: Path) -> Any:
 
 
 def _batches(file: Any, schema: Any) -> Iterator[Any]:
-    """Rows with their types, as they are read."""
+    """Yield batches of typed rows as they are read from a TSV."""
     csv = import_module("pyarrow.csv")
     if not file.peek(1):
         return  # a table without rows
@@ -139,7 +139,10 @@ def _batches(file: Any, schema: Any) -> Iterator[Any]:
 
 
 def _groups(pa: Any, batches: Iterator[Any]) -> Iterator[Any]:
-    """Tables of `ROW_GROUP` rows, but for the last: the bytes do not depend on how they came."""
+    """Yield tables of whole multiples of `ROW_GROUP` rows, and a last table with the rest.
+
+    The bytes of the output then do not depend on the sizes of batches.
+    """
     pending: list[Any] = []
     count = 0
     for batch in batches:

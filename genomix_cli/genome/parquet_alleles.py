@@ -1,4 +1,4 @@
-"""Parquet read by place: of its groups of rows, those whose statistics say that they may matter."""
+"""Parquet tables of alleles read by position: only row groups that may overlap are read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from genomix_cli.errors import DataError, guarded
 from genomix_cli.genome.parquet import MISSING, require_pyarrow
 from genomix_cli.genome.tables import LOCUS, Row, find_locus
 
-# Rows that become text together.
+# Rows converted to text at a time.
 _CHUNK = 1024
 _END = np.iinfo(np.int64).max
 
 
 class _Group(NamedTuple):
-    """A group of rows: number of its first (from 1), contigs, least and largest position."""
+    """Row group: number of its first row (from 1), contigs, smallest and largest position."""
 
     first: int
     contigs: frozenset[str]
@@ -29,9 +29,9 @@ class _Group(NamedTuple):
 
 
 class ParquetAlleles:
-    """A Parquet file with a row per allele: contig, pos (1-based), ref, alt and others.
+    """Parquet file with one row per allele: contig, pos (1-based), ref, alt and other columns.
 
-    It need not be sorted; where it is, little of it is read.
+    The file need not be sorted, but look-ups read only a small part of it if it is.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ class ParquetAlleles:
     columns : list of str
         Names of all columns.
     contigs : tuple of str
-        As the file spells them.
+        Contigs as the file spells them.
 
     Raises
     ------
     MissingExtraError
-        Without pyarrow.
+        If pyarrow is not installed.
     DataError
-        If it is damaged, lacks a column, has one twice, or its positions are no whole numbers.
+        If the file is damaged, lacks a column, has one twice, or its positions are not integers.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,7 @@ class ParquetAlleles:
         self.contigs = tuple(dict.fromkeys(c for g in self._groups for c in sorted(g.contigs)))
 
     def _overview(self) -> Iterator[_Group]:
-        """Yield what each group holds, from statistics if they say it."""
+        """Yield the contents of each row group, from its statistics if they suffice."""
         metadata, first = self._file.metadata, 1
         leaves = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
         at = [leaves.index(name) for name in self._locus[:2]]
@@ -96,27 +96,33 @@ class ParquetAlleles:
             first += group.num_rows
 
     def _group(self, i: int, columns: Sequence[str]) -> Any:
-        """Return some columns of a group of rows; the last is kept."""
+        """Return some columns of a row group; the last group read is cached."""
         if self._read[:2] != (i, columns):
             with guarded(self.name):
                 self._read = i, columns, self._file.read_row_group(i, columns=list(columns))
         return self._read[2].select(columns)
 
     def rows(self, spans: Mapping[str, ArrayLike], columns: Iterable[str]) -> Iterator[Row]:
-        """Yield the rows within stretches of contigs, in the order of the file.
+        """Yield the rows within intervals of contigs, in the order of the file.
 
         Parameters
         ----------
         spans : mapping of str to array_like
-            int ``[m, 2]`` of each contig, as the file spells it: 0-based, half-open, sorted and
-            apart.
+            Intervals of each contig, named as in the file: int ``[m, 2]``, 0-based, half-open,
+            sorted and disjoint.
         columns : iterable of str
+            Further columns to return.
 
         Yields
         ------
         Row
-            Number of the row, from 1, and as text: contig, position, ref, alt, then `columns`;
-            ``.`` where there is none.
+            Number of the row, from 1, and its cells as text: contig, position, ref, alt, then
+            `columns`; ``.`` for missing values.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or a position is missing.
         """
         wanted = {contig: np.asarray(each, np.int64) for contig, each in spans.items()}
         names = [*self._locus, *columns]
@@ -157,14 +163,17 @@ class ParquetAlleles:
                 yield Row(line, list(texts))
 
     def lines(self, spans: Mapping[str, ArrayLike]) -> Iterator[str]:
-        """Yield the rows within stretches, as above, as lines of all columns in their order."""
+        """Yield the rows within intervals as tab-separated lines of all columns, in file order.
+
+        `spans` is as for :meth:`rows`.
+        """
         others = [name for name in self.columns if name not in self._locus]
         order = [[*self._locus, *others].index(name) for name in self.columns]
         for _, cells in self.rows(spans, others):
             yield "\t".join([cells[j] for j in order])
 
     def fetch(self, contig: str, start: int, end: int | None) -> Iterator[str]:
-        """Yield the lines of one stretch; without `end`, to that of the contig."""
+        """Yield the lines of one interval; if `end` is None, up to the end of the contig."""
         return self.lines({contig: [(start, _END if end is None else end)]})
 
     def close(self) -> None:
@@ -173,7 +182,7 @@ class ParquetAlleles:
 
 
 def _text(value: object) -> str:
-    """Return a value as a table of text would have it."""
+    """Return a value as the text of a table cell."""
     if value is None:
         return MISSING
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""Neighbouring windows from one read: files are slow to enter and fast to go on in."""
+"""Read-ahead cache for windows along a contig, since seeking costs more than reading on."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ T = TypeVar("T")
 
 
 class ReadAhead(Generic[T]):
-    """Keeps the last stretch that was read, and reads on while windows walk along a contig.
+    """Cache of the last interval read, which reads ahead while windows walk along a contig.
 
-    A request inside the stretch costs no read. One that begins in it, or at its end, is a step of
-    a walk: twice as much as last time is read, up to `longest`. Any other reads just what was asked
-    for, so that scattered windows cost no more than without. More than `longest` is never kept.
+    A request inside the cached interval needs no read. A request that begins in it or at its end
+    continues a walk: the next read is twice as long as the cached interval, up to `longest`. Any
+    other request reads only what was asked for, so scattered windows cost no more than without a
+    cache. Intervals longer than `longest` are never cached.
 
     Parameters
     ----------
     read : callable
         ``read(contig, first, last)``; `last` may be beyond the contig.
     longest : int
-        In the units of `first` and `last`.
+        Longest cached interval, in the units of `first` and `last`.
     """
 
     def __init__(self, read: Callable[[str, int, int], T], longest: int) -> None:
@@ -29,7 +30,7 @@ class ReadAhead(Generic[T]):
         self._kept: tuple[str, int, int, T] | None = None
 
     def get(self, contig: str, first: int, last: int) -> tuple[T, slice]:
-        """Return a stretch that was read, and the slice of it that is ``first .. last``."""
+        """Return an interval that was read, and the slice of it for ``first .. last``."""
         if last - first > self._longest:
             return self._read(contig, first, last), slice(0, last - first)
         kept = self._kept
@@ -37,7 +38,7 @@ class ReadAhead(Generic[T]):
         if kept is None or not steps_on or last > kept[2]:
             ahead = min(2 * (kept[2] - kept[1]), self._longest) if kept and steps_on else 0
             end = max(last, first + ahead)
-            # Forgotten first: its memory may be needed, and the read may fail.
+            # Dropped before the read, to free its memory, and because the read may fail.
             self._kept = kept = None
             self._kept = kept = contig, first, end, self._read(contig, first, end)
         return kept[3], slice(first - kept[1], last - kept[1])

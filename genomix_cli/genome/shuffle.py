@@ -1,4 +1,4 @@
-"""Random sequences that keep the dinucleotides of a real one."""
+"""Random sequences with the dinucleotide counts of a given one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ N_BASES = 4
 
 
 def dinucleotide_shuffle(codes: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Shuffle bases so that every dinucleotide stays as frequent as it is.
+    """Shuffle bases while preserving the count of every dinucleotide.
 
-    A random Eulerian walk over the dinucleotides (Altschul and Erickson 1985,
-    doi:10.1093/oxfordjournals.molbev.a040370), uniform over all such sequences: the last exits
-    of the bases are drawn until they form a tree into the last base, the other exits are in
-    random order. Each run of A, C, G, T is shuffled by itself; other codes stay where they are.
+    The result is a random Eulerian walk over the dinucleotides, uniform over all such sequences
+    (Altschul and Erickson 1985, doi:10.1093/oxfordjournals.molbev.a040370). The last exit of each
+    base is drawn until the last exits form a tree into the final base; the other exits are in
+    random order. Each run of A, C, G, T is shuffled separately; other codes stay in place.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def dinucleotide_shuffle(codes: NDArray[np.uint8], rng: np.random.Generator) -> 
 
 
 def _shuffle_run(run: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """An Eulerian walk from the first to the last base of `run`."""
+    """Return a random Eulerian walk from the first to the last base of `run`."""
     exits = [rng.permutation(run[1:][run[:-1] == base]).tolist() for base in range(N_BASES)]
     last = int(run[-1])
     final = _last_exits(exits, last, rng)
@@ -53,7 +53,7 @@ def _shuffle_run(run: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
 
 
 def _last_exits(exits: list[list[int]], last: int, rng: np.random.Generator) -> dict[int, int]:
-    """Each base's last exit, such that following them leads from every base to `last`."""
+    """Draw the last exit of each base, such that following them leads to `last` from any base."""
     bases = [base for base in range(N_BASES) if exits[base] and base != last]
     while True:
         chosen = {base: exits[base][int(rng.integers(len(exits[base])))] for base in bases}

@@ -1,7 +1,7 @@
-"""Tracks on one scale: quantile normalisation, z-scores, and gaps.
+"""Normalisation of tracks to a common scale: quantiles, z-scores, and gaps.
 
-What a model saw in training is a :class:`TrackSpec`; a :class:`Normaliser` brings any other
-file of that assay to the same scale.
+A :class:`TrackSpec` records the distribution that a model saw in training. A :class:`Normaliser`
+brings other files of the same assay to that scale.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from numpy.typing import NDArray
 
 BIN_SIZE = 50
 CLIP = 10.0
-# A track that varies less is constant but for rounding.
+# A track with a smaller standard deviation is constant except for rounding.
 MIN_SD = 1e-3
-# Decimals of quantiles, mean and sd: far below float16, and the text of a spec stays short.
+# Decimals of quantiles, mean and sd: finer than float16, and short as text.
 DECIMALS = 6
 
 Uncovered = Literal["missing", "zero"]
 
-# States of a bin of a track: nothing is known of it, it was measured, or a gap too short to matter
-# was filled by a line between the measured bins beside it.
+# States of a bin: not measured, measured, or in a short gap that was interpolated linearly between
+# the measured bins on both sides.
 MISSING, MEASURED, BRIDGED = 0, 1, 2
 
 
 class Signal(NamedTuple):
-    """Normalised tracks of a stretch of genome, or one of them.
+    """Normalised signal of one or all tracks over consecutive bins.
 
     Attributes
     ----------
     value : NDArray
-        ``[track, bin]`` or ``[bin]``, z-scores; 0 where missing. float32 from raw files, float16
+        z-scores, ``[track, bin]`` or ``[bin]``; 0 where missing. float32 from raw files, float16
         from a shard.
     state : NDArray
-        uint8, as `value`: `MISSING`, `MEASURED` or `BRIDGED`. A model is shown all that is not
-        missing.
+        uint8, same shape as `value`: `MISSING`, `MEASURED` or `BRIDGED`. Models see all bins that
+        are not missing.
     """
 
     value: NDArray[Any]
@@ -45,17 +45,17 @@ class Signal(NamedTuple):
 
 @dataclass(frozen=True)
 class TrackSpec:
-    """The reference distribution of a track.
+    """Reference distribution of a track.
 
     Attributes
     ----------
     name : str
-        As given to ``--track NAME=FILE``, or of a model's track the modality; see
+        Name given to ``--track NAME=FILE``; for a track of a model, the modality. See
         `genomix_cli.genome.tracks`.
     quantiles : tuple of float
         1001 evenly spaced quantiles of log1p(bin mean) over covered bins.
     mean, sd : float
-        Of the same distribution.
+        Mean and standard deviation of the same distribution.
     """
 
     name: str
@@ -71,48 +71,49 @@ class TrackSpec:
 
     @classmethod
     def of(cls, name: str, bin_quantiles: NDArray[np.floating]) -> TrackSpec:
-        """The spec of a track that is its own reference.
+        """Return the spec of a track that is its own reference.
 
         Parameters
         ----------
         name : str
         bin_quantiles : NDArray
-            ``[1001]`` quantiles of bin means, as :meth:`BigWig.distribution` gives them.
+            ``[1001]`` quantiles of bin means, from :meth:`BigWig.distribution`.
         """
         levels = log_signal(np.asarray(bin_quantiles, np.float64)).round(DECIMALS)
-        # Between two quantiles lie equal shares of the bins: average over their midpoints.
+        # Equal shares of bins lie between adjacent quantiles, so average over their midpoints.
         middle = (levels[1:] + levels[:-1]) / 2
         sd = max(float(middle.std().round(DECIMALS)), MIN_SD)
         return cls(name, tuple(levels.tolist()), float(middle.mean().round(DECIMALS)), sd)
 
     def called(self, name: str) -> TrackSpec:
-        """The same distribution under another name."""
+        """Return the same distribution under another name."""
         return self if name == self.name else replace(self, name=name)
 
 
 def log_signal(mean: NDArray[np.floating]) -> NDArray[np.float64]:
-    """log(1 + x), odd about 0, so that log-ratio tracks keep their sign."""
+    """Return sign(x) log(1 + abs(x)), which keeps the sign of log-ratio tracks; float64."""
     mean = np.asarray(mean, np.float64)
     return np.sign(mean) * np.log1p(np.abs(mean))
 
 
 class Normaliser:
-    """Bring bin means of one file to the scale of a reference.
+    """Transformation of one file's bin means to the scale of a reference.
 
-    log1p, quantile normalisation (own quantiles to the reference's, linear between them; Bolstad
-    et al. 2003, doi:10.1093/bioinformatics/19.2.185), z-score by the reference, gaps bridged.
+    The steps are log1p; quantile normalisation, which maps the file's quantiles to those of the
+    reference, linearly in between (Bolstad et al. 2003, doi:10.1093/bioinformatics/19.2.185);
+    z-scores by mean and sd of the reference; and interpolation of short gaps.
 
     Parameters
     ----------
     spec : TrackSpec
-        The reference.
+        Reference.
     own_quantiles : NDArray, optional
-        ``[1001]`` quantiles of this file's bin means over covered bins. None: the file is its own
-        reference.
+        ``[1001]`` quantiles of this file's bin means over covered bins. If None, the file is its
+        own reference.
     max_gap_bins : int
-        Uncovered runs up to this length, between covered bins, are interpolated linearly.
+        Uncovered runs between covered bins are interpolated linearly up to this length.
     uncovered : {"missing", "zero"}
-        Whether a bin without data is unknown, or measured to be 0.
+        Whether bins without data are unknown or count as measured zeros.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class Normaliser:
         self._own, self._target = _quantile_map(own, target)
 
     def scale(self, mean: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Bin means of this file as z-scores of the reference, clipped to ±10."""
+        """Return bin means of this file as z-scores of the reference, clipped to ±10, float32."""
         level = np.interp(log_signal(mean), self._own, self._target)
         z = (level - self.spec.mean) / self.spec.sd
         return np.clip(z, -CLIP, CLIP).astype(np.float32)
@@ -139,17 +140,17 @@ class Normaliser:
     def apply(self, mean: NDArray[np.floating], covered: NDArray[np.bool_]) -> Signal:
         """Normalise consecutive bins.
 
-        An uncovered run that touches either end of the array is not bridged: pass at least
-        ``max_gap_bins + 1`` bins more than needed on both sides.
+        An uncovered run that touches either end of the array is not interpolated, so pass at least
+        ``max_gap_bins + 1`` more bins than needed on both sides.
 
         Parameters
         ----------
         mean : NDArray
-            float ``[bin]``, over covered bases; ignored where not covered.
+            Mean over the covered bases, float ``[bin]``; ignored where not covered.
         covered : NDArray
             bool ``[bin]``.
         """
-        # Most bins of most tracks are not covered: only the others are worth a logarithm.
+        # Most bins of most tracks are not covered, so logarithms are taken only of the others.
         known = np.flatnonzero(covered)
         zero = self.scale(np.zeros(1))[0] if self.uncovered == "zero" else np.float32(0)
         value = np.full(len(mean), zero, np.float32)
@@ -162,14 +163,14 @@ class Normaliser:
 def _quantile_map(
     own: NDArray[np.float64], target: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Strictly increasing own levels, each with its reference level.
+    """Return strictly increasing levels of a file, and the reference level of each.
 
-    Ties (counts have many) share the mean of their reference levels. Zero stays zero, so that an
-    uncovered bin read as 0 does not become the smallest covered one.
+    Ties, of which counts have many, share the mean of their reference levels. Zero stays zero;
+    otherwise, an uncovered bin read as 0 would get the level of the smallest covered bin.
     """
     levels, first, count = np.unique(own, return_index=True, return_counts=True)
     means = np.add.reduceat(target, first) / count
-    # Means of equal numbers may differ in the last bit, which is enough to lose the order.
+    # Rounding can make means of equal numbers differ in the last bit, and so break the order.
     means = np.maximum.accumulate(means)
     if levels[0] > 0:
         levels = np.concatenate([[0.0], levels])
@@ -180,7 +181,7 @@ def _quantile_map(
 def bridge(
     value: NDArray[np.float32], covered: NDArray[np.bool_], max_gap_bins: int
 ) -> NDArray[np.uint8]:
-    """Fill short uncovered runs of `value` in place, linearly between the bins beside them.
+    """Interpolate short uncovered runs of `value` in place, linearly between adjacent bins.
 
     Parameters
     ----------

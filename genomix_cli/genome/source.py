@@ -1,4 +1,4 @@
-"""Sources of a model's inputs: one interface over raw files and shards.
+"""Sources of model inputs: one interface for raw files and shards.
 
 Letters: M tracks, N bins.
 """
@@ -25,7 +25,7 @@ from genomix_cli.genome.tracks import read_track_name
 
 log = logging.getLogger("genomix")
 
-# Bins of a track that are kept: 2 Mb, 0.2 MB.
+# Bins of a track kept in memory: 2 Mb of genome, 0.2 MB of memory.
 KEPT_BINS = 40_000
 
 
@@ -51,23 +51,25 @@ class GenomeSource(Protocol):
         ...
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Bases as uint8 ``[end - start]``; N (4) outside what is known. `start` may be < 0.
+        """Return bases as uint8 ``[end - start]``; N (4) where unknown. `start` may be < 0.
 
-        May be a read-only view.
+        The result may be a read-only view.
         """
         ...
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Tracks over bins ``first_bin .. last_bin``, ``[M, N]``; 0 and missing outside.
+        """Return tracks over bins ``first_bin .. last_bin``, ``[M, N]``; missing where unknown.
 
-        As the source holds them, maybe as read-only views: see `Signal` for the types.
+        The arrays have the types in which the source stores them (see `Signal`), and may be
+        read-only views.
         """
         ...
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
-        """log(observed/expected) between 5-kb bins from `start`, ``[n_bins, n_bins]``.
+        """Return log(observed/expected) between 5-kb bins from `start`, ``[n_bins, n_bins]``.
 
-        `start` is a multiple of 5000; 0 where unknown, and 21 or more bins off the diagonal.
+        `start` is a multiple of 5000. Values are 0 where unknown, and 21 or more bins off the
+        diagonal.
         """
         ...
 
@@ -77,24 +79,26 @@ class GenomeSource(Protocol):
 
 
 class RawTrack:
-    """One bigWig, normalised to a spec.
+    """bigWig file, normalised to a reference distribution.
 
     Parameters
     ----------
     path : Path
     spec : TrackSpec or None
-        None: the file is its own reference.
+        Reference; if None, the file is its own reference.
     name : str
-        Used when the file is its own reference.
+        Name of the spec if the file is its own reference.
     lengths : mapping of str to int
-        Contigs of the reference.
+        Lengths of the contigs of the reference genome.
     max_gap_bins : int
+        See `Normaliser`.
     uncovered : {"missing", "zero"}
+        See `Normaliser`.
 
     Raises
     ------
     DataError
-        If the file cannot be read, is of another genome, or holds no signal.
+        If the file cannot be read, is of another genome, has no signal, or is constant.
     """
 
     def __init__(
@@ -119,7 +123,7 @@ class RawTrack:
                 where=path,
                 hint=f"remove --track {name}",
             )
-        # Where bases without signal count as 0, one height is a peak track.
+        # If bases without signal count as 0, a single non-zero value is a valid peak track.
         if np.ptp(own) == 0 and (uncovered == "missing" or own[0] == 0):
             raise DataError(
                 f"is {own[0]:g} everywhere, so a model cannot learn from it",
@@ -135,7 +139,7 @@ class RawTrack:
 
     @property
     def spec(self) -> TrackSpec:
-        """The reference it is normalised to."""
+        """Reference that the track is normalised to."""
         return self.normaliser.spec
 
     def _open(self) -> None:
@@ -152,21 +156,21 @@ class RawTrack:
         self._open()
 
     def bins(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Normalised bins; all are missing off the contig or on one the file does not have.
+        """Return normalised bins; missing beyond the contig, or if the file lacks the contig.
 
-        Windows that walk along a contig are cut from longer stretches, with the same values.
+        Windows that walk along a contig are cut from longer reads, with the same values.
 
         Parameters
         ----------
         contig : str
-            As the reference spells it.
+            Name as the reference spells it.
         first_bin, last_bin : int
-            Half-open; may reach off the contig.
+            Half-open range; it may reach beyond the contig.
 
         Returns
         -------
         Signal
-            Views of what is kept; not to be written to.
+            Views of cached arrays; do not write to them.
         """
         values, part = self._ahead.get(contig, first_bin, last_bin)
         return Signal(values.value[part], values.state[part])
@@ -174,7 +178,7 @@ class RawTrack:
     def _read(self, contig: str, first_bin: int, last_bin: int) -> Signal:
         value = np.zeros(last_bin - first_bin, np.float32)
         state = np.zeros(last_bin - first_bin, np.uint8)
-        # Bins are read beyond both ends, so that a gap that crosses an end is bridged all the same.
+        # Read beyond both ends, to interpolate gaps that cross an end.
         margin = self.normaliser.max_gap_bins + 1
         low = max(0, first_bin - margin)
         high = min(-(-self._lengths.get(contig, 0) // BIN_SIZE), last_bin + margin)
@@ -192,35 +196,35 @@ class RawTrack:
         self.file.close()
 
 
-# Above this share of the bases in common, contigs of another length mean another assembly.
+# Above this share of the common bases, contigs of different length mean another assembly.
 MAX_OTHER = 0.01
 
 
 def leave_out_other_contigs(
     file: BigWig | Contacts, lengths: Mapping[str, int], where: object
 ) -> list[str]:
-    """Leave out the contigs of a track or contact map that have another length in the reference.
+    """Ignore the contigs of a track or contact map whose length differs from the reference.
 
-    The mitochondrion of hg19 is the usual one: UCSC's has 16,571 bases, all others 16,569.
+    Usually this is the mitochondrion of hg19, which has 16,571 bases at UCSC and 16,569 elsewhere.
 
     Parameters
     ----------
     file : BigWig or Contacts
     lengths : mapping of str to int
-        Contigs of the reference.
+        Lengths of the contigs of the reference.
     where : object
-        The file, as a message should name it.
+        Name of the file in messages.
 
     Returns
     -------
     list of str
-        Contigs left out, as the file spells them.
+        Ignored contigs, as the file spells them.
 
     Raises
     ------
     DataError
-        If no contig of the same length is in common, or those of another length, the mitochondrion
-        aside, hold more than 1 % of the bases.
+        If no common contig has the same length, or if contigs of different length, without the
+        mitochondrion, have more than 1 % of the common bases.
     """
     spelled = {name: file.names.find(name) for name in lengths}
     common = {name: own for name, own in spelled.items() if own is not None}
@@ -233,7 +237,7 @@ def leave_out_other_contigs(
             hint="use files of one assembly",
         )
     other = {name: own for name, own in common.items() if file.lengths[own] != lengths[name]}
-    # The mitochondrion says nothing of the rest, however small that is.
+    # A different mitochondrion does not mean another assembly, however small the rest is.
     judged = [name for name in other if canonical(name) != "MT"]
     share = sum(lengths[name] for name in judged) / sum(lengths[name] for name in common)
     if share > MAX_OTHER or len(other) == len(common):
@@ -251,7 +255,7 @@ def leave_out_other_contigs(
 
 
 def warn_of_left_out(contigs: list[str], where: object) -> None:
-    """Say once, not in every worker that opens the file again, what is not read."""
+    """Warn of ignored contigs; separate from opening, since every worker opens the file again."""
     if contigs:
         log.warning(
             "%s: ignoring %s, whose length differs from the FASTA", where, ", ".join(contigs)
@@ -259,9 +263,9 @@ def warn_of_left_out(contigs: list[str], where: object) -> None:
 
 
 class RawGenome:
-    """A :class:`GenomeSource` over FASTA, bigWigs and a contact map, read window by window.
+    """:class:`GenomeSource` of FASTA, bigWigs and a contact map, read window by window.
 
-    It pickles by path; handles are opened again where it is unpickled.
+    It is pickled by path; files are opened again when it is unpickled.
 
     Parameters
     ----------
@@ -269,12 +273,15 @@ class RawGenome:
     tracks : mapping of str to Path
         bigWig files by track name.
     specs : tuple of TrackSpec, optional
-        What the model was trained on, in its order. A spec without a file is a missing track.
-        None: each file is its own reference.
+        Tracks that the model was trained on, in its order. A spec without a file is a missing
+        track. If None, each file is its own reference; tracks of one modality share that of the
+        first.
     contacts : str or Path, optional
         .cool or .mcool.
     uncovered : {"missing", "zero"}
+        See `Normaliser`.
     max_gap_bins : int
+        See `Normaliser`.
 
     Attributes
     ----------
@@ -284,9 +291,9 @@ class RawGenome:
     Raises
     ------
     UsageError
-        If a track is not one of `specs`.
+        If a track is not in `specs`.
     DataError
-        If a file cannot be read or is of another genome.
+        If a file cannot be read, is of another genome, or a track has no signal or is constant.
     """
 
     def __init__(
@@ -308,7 +315,7 @@ class RawGenome:
         warn_of_left_out(self._left_out, contacts)
         self._raw: dict[str, RawTrack] = {}
         for name, path in tracks.items():
-            # Tracks of one modality are brought to one scale, that of the first.
+            # Tracks of one modality share a scale: that of the first.
             modality = read_track_name(name).modality
             self._raw[name] = RawTrack(
                 path,
@@ -346,17 +353,17 @@ class RawGenome:
 
     @property
     def contigs(self) -> Mapping[str, int]:
-        """Contigs of the FASTA and their lengths."""
+        """Lengths of the contigs of the FASTA."""
         return self.fasta.lengths
 
     def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
-        """Bases as uint8 ``[end - start]``; N (4) off the contig."""
+        """Return bases as uint8 ``[end - start]``; N (4) beyond the contig."""
         if contig not in self.contigs:
             return np.full(end - start, UNKNOWN_BASE, np.uint8)
         return self.fasta.fetch(contig, start, end)
 
     def signal(self, contig: str, first_bin: int, last_bin: int) -> Signal:
-        """Tracks over bins ``first_bin .. last_bin``; a track without a file is 0 and missing."""
+        """Return tracks over ``first_bin .. last_bin``, ``[M, N]``; missing if without a file."""
         shape = len(self.specs), last_bin - first_bin
         signal = Signal(np.zeros(shape, np.float32), np.zeros(shape, np.uint8))
         for row, spec in enumerate(self.specs):
@@ -366,7 +373,7 @@ class RawGenome:
         return signal
 
     def contacts(self, contig: str, start: int, n_bins: int) -> NDArray[np.float32]:
-        """log(observed/expected) between 5-kb bins; 0 off the band and without a map."""
+        """Return log(observed/expected) between 5-kb bins; 0 off the band and without a map."""
         if self._contacts is None:
             return np.zeros((n_bins, n_bins), np.float32)
         return self._contacts.matrix(contig, start, n_bins)
@@ -377,7 +384,7 @@ class RawGenome:
         return self._contacts is not None
 
     def band(self, contig: str) -> NDArray[np.float32]:
-        """Contacts of a whole contig near the diagonal, ``[5-kb bins, REACH]``; 0 if unknown."""
+        """Return contacts near the diagonal of a contig, ``[5-kb bins, REACH]``; 0 if unknown."""
         if self._contacts is None or self._contacts.names.find(contig) is None:
             return np.zeros((-(-self.contigs[contig] // BIN), REACH), np.float32)
         return self._contacts.band(contig)
@@ -392,12 +399,12 @@ class RawGenome:
 
 
 def refuse_unknown_tracks(given: Mapping[str, Path], known: tuple[str, ...]) -> None:
-    """Refuse tracks that the model or shard to conform to does not have.
+    """Refuse tracks that the model or the reference shard does not have.
 
     Raises
     ------
     UsageError
-        Naming all of them.
+        If there are any; the message names all of them.
     """
     unknown = [name for name in given if name not in known]
     if unknown:
