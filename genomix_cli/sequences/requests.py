@@ -36,7 +36,7 @@ T = TypeVar("T")
 MODEL, COMPARISON, HELD_OUT = "Model", "Comparison", "Held out"
 TABLE, FASTA, VCF = "Table of phenotypes", "Of a FASTA", "Of a VCF"
 SELECTED, MEASURED, TRACKS = "Sequences", "Measurement", "Tracks over a FASTA"
-# What a run may differ in and still be the same.
+# Settings in which a resumed run may differ from the interrupted one.
 IGNORED_ON_RESUME = ("resume", "setting")
 File = Annotated[
     Path, Option("Sequence file of `prepare sequences`", argument=True, metavar="SEQUENCES.h5")
@@ -45,7 +45,7 @@ FIRST_MOTIFS = "Motifs to initialise the first layer with"
 
 
 def parse_adaptors(text: str) -> tuple[str, str]:
-    """Return the bases on both sides, of ``LEFT,RIGHT``; either may be empty."""
+    """Parse ``LEFT,RIGHT`` to the bases on both sides; either may be empty."""
     left, comma, right = text.upper().replace("U", "T").partition(",")
     if not comma or set(left + right) - set("ACGT"):
         raise UsageError(
@@ -58,7 +58,7 @@ def parse_adaptors(text: str) -> tuple[str, str]:
 
 
 def parse_strands(texts: list[str]) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of names, of ``PLUS,MINUS`` each."""
+    """Parse texts ``PLUS,MINUS`` to pairs of names."""
     pairs = tuple(map(parse_names, texts))
     for text, pair in zip(texts, pairs, strict=True):
         if len(set(pair)) != 2 or len(pair) != 2:
@@ -199,10 +199,11 @@ class PrepareRequest:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """A file of sequences to learn from, by one of the tasks.
+    """Options for training on a file of sequences with one of the tasks.
 
-    `hold_out` is ``auto`` (the file's splits, or else a quarter), a share as ``0.25``, ``splits``,
-    or ``folds:5``. `options` has what only the task takes: the fields of one of the classes below.
+    `hold_out` is ``auto`` (the file's splits, or else a quarter), a share such as ``0.25``,
+    ``splits``, or ``folds:5``. `options` holds the options of the task alone: the fields of one of
+    the classes below.
     """
 
     data: File
@@ -227,13 +228,13 @@ class TrainRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        """The request as JSON has it, names of files without their folders."""
+        """Return the request as JSON data, with file names instead of paths."""
         plain = {n: value for n, value in asdict(self).items() if n not in IGNORED_ON_RESUME}
         text = json.dumps({**plain, "seed": self.setting.seed}, default=lambda path: path.name)
         return json.loads(text)
 
     def provenance(self) -> Provenance:
-        """Provenance of everything the run writes."""
+        """Return the provenance of everything that the run writes."""
         files = {
             f"{name} {i}" if isinstance(value, tuple) else name: path
             for name, value in self.options.items()
@@ -243,7 +244,7 @@ class TrainRequest:
         return Provenance.of(self.plain(), {"sequences": self.data, **files}, self.setting.seed)
 
     def parted(self, kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the fields of `arch` that a configuration class has, and the others."""
+        """Return the fields of `arch` that belong to a configuration class, and the others."""
         own = {each.name for each in fields(kind)}
         return (
             {name: value for name, value in self.arch.items() if name in own},
@@ -251,7 +252,7 @@ class TrainRequest:
         )
 
     def config(self, kind: type[T], presets: Mapping[str, Mapping[str, Any]], **known: Any) -> T:
-        """The model's configuration: what is `known` of the data, the preset, and `arch` over it.
+        """Return the model's configuration: `known` facts and the preset, overridden by `arch`.
 
         Raises
         ------
@@ -288,16 +289,16 @@ def parse_counts(text: str) -> tuple[int, ...]:
 
 
 class TaskOptions:
-    """Options of one task alone.
+    """Options that only one task has.
 
     Attributes
     ----------
     task : str
         Name of the task in the registry.
     about : str
-        A line of help.
+        Line of help.
     compares_models : bool
-        The task gives a row per model.
+        True if the task's results have a row per model.
     """
 
     task: ClassVar[str]
@@ -305,7 +306,7 @@ class TaskOptions:
     compares_models: ClassVar[bool] = False
 
     def given(self) -> dict[str, Any]:
-        """`TrainRequest.options` that say the same; what is not asked for is left out."""
+        """Return the equivalent `TrainRequest.options`, without options that are not set."""
         return {name: value for name, value in asdict(self).items() if value}  # type: ignore[call-overload]
 
 
@@ -313,9 +314,9 @@ class TaskOptions:
 class ClassifyOptions(TaskOptions):
     """Options of the task classify alone.
 
-    Models are names of the registry, or ``name:preset``; `baselines` None are those that suit the
-    file. With `augment` the main model also learns from generated sequences, as a row of its own.
-    From `motifs` all models start whose first layer is filters.
+    Models are names in the registry, or ``name:preset``. With `baselines` None, baselines are
+    chosen to suit the file. With `augment`, the main model is also trained with generated sequences
+    added, as a separate row. Models whose first layer is filters start from `motifs`.
     """
 
     task = "classify"
@@ -369,7 +370,7 @@ class ClassifyOptions(TaskOptions):
     motifs: Path | None = option(None, FIRST_MOTIFS, metavar="MEME", rare=True)
 
     def given(self) -> dict[str, Any]:
-        """`TrainRequest.options` that say the same."""
+        """Return the equivalent `TrainRequest.options`."""
         return asdict(self)
 
 

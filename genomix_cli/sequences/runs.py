@@ -24,7 +24,7 @@ DOMAIN = "sequences"
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything beside the weights that a run needs to be used.
+    """Everything besides the weights that is needed to use a run.
 
     Attributes
     ----------
@@ -35,15 +35,15 @@ class RunConfig:
     arch : dict
         Fields of the model's configuration class.
     length : int
-        Bases of a sequence.
+        Length of a sequence in bases.
     columns : str
-        Digest of the places of the columns, where sequences are aligned; empty otherwise.
+        Digest of the columns' positions for aligned sequences; otherwise empty.
     label : str
-        Name of the phenotype that was learned, if one was.
+        Name of the learned phenotype, if any.
     classes : tuple of str
-        Of it.
+        Classes of that phenotype.
     facts : dict
-        What only this task has: temperature, thresholds, phenotypes.
+        Values that only this task has, such as temperature, thresholds or phenotypes.
     provenance : dict
     """
 
@@ -75,7 +75,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as it lies on disk.
+    """A run as stored on disk.
 
     Attributes
     ----------
@@ -93,12 +93,12 @@ class StoredRun:
 
     @property
     def name(self) -> str:
-        """Name and digest, for outputs."""
+        """Name and digest of the run, for outputs."""
         return named(self.path, self.sha256)
 
 
 def columns_digest(columns: Columns | None, contigs: Mapping[str, int]) -> str:
-    """Digest of the places and reference alleles of columns; empty without them."""
+    """Return a digest of the columns' positions and reference alleles; empty without columns."""
     if columns is None:
         return ""
     names = np.array(list(contigs))[columns.contig]
@@ -112,7 +112,7 @@ def check_fits(config: RunConfig, sequences: Sequences, where: object) -> None:
     Raises
     ------
     DataError
-        If they are of another length, or their columns are other places.
+        If the sequences have another length, or their columns are at other positions.
     """
     if sequences.length != config.length:
         raise DataError(
@@ -131,14 +131,14 @@ def check_fits(config: RunConfig, sequences: Sequences, where: object) -> None:
 
 
 def save_run(folder: Path, config: RunConfig, state: State, seen: Seen | None = None) -> None:
-    """Write weights, what they have seen, and configuration into an existing folder."""
+    """Write weights, configuration and the record of seen sequences into an existing folder."""
     RunFolder(folder).save(DOMAIN, to_dict(config), state, seen)
 
 
 def items_of(sequences: Sequences) -> Items:
     """Return digests of names and bases, to find sequences that a model has seen.
 
-    A person is the same as a row of genotypes and as two of haplotypes.
+    A person has the same digest as one row of genotypes and as two rows of haplotypes.
     """
     owner = person_of if sequences.aligned else str
     return Items.of(sequences.names, (row.tobytes() for row in sequences.codes), owner)
@@ -151,7 +151,7 @@ def person_of(name: str) -> str:
 
 
 def seen_of(sequences: Sequences, split: Split, initial: Path | None = None) -> Seen:
-    """Return what a run has seen, and the run that it started from, if that saw labels."""
+    """Return the sequences that a run has seen, including those of an initial run with labels."""
     seen = Seen.of(items_of(sequences), split.train, split.valid)
     if initial is None or RunFolder(initial).config(DOMAIN).get("task") == "contrast":
         return seen
@@ -165,12 +165,12 @@ def read_run(folder: Path, *tasks: str) -> StoredRun:
     ----------
     folder : Path
     *tasks : str
-        Those that will do; none given: all.
+        Accepted tasks; by default all.
 
     Raises
     ------
     UsageError
-        If there is none, or it is of another task.
+        If the folder is not a run folder, or the run is of another task.
     DataError
         If its files are damaged, of another domain, or of a newer version.
     """

@@ -1,4 +1,4 @@
-"""A run folder of ``genomix train`` as a classifier that is ready to score.
+"""Classifiers stored in run folders of ``genomix train``, ready to score.
 
 Letters: n sequences, L bases, K classes.
 """
@@ -33,7 +33,7 @@ class Classifier(Calibrated):
     ----------
     run : StoredRun
     level : float
-        Share of sequences that the prediction sets are to cover.
+        Share of sequences whose prediction set should hold the right class.
     """
 
     model: SequenceClassifier
@@ -42,7 +42,7 @@ class Classifier(Calibrated):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """In the order of the probabilities."""
+        """Classes in the order of the probabilities."""
         return self.run.config.classes
 
 
@@ -63,19 +63,19 @@ def save_classifier(
     ----------
     folder : Path
     name : str
-        Of the model in the registry.
+        Name of the model in the registry.
     trained : Trained
     sequences : Sequences
-        What it learned from.
+        Training sequences.
     label : str
         Name of the phenotype.
     counts : sequence of int
         Training sequences of each class.
     level : float
-        Of the prediction sets.
+        Nominal coverage of the prediction sets.
     provenance : Provenance
     seen : Seen, optional
-        What of the sequences it has seen.
+        Record of the sequences that the model has seen.
     """
     model = trained.models[0]
     (calibration,) = trained.calibrations
@@ -98,7 +98,7 @@ def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
     Raises
     ------
     UsageError
-        If there is none, or it is of another task.
+        If the folder is not a run folder, or the run is of another task.
     DataError
         If its files are damaged, of a newer version, or do not belong together.
     """
@@ -106,7 +106,7 @@ def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
 
 
 def of_run(run: StoredRun, device: str = "cpu") -> Classifier:
-    """The same from a run that was read."""
+    """Return the classifier of a run that was already read; see :func:`load_classifier`."""
     config = run.config
     where = run.path / "config.json"
     lacking = {"temperature", "thresholds", "level"} - set(config.facts)

@@ -61,7 +61,7 @@ class Step(NamedTuple):
 
 
 class Steps:
-    """The steps of an epoch, of nearly equal size.
+    """The steps of an epoch, with batches of nearly equal size.
 
     When several processes share the work, each takes its share of every batch.
 
@@ -223,7 +223,7 @@ def errors(output: Tensor, target: Tensor, is_class: Tensor) -> Tensor:
 
 
 def known_mean(values: Tensor, target: Tensor) -> Tensor:
-    """Return the mean of values where the target is known; 0 where none is."""
+    """Return the mean of values over known targets; 0 if none is known."""
     known = target.isfinite()
     return torch.where(known, values, 0).sum() / known.sum().clamp(min=1)
 

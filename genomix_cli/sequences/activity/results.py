@@ -48,7 +48,7 @@ class Judged:
     model : str
     baseline : bool
     metrics : dict of str to Interval
-        By name in `QUANTITY` or `CLASS`.
+        Metrics by name in `QUANTITY` or `CLASS`.
     """
 
     model: str

@@ -56,8 +56,7 @@ class Batch(NamedTuple):
     codes : Tensor
         uint8 ``[B, A, L]``: sets of bases.
     target : Tensor
-        float32 ``[B, A, K]``: quantities in standard deviations from their mean, classes as 0 or
-        1; NaN where unknown.
+        float32 ``[B, A, K]``: standardised quantities, and classes as 0 or 1; NaN where unknown.
     source : int
         Number of the source that the items come from.
     """
@@ -329,7 +328,7 @@ def renamed(learned: Learned, taken: Collection[str], kept: Collection[str] = ()
     Raises
     ------
     DataError
-        If the new name is taken too.
+        If the new name is also taken.
     """
     traits = []
     for trait in learned.traits:

@@ -120,7 +120,7 @@ def train_activity(request: TrainRequest) -> ActivitySummary | None:
     Returns
     -------
     ActivitySummary or None
-        None in processes that only share the work of another.
+        None in worker processes of a distributed training.
 
     Raises
     ------

@@ -44,7 +44,8 @@ class Attribution:
     target : NDArray
         int64 ``[n]``: the explained class.
     change : NDArray
-        float64 ``[n]``: its logit minus that of the baseline, which the values should sum to.
+        float64 ``[n]``: logit of that class minus its logit at the baseline; the attributions
+        should sum to it.
     """
 
     values: Floats

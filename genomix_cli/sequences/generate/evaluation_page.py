@@ -19,7 +19,7 @@ BINS = np.linspace(0, 1, 41)
 def write_generated_page(
     path: Path, evaluation: GeneratedEvaluation, entrants: Sequence[Entrant], made: Provenance
 ) -> None:
-    """Write the page; the last of the entrants are the held-out sequences."""
+    """Write the page; the last entrant is the held-out sequences."""
     counts = evaluation.counts
     write_page(
         "generated.html.j2",

@@ -123,7 +123,7 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
     Returns
     -------
     DiffusionSummary or None
-        None in processes that only share the work of another.
+        None in worker processes of a distributed training.
 
     Raises
     ------

@@ -68,7 +68,7 @@ class Labelled:
         return self.sequences.codes
 
     def take(self, rows: Any) -> Labelled:
-        """Return some sequences, by index or mask."""
+        """Return the sequences that an index array or a mask selects."""
         return replace(self, sequences=self.sequences.take(rows), label=self.label[rows])
 
     def only(self, modalities: Listing[str]) -> Labelled:

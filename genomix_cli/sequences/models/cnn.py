@@ -1,4 +1,4 @@
-"""A plain convolutional classifier, about as large as the transformer it is compared with.
+"""A plain convolutional classifier, about as large as the transformer that it is compared with.
 
 Letters: B batch, L bases, d filters, K classes.
 """

@@ -165,7 +165,7 @@ class PCALogistic(Components):
 
 
 class PCASVM(Components):
-    """Principal components and linear support vector machines that vote."""
+    """Principal components and linear support vector machines with votes."""
 
     config_class = MachinesConfig
     kind = "svm"
@@ -179,7 +179,7 @@ class PCASVM(Components):
 
 
 def unit_of(scores: Floats, kind: str) -> float:
-    """Return the divisor of the scores that makes `c` mean the same for any data."""
+    """Return the divisor of the scores that makes `c` comparable between data sets."""
     square = scores**2
     size = square.mean(0).max(initial=0) if kind == "logistic" else square.sum(1).mean()
     return float(np.sqrt(size)) or 1.0

@@ -373,6 +373,7 @@ def check_stem(name: str, *, aligned: bool) -> None:
     Raises
     ------
     UsageError
+        If the stem does not suit the sequences.
     """
     if STEMS[name].for_aligned and not aligned:
         raise UsageError(

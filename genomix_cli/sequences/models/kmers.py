@@ -122,7 +122,7 @@ class KmerLogistic(SequenceClassifier):
 
 
 def count_kmers(codes: NDArray[np.uint8], k: int) -> Floats:
-    """Count the k-mers of each sequence, overlapping ones too.
+    """Count the overlapping k-mers of each sequence.
 
     Parameters
     ----------

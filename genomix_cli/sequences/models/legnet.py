@@ -26,7 +26,7 @@ class LegNetConfig(NetworkConfig):
     Attributes
     ----------
     filters : int
-        Channels of the first layer.
+        Number of channels of the first layer.
     stem_width, block_width : int
         Filter width in positions, in the first layer and in a block.
     channels : tuple of int

@@ -94,7 +94,7 @@ def learn_pairs(
     n_classes : int
         K.
     c : float
-        Inverse strength of the penalty, as in :func:`learn_linear`; the loss is a hinge.
+        Inverse penalty strength, as in :func:`learn_linear`; the loss is a hinge.
 
     Returns
     -------

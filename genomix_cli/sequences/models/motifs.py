@@ -86,7 +86,7 @@ def start_from(layer: nn.Sequential, motifs: tuple[Motif, ...]) -> None:
     Parameters
     ----------
     layer : nn.Sequential
-        A `torch.nn.Conv1d` of four channels, a `torch.nn.BatchNorm1d`, and what follows.
+        A `torch.nn.Conv1d` of four channels, a `torch.nn.BatchNorm1d`, and any further layers.
     motifs : tuple of Motif
     """
     convolution, norm = layer[0], layer[1]

@@ -19,7 +19,7 @@ from genomix_cli.genome.bigwig import BigWig
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.progress import track
 
-# Bases of a contig, and numbers of a block, that are held at a time.
+# Numbers of bases of a contig, and of values of a block, to hold at a time.
 PIECE, BLOCK = 4_000_000, 1 << 24
 
 
@@ -50,7 +50,7 @@ class BaseSignal:
 
     @property
     def unread(self) -> Profiles:
-        """Names and opposites, with the signal of no window."""
+        """Return names and opposites of the tracks, without signal."""
         nothing = np.empty((0, len(self.files), self.length), np.float32)
         return Profiles(tuple(self.files), self.opposite, nothing)
 
@@ -60,7 +60,7 @@ class BaseSignal:
         Raises
         ------
         DataError
-            If a file is damaged, or a value is negative: no number of reads is.
+            If a file is damaged, or a value is negative, since it should be a number of reads.
         """
         with ExitStack() as stack:
             files = [stack.enter_context(BigWig(path)) for path in self.files.values()]

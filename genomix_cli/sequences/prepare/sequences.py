@@ -40,7 +40,7 @@ from genomix_cli.sequences.train.splits import TEST, TRAIN, VALID
 
 log = logging.getLogger("genomix")
 
-# What folds can keep together where no column says it: the windows of a contig, or of a block.
+# Groups that folds can keep together without a column of groups: windows of a contig or block.
 CONTIG, BLOCK = "contig", "block"
 BLOCK_BASES = 1_000_000
 # Blocks are shorter where a genome would have fewer than this.
@@ -383,7 +383,8 @@ def _write(
         if parsed.profiles is not None:
             shape = len(sequences), len(parsed.profiles.files), parsed.length
             signal = file.create("/profiles/signal", shape)
-            # What is compressed fits memory, and is written once: the rows come in another order.
+            # A compressed data set is assembled in memory and written once, since rows arrive in
+            # another order.
             whole = None if signal.chunks is None else np.empty(shape, np.float32)
             for rows, values in parsed.profiles.blocks():
                 for row, one in zip(rows.tolist(), values, strict=True):
@@ -484,7 +485,7 @@ def _single(sequences: Sequences) -> list[str]:
 
 
 def _files(request: PrepareRequest, kind: str) -> dict[str, Path]:
-    """Every file that is read, by what it is for; not standard input."""
+    """Return every input file by its role, except standard input."""
     numbered = len(request.inputs) > 1
     files: dict[str, Path | None] = {
         f"{kind} {i}" if numbered else kind: path for i, path in enumerate(request.inputs, 1)

@@ -138,7 +138,7 @@ def _of_bed(cutter: Cutter, fasta: Fasta, tracks: Tracks, request: PrepareReques
     facts = {"in the BED": len(gc)}
     if not request.background:
         return Chosen(gc, Tiles.none(request), np.empty(0, bool), facts)
-    # What is left out of the rest of the genome was not asked for.
+    # Do not report windows left out elsewhere in the genome, which the user did not request.
     tiles = _scan(fasta, tracks, request, cutter.length, LeftOut())
     spans = [(fasta.names.require(r.contig), *span(r, request.window)) for r in regions]
     own = [(contig, r.start, r.end) for (contig, *_), r in zip(spans, regions, strict=True)]
@@ -146,7 +146,7 @@ def _of_bed(cutter: Cutter, fasta: Fasta, tracks: Tracks, request: PrepareReques
 
 
 def opposites(request: PrepareRequest) -> tuple[int, ...]:
-    """Return the number of the track of the other strand, of each; its own where it has both."""
+    """Return the index of each track's other strand; its own index if it has both strands."""
     other = {name: name for name in request.tracks}
     for plus, minus in request.strands:
         other |= {plus: minus, minus: plus}
@@ -208,7 +208,7 @@ class Tracks:
         self._uncovered: Uncovered = request.uncovered
         self._names = tuple(request.tracks)
         self._files = [BigWig(path) for path in request.tracks.values()]
-        # Windows asked of each, and those that it measures.
+        # Numbers of windows requested from each track, and of windows that it measures.
         self._asked, self._known = np.zeros((2, len(self._files)), np.int64)
         for file in self._files:
             warn_of_left_out(leave_out_other_contigs(file, lengths, file.path), file.path)
@@ -235,12 +235,12 @@ class Tracks:
 
     @property
     def measured(self) -> dict[str, float]:
-        """Share of the windows so far, on contigs that a track has, that it measures."""
+        """Return the share of windows so far that each track measures, on contigs that it has."""
         shares = self._known / np.maximum(self._asked, 1)
         return dict(zip(self._names, shares.tolist(), strict=True))
 
     def over(self, windows: Windows, contigs: list[str], length: int) -> NDArray[np.float32]:
-        """Return the same of windows of several contigs."""
+        """Return the values of windows on several contigs, float32 ``[n, T]``."""
         values = np.empty((len(windows.start), len(self._files)), np.float32)
         for number, contig in enumerate(track(contigs, "averaging the tracks")):
             rows = np.flatnonzero(windows.contig == number)

@@ -1,4 +1,4 @@
-"""Align DNA with phenotypes, and judge how well each finds the other on sequences held out.
+"""Align DNA with phenotypes, and judge retrieval in both directions on held-out sequences.
 
 Letters: B batch, n sequences, M distinct profiles, P phenotypes, T tokens of DNA.
 """
@@ -42,11 +42,11 @@ from genomix_cli.sequences.train.request import open_folder
 
 log = logging.getLogger("genomix")
 
-# Held-out sequences that are compared with all profiles at most.
+# Largest number of held-out sequences to compare with all profiles.
 MAX_COMPARED = 1000
-# Training sequences that the linear baselines learn from at most.
+# Largest number of training sequences for the linear baselines.
 MAX_LINEAR = 5000
-# Profiles that a run stores at most, the most frequent first.
+# Largest number of profiles that a run stores, the most frequent first.
 MAX_PROFILES = 2000
 TOWERS, RANKED, SHUFFLED = "two towers", "ranked anew by cross-attention", "shuffled phenotypes"
 AMONG_ALL, AMONG_UNSEEN = "among all profiles", "among profiles never learned from"
@@ -55,7 +55,7 @@ GENOTYPE_VIEWS = Views(mask=0.3, span=1, crop=1.0, mutate=0.0, reverse_complemen
 
 
 class Scored(NamedTuple):
-    """A way to compare sequences with profiles, and its scores: float64 ``[n, M]``."""
+    """A method of comparing sequences with profiles, and its scores, float64 ``[n, M]``."""
 
     name: str
     score: NDArray[np.float64]
@@ -63,14 +63,14 @@ class Scored(NamedTuple):
 
 
 class AlignTask(EncoderTask):
-    """Sequences and their phenotypes are to find each other among the pairs of a batch."""
+    """Task of matching sequences and their phenotypes among the pairs of a batch."""
 
     def __init__(self, module: Alignment, config: AlignConfig, aligned: bool) -> None:
         super().__init__(module, frame.views_of(config), aligned)
         self._config = config
 
     def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
-        """Return the contrast of the towers, and the matching loss of cross-attention."""
+        """Return the contrastive loss of the towers and the matching loss of cross-attention."""
         config, module = self._config, self.module
         codes = view(batch.codes, self._views, self._aligned, generator)
         shown = alignment.hide_phenotypes(batch.target, config.phenotype_dropout, generator)
@@ -89,7 +89,7 @@ class AlignTask(EncoderTask):
         return {"loss": loss, "contrast": contrast, "matching": matching}
 
     def predict(self, batch: Batch) -> Agreement:
-        """Return the contrast of whole sequences in a validation batch."""
+        """Return the contrastive loss on whole sequences of a validation batch."""
         own, vectors = self.module.dna(batch.codes)[0], self.module.profile(batch.target)[0]
         same, fits = alignment.same_profile(batch.target)
         loss = symmetric_contrastive(own, vectors, self.module.scale(), same, fits)
@@ -108,9 +108,9 @@ class Pairs(Job):
     values : NDArray
         float32 ``[n, P]``; see :func:`encoded`.
     compared : NDArray
-        int64: held-out sequences that retrieval is judged by.
+        int64: held-out sequences on which retrieval is judged.
     unseen : NDArray
-        bool ``[n]``: sequences of classes that nothing is learned of.
+        bool ``[n]``: sequences of classes that are excluded from training.
     """
 
     phenotypes: tuple[PhenotypeSpec, ...]
@@ -125,7 +125,7 @@ class Pairs(Job):
 
 
 def train_alignment(request: TrainRequest) -> AlignSummary:
-    """Align DNA with phenotypes, judge retrieval on sequences held out, and write the run folder.
+    """Align DNA with phenotypes, judge retrieval on held-out sequences, and write the run folder.
 
     The run holds ``config.json`` and ``model.safetensors``, ``metrics.json``, ``attention.tsv``
     (where each phenotype looks), ``report.html``, ``README.md`` and ``train.json``.
@@ -153,7 +153,7 @@ def train_alignment(request: TrainRequest) -> AlignSummary:
     compared = frame.some(split.test, MAX_COMPARED, request.setting.seed, said)
     pairs = Pairs(request, sequences, start, by, split, phenotypes, values, compared, unseen)
     module, learned = _learn(pairs, config)
-    # Every process that trains takes part in the control too, and only the first judges.
+    # All training processes take part in the control too, but only the first one judges.
     compared_by = [_control(pairs, config)] if config.control else []
     if first_process():
         compared_by = [*_judge(pairs, module), *compared_by]
@@ -172,12 +172,12 @@ def train_alignment(request: TrainRequest) -> AlignSummary:
 
 
 def of_unseen(sequences: Sequences, request: TrainRequest) -> NDArray[np.bool_]:
-    """Return the sequences of the classes of the label that nothing is to be learned of ``[n]``.
+    """Return True for sequences of classes to exclude from training, bool ``[n]``.
 
     Raises
     ------
     UsageError
-        If one is no class of the label.
+        If such a class is not a class of the label.
     """
     names = tuple(request.options.get("unseen", ()))
     if not names:
@@ -201,7 +201,7 @@ def without_unseen(split: Split, unseen: NDArray[np.bool_], group: NDArray[np.in
 
 
 def stratum(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
-    """Return classes that every part of the split is to have ``[n]``; None for a number."""
+    """Return the classes to stratify the split by ``[n]``; None for a numeric phenotype."""
     name = name or sequences.default_label
     if not name or sequences.phenotype(name).categories is None:
         return None
@@ -209,7 +209,7 @@ def stratum(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
 
 
 def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phenotype, ...]:
-    """Return the phenotypes that are asked for, or all.
+    """Return the requested phenotypes, by default all.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phen
     names = tuple(request.options.get("phenotypes", ()))
     chosen = tuple(map(sequences.phenotype, names)) if names else sequences.phenotypes
     if request.options.get("unseen"):
-        # Of the name of a class that was never seen nothing can be known.
+        # The name of an unseen class carries no information.
         label = request.label or sequences.default_label
         chosen = tuple(phenotype for phenotype in chosen if phenotype.name != label)
     if not chosen:
@@ -283,7 +283,7 @@ def _learn(
 
 
 def _rows(pairs: Pairs, compared_by: Sequence[Scored]) -> Iterator[AlignRow]:
-    """Yield retrieval both ways, by each way to compare."""
+    """Yield retrieval in both directions for each method of comparison."""
     rows = pairs.compared
     right, group = agree(pairs.values[rows], pairs.profiles), pairs.sequences.group[rows]
     for name, score, baseline in compared_by:
@@ -291,7 +291,7 @@ def _rows(pairs: Pairs, compared_by: Sequence[Scored]) -> Iterator[AlignRow]:
 
 
 def zero_shot(pairs: Pairs, compared_by: Sequence[Scored]) -> dict[str, tuple[AlignRow, ...]]:
-    """Return retrieval of sequences of unseen classes, by the profiles to choose from."""
+    """Return retrieval for sequences of unseen classes, by the set of candidate profiles."""
     asked = pairs.unseen[pairs.compared]
     if not asked.any():
         return {}

@@ -1,4 +1,4 @@
-"""Pre-train an encoder of sequences by contrast, and probe what it knows of the label.
+"""Pre-train an encoder of sequences by contrastive learning, and probe it for phenotypes.
 
 Letters: B batch, n sequences, d width of the encoder, K classes.
 """
@@ -36,15 +36,15 @@ from genomix_cli.sequences.train.request import open_folder
 
 log = logging.getLogger("genomix")
 
-# Sequences of each part of the split that probes use at most.
+# Largest number of sequences of each part of the split for probes.
 MAX_PROBED = 5000
 PRETRAINED, UNTRAINED, PAPER = "pre-trained", "untrained", "pre-trained, rates of GenomAI"
-# Features that probes with few labels compare.
+# Features compared in probes with few labels.
 FEW_SHOT_FEATURES = (PRETRAINED, UNTRAINED, "3-mer counts", "PCA 30")
 
 
 class ContrastTask(EncoderTask):
-    """Two views of each sequence are to find each other among those of a batch.
+    """Task of matching the two views of each sequence among all views of a batch.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class ContrastTask(EncoderTask):
         self._seed = seed
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return InfoNCE; negatives are those of the same process."""
+        """Return the InfoNCE loss; negatives are from the same process."""
         a, b = self._vectors(batch, generator)
         scale = self.module.scale()
         return {"loss": info_nce(a, b, scale), "scale": scale}
@@ -81,12 +81,12 @@ class ContrastTask(EncoderTask):
 
 
 def train_contrast(request: TrainRequest) -> ContrastSummary:
-    """Pre-train by contrast, judge the frozen encoder by probes, and write the run folder.
+    """Pre-train an encoder, judge it frozen by probes, and write the run folder.
 
     The run holds ``config.json`` and ``model.safetensors``, ``metrics.json``, ``report.html``,
-    ``README.md`` (the model card) and ``train.json``. Sequences held out are in no training; those
-    without a label are learned from too. `request.options` may hold ``probe``: names of the
-    phenotypes to probe; default: the label.
+    ``README.md`` (the model card) and ``train.json``. Held-out sequences are never used for
+    training; sequences without a label are. `request.options` may hold ``probe``: names of the
+    phenotypes to probe, by default the label.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def train_contrast(request: TrainRequest) -> ContrastSummary:
     sequences = open_sequences(request.data)
     start = start_from(request, sequences)
     request = frame.with_preset(request, sequences, start)
-    # Genotypes are learned from with rates of their own; those of GenomAI are for comparison.
+    # Genotypes have their own rates; those of GenomAI are for comparison.
     known = {**asdict(GENOTYPES), "batch_size": 256, "paper_rates": True}
     own = known if sequences.aligned else {}
     config = frame.configuration(request, sequences, ContrastConfig, own)
@@ -136,7 +136,7 @@ def probed_names(sequences: Sequences, request: TrainRequest, has_label: bool) -
     Raises
     ------
     UsageError
-        If one does not exist, or is a number.
+        If a phenotype does not exist or is numeric.
     """
     own = (request.label or sequences.default_label,) if has_label else ()
     names = tuple(request.options.get("probe", ())) or own
@@ -161,9 +161,9 @@ def _new(job: Job, config: ContrastConfig) -> Contrastive:
 
 
 def probe(job: Job, name: str, modules: dict[str, Contrastive]) -> Probes | None:
-    """Judge every representation by what can be read from it about a phenotype.
+    """Judge every representation by probes of a phenotype.
 
-    Return None, with a warning, where a class is in no training sequence.
+    Return None, with a warning, if a class has no training sequence.
     """
     sequences, seed = job.sequences, job.seed
     classes, label = sequences.label(name)

@@ -17,7 +17,7 @@ SHOWN = 6
 
 
 def curve(points: Sequence[Epoch]) -> Picture:
-    """Loss, and share of partners found first, by epoch."""
+    """Draw the loss, and the share of partners ranked first, by epoch."""
     figure, axes = grid(1, 2, (7.4, 2.6))
     epochs = [point.epoch for point in points]
     left, right = axes[0]
@@ -43,7 +43,7 @@ def curve(points: Sequence[Epoch]) -> Picture:
 
 
 def accuracies(probes: Probes) -> Picture:
-    """Accuracy of each probe with its interval."""
+    """Draw the accuracy of each probe with its interval."""
     rows = list(reversed(probes.rows))
     figure, axes = grid(1, 1, (6.4, 0.6 + 0.24 * len(rows)))
     ax = axes[0, 0]
@@ -64,7 +64,7 @@ def accuracies(probes: Probes) -> Picture:
 
 
 def few(probes: Probes) -> Picture:
-    """Accuracy of a linear probe by the number of labels."""
+    """Draw the accuracy of a linear probe by the number of labels."""
     figure, axes = grid(1, 1, (4.6, 2.8))
     ax = axes[0, 0]
     for name, look in looks(each.features for each in probes.few).items():
@@ -81,7 +81,7 @@ def few(probes: Probes) -> Picture:
 
 
 def recalls(summary: AlignSummary) -> Picture:
-    """Recall at k in both directions."""
+    """Draw recall at k in both directions."""
     figure, axes = grid(1, 2, (7.8, 2.9), sharey=True)
     ways = (("sequence to profile", "to_profiles"), ("profile to sequences", "to_sequences"))
     pens = looks(row.name for row in summary.retrieval)
@@ -104,7 +104,7 @@ def recalls(summary: AlignSummary) -> Picture:
 
 
 def attention(rows: Sequence[Mapping[str, Any]]) -> Picture:
-    """Attention of the first phenotypes along the sequence."""
+    """Draw the attention of the first phenotypes along the sequence."""
     names = list(dict.fromkeys(row["phenotype"] for row in rows))[:SHOWN]
     figure, axes = grid(len(names), 1, (7.4, 0.5 + 1.1 * len(names)), sharex=True)
     for ax, name in zip(axes[:, 0], names, strict=True):

@@ -92,7 +92,7 @@ class Agreement(NamedTuple):
 
 
 class EncoderTask:
-    """An encoder to train by comparison, as a `genomix_cli.learning.task.Task`.
+    """An encoder to train by contrastive learning, as a `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class EncoderTask:
         self._views, self._aligned = views, aligned
 
     def metrics(self, predictions: list[Agreement]) -> dict[str, float]:
-        """Return minus the mean loss, and the share of queries that find a right answer first."""
+        """Return the negative mean loss, and the share of queries with a right first match."""
         n = sum(p.n for p in predictions)
         return {
             "log_likelihood": -sum(p.loss for p in predictions) / n,
@@ -120,7 +120,7 @@ def views_of(config: Views) -> Views:
 
 
 def with_preset(request: TrainRequest, sequences: Sequences, start: Start) -> TrainRequest:
-    """Choose the preset that was not asked for: the shape of `start`, or one that fits."""
+    """Choose a preset if none was requested: the shape of `start`, or one that suits the file."""
     if request.preset:
         return request
     if start.config:
@@ -202,7 +202,7 @@ def with_unlabelled(split: Split, sequences: Sequences, label: NDArray[np.int64]
 
 
 def some(rows: NDArray[np.int64], most: int, seed: int, what: str) -> NDArray[np.int64]:
-    """Draw at most `most` rows, in their order; the log says so."""
+    """Draw at most `most` rows, in their order, and log if some are left out."""
     if len(rows) <= most:
         return rows
     log.info(what, f"{most:,}", f"{len(rows):,}")

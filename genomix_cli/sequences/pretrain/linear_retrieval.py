@@ -1,4 +1,4 @@
-"""Baseline of retrieval: how likely a profile is, by linear models of each phenotype.
+"""Baseline of retrieval: likelihood of profiles under linear models of each phenotype.
 
 Letters: n sequences, M profiles, P phenotypes, d features.
 """
@@ -19,10 +19,11 @@ def linear_scores(
     phenotypes: tuple[PhenotypeSpec, ...],
     profiles: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Log-probability of each profile given a sequence ``[n, M]``, phenotypes taken one by one.
+    """Return the log-probability ``[n, M]`` of each profile given a sequence.
 
-    Logistic regression for a category, ridge regression with normal residuals for a number. What a
-    profile does not know adds what others add on average: nothing would make it the likeliest.
+    Phenotypes are treated as independent: logistic regression for a category, and ridge regression
+    with normal residuals for a number. An unknown phenotype adds the average of the others, since
+    adding nothing would make incomplete profiles the most likely.
     """
     scores = np.zeros((len(rows.test), len(profiles)))
     for p, spec in enumerate(phenotypes):
@@ -47,7 +48,7 @@ def _category(
     y = ByPart(np.searchsorted(classes, train), np.searchsorted(classes, valid[seen]), np.zeros(0))
     log_p = linear_probe(ByPart(x.train, x.valid[seen], x.test), y, len(classes))
     column = np.searchsorted(classes, asked).clip(max=len(classes) - 1)
-    # What was never seen in training is as unlikely as can be.
+    # Categories that were absent in training get the lowest probability.
     return np.where(classes[column] == asked, log_p[:, column], np.log(1e-6))
 
 

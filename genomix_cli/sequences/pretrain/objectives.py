@@ -1,4 +1,4 @@
-"""Contrastive losses: pairs that belong together are to be more alike than others.
+"""Contrastive losses, which make matching pairs more similar than others.
 
 Letters: B batch, p width of the compared vectors.
 """
@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# As in CLIP: similarities are multiplied by this at most.
+# Largest factor on similarities, as in CLIP.
 LARGEST_SCALE = 100.0
 
 
 class Temperature(nn.Module):
-    """Factor on similarities: the learned inverse of a temperature, clipped at 100.
+    """Factor on similarities: a learned inverse temperature, clipped at 100.
 
-    Learned as a logarithm (Radford et al. 2021, arXiv:2103.00020).
+    Its logarithm is learned (Radford et al. 2021, arXiv:2103.00020).
     """
 
     def __init__(self, temperature: float) -> None:
@@ -53,11 +53,11 @@ def two_view_logits(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor
 
 
 def info_nce(a: Tensor, b: Tensor, scale: Tensor | float) -> Tensor:
-    """InfoNCE (van den Oord et al. 2018, arXiv:1807.03748) in the symmetric form of SimCLR.
+    """Return InfoNCE (van den Oord et al. 2018, arXiv:1807.03748) in the symmetric form of SimCLR.
 
-    Each view has to find its partner among the 2B - 1 others of the batch (Chen et al. 2020,
-    arXiv:2002.05709, NT-Xent). Where several processes share a batch, the others are those of the
-    own process.
+    Each view is matched to its partner among the 2B - 1 other views of the batch (Chen et al. 2020,
+    arXiv:2002.05709, NT-Xent). If several processes share a batch, only views of the same process
+    are compared.
 
     Parameters
     ----------
@@ -79,11 +79,12 @@ def symmetric_contrastive(
     positive: Tensor | None = None,
     ignored: Tensor | None = None,
 ) -> Tensor:
-    """The loss of CLIP (Radford et al. 2021, arXiv:2103.00020), with several right answers each.
+    """Return the loss of CLIP (Radford et al. 2021, arXiv:2103.00020) with several positives.
 
-    Cross-entropy from `a` to all of `b` and from `b` to all of `a`. Where several are right, the
-    target is spread over them alike, as in supervised contrastive learning (Khosla et al. 2020,
-    arXiv:2004.11362): two people of one phenotype are not told apart by it.
+    It is the cross-entropy from `a` to all of `b` and from `b` to all of `a`. If an item has
+    several positives, the target is spread evenly over them, as in supervised contrastive learning
+    (Khosla et al. 2020, arXiv:2004.11362), since people with the same phenotype cannot be
+    distinguished by it.
 
     Parameters
     ----------
@@ -91,15 +92,15 @@ def symmetric_contrastive(
         float ``[B, p]``, of length 1.
     scale : Tensor or float
     positive : Tensor, optional
-        bool ``[B, B]``, true on the diagonal; default: only there.
+        bool ``[B, B]``: matching pairs, including the diagonal; by default only the diagonal.
     ignored : Tensor, optional
-        bool ``[B, B]``: neither right nor wrong.
+        bool ``[B, B]``: pairs that count neither as positive nor as negative.
     """
     logits = a.float() @ b.float().T * scale
     if positive is None:
         positive = torch.eye(len(a), dtype=torch.bool, device=a.device)
     if ignored is not None:
-        # Finite, since a target of 0 times infinity has no value.
+        # Use a finite value, since a target of 0 times infinity is NaN.
         logits = logits.masked_fill(ignored & ~positive, -1e4)
     return (_spread(logits, positive) + _spread(logits.T, positive.T)) / 2
 

@@ -1,7 +1,7 @@
 """Probes of a representation for classes: a linear model and k nearest neighbours on it.
 
-Beside it stand plain representations (counts of k-mers, principal components) and the encoder
-before it learned anything, which is what random projections know.
+For comparison, the same probes are fitted to plain representations (k-mer counts, principal
+components) and to the untrained encoder, which acts as a random projection.
 
 Letters: n sequences, L bases, d features, K classes.
 """
@@ -30,13 +30,13 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 COMPONENTS = (30, 100)
 SHOTS = (1, 5, 10, 50)
-# Draws of the few labelled sequences, and their inverse strength of penalty: there is nothing to
-# choose it by.
+# Number of draws of few labelled sequences, and their fixed inverse penalty strength, since there
+# are no data to choose it by.
 SHOT_DRAWS, SHOT_STRENGTH = 10, 0.1
 DRAWS = 1000
 METRICS = ("accuracy", "balanced_accuracy")
 LINEAR, NEAREST, MAJORITY = "linear", "k-NN", "majority"
-# Sequences whose k-mers are counted at once.
+# Number of sequences whose k-mers are counted at a time.
 COUNTED = 512
 
 
@@ -50,21 +50,21 @@ class ByPart(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """Accuracy of a classifier on a representation, on sequences held out.
+    """Accuracy of a classifier on a representation, for held-out sequences.
 
     Attributes
     ----------
     features, classifier : str
-        ``pre-trained`` and ``linear``, as an example.
+        Names of both, such as ``pre-trained`` and ``linear``.
     dims : int
         d.
     accuracy, balanced_accuracy : Interval
-        Bootstrap over groups.
+        Values with bootstrap intervals over groups.
     less_linear : Interval or None
-        Accuracy less that of the best baseline that learned nothing before the probe, on the same
-        draws; None for that baseline itself.
+        Accuracy minus that of the best baseline without pre-training, on the same draws; None for
+        that baseline itself.
     baseline : bool
-        True if it needed no pre-training.
+        True if the representation needs no pre-training.
     """
 
     features: str
@@ -78,7 +78,7 @@ class ProbeRow:
 
 @dataclass(frozen=True)
 class FewShot:
-    """Accuracy of a linear probe that saw a few sequences of each class, over several draws."""
+    """Accuracy of a linear probe trained on a few sequences per class, over several draws."""
 
     features: str
     shots: int
@@ -87,7 +87,7 @@ class FewShot:
 
 
 class Candidate(NamedTuple):
-    """A classifier's log-probabilities ``[n, K]`` of the test part."""
+    """A classifier with its log-probabilities ``[n, K]`` for the test part."""
 
     features: str
     classifier: str
@@ -97,7 +97,7 @@ class Candidate(NamedTuple):
 
 
 def linear_probe(x: ByPart, y: ByPart, n_classes: int) -> NDArray[np.float64]:
-    """Multinomial logistic regression on standardised features, its penalty chosen on `valid`.
+    """Fit logistic regression on standardised features, with the penalty chosen on `valid`.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def _standardised(x: ByPart) -> ByPart:
 
 
 def logistic(x: NDArray, y: Integers, strength: float) -> Callable[[NDArray], NDArray[np.float64]]:
-    """Fit scikit-learn's logistic regression; gives log-probabilities ``[n, classes of y]``."""
+    """Fit logistic regression; return a function to log-probabilities ``[n, classes of y]``."""
     try:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
@@ -149,12 +149,12 @@ def logistic(x: NDArray, y: Integers, strength: float) -> Callable[[NDArray], ND
 
 
 def nearest(x: ByPart, y: ByPart, n_classes: int) -> NDArray[np.float64]:
-    """Votes of the k nearest sequences of `train` by cosine, k chosen on `valid`.
+    """Predict by votes of the k nearest training sequences by cosine, with k chosen on `valid`.
 
     Returns
     -------
     NDArray
-        float64 ``[n, K]``: log of the share of votes, half a vote added to each class.
+        float64 ``[n, K]``: log share of votes, with half a vote added to each class.
     """
     train, valid, test = (_unit(part) for part in x)
     choices = [k for k in NEIGHBOURS if k <= len(train)]
@@ -174,7 +174,7 @@ def _unit(x: NDArray) -> Floats:
 def _votes(
     train: Floats, y: Integers, x: Floats, choices: Sequence[int], n_classes: int
 ) -> list[NDArray[np.float64]]:
-    """For each k the votes ``[n, K]``; a nearer neighbour's counts a little more, so none tie."""
+    """Return the votes ``[n, K]`` for each k; nearer neighbours count slightly more, so no ties."""
     most = max(choices)
     weight = 1 - 1e-3 * np.arange(most) / most
     result = [np.zeros((len(x), n_classes)) for _ in choices]
@@ -190,19 +190,19 @@ def _votes(
 
 
 def majority(y: ByPart, n_classes: int) -> NDArray[np.float64]:
-    """Log of each class's share of `train`, for every sequence of the test part ``[n, K]``."""
+    """Return log class frequencies of `train` for every test sequence ``[n, K]``."""
     share = (np.bincount(y.train, minlength=n_classes) + 0.5) / (len(y.train) + n_classes / 2)
     return np.log(np.tile(share / share.sum(), (len(y.test), 1)))
 
 
 def kmer_shares(codes: NDArray[np.uint8], k: int) -> Floats:
-    """Share of each k-mer among those of a sequence: float32 ``[n, 4^k]``.
+    """Return the share of each k-mer in a sequence, float32 ``[n, 4^k]``.
 
     Parameters
     ----------
     codes : NDArray
-        uint8 ``[n, L]``. For ``k`` = 3, a set of several bases counts for each of its 3-mers in
-        part; longer ones that are not exactly one k-mer are left out.
+        uint8 ``[n, L]``. For ``k`` = 3, ambiguous words are shared among their 3-mers; for larger
+        k they are left out.
     k : int
     """
     parts = range(0, len(codes), COUNTED)
@@ -233,8 +233,8 @@ def _counts(ids: Integers, size: int) -> Integers:
 def plain(sequences: Sequences, rows: ByPart) -> ByPart:
     """Return the input of principal components: float32 ``[n, L]`` or ``[n, 4 L]`` of each part.
 
-    Aligned sequences: the share of alleles that are not REF, -1 where nothing is known, which
-    :func:`components` fills with the mean. Others: A, C, G and T of every place.
+    For aligned sequences this is the share of non-REF alleles, with -1 for unknown ones, which
+    :func:`components` replaces by the mean. For others it is A, C, G and T at every position.
     """
     table = composition()
     columns = sequences.columns
@@ -244,7 +244,7 @@ def plain(sequences: Sequences, rows: ByPart) -> ByPart:
         if columns is None:
             return table[codes].reshape(len(codes), -1)
         other = (1 - table @ table.T).astype(np.float32)
-        # A set of several bases as REF shares in itself.
+        # An ambiguous REF shares bases with itself.
         dosage = other[codes, columns.ref[None]] if len(codes) else np.zeros(codes.shape, "f4")
         dosage[(codes == HIDDEN) | (codes == SETS - 1)] = -1
         return dosage
@@ -253,14 +253,14 @@ def plain(sequences: Sequences, rows: ByPart) -> ByPart:
 
 
 def components(x: ByPart, sizes: Sequence[int], seed: int) -> dict[int, ByPart]:
-    """Principal components of centred features, for several numbers of them, by a randomised SVD.
+    """Return several numbers of principal components of centred features, by randomised SVD.
 
     Parameters
     ----------
     x : ByPart
         float32 ``[n, d]``; -1 where unknown, which becomes the mean of `train`.
     sizes : sequence of int
-        Those that data allow are done.
+        Numbers of components; those that the data do not allow are left out.
     seed : int
     """
     from sklearn.decomposition import PCA
@@ -318,8 +318,8 @@ def judged(
 def few_shots(
     features: dict[str, ByPart], y: ByPart, n_classes: int, seed: int
 ) -> tuple[FewShot, ...]:
-    """Judge linear probes on a few sequences of each class; all features see the same ones."""
-    # Features are scaled by all of `train`, which needs no labels.
+    """Judge linear probes trained on a few sequences per class, the same for all features."""
+    # Scaling uses all of `train`, since it needs no labels.
     scaled = {name: _standardised(x) for name, x in features.items()}
     rng = np.random.default_rng([seed, 1])
     counts = np.bincount(y.train, minlength=n_classes)

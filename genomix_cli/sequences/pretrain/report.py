@@ -43,7 +43,7 @@ def _compared(probes: Probes) -> tuple[ProbeRow, ProbeRow]:
 
 
 def _contrast_cards(summary: ContrastSummary) -> Iterator[Card]:
-    """Yield the figures of the verdict, of the first two labels."""
+    """Yield the summary cards of the first two labels."""
     for probes in summary.probes[:2]:
         own, best = _compared(probes)
         yield Card.of(f"Accuracy, {probes.label}", own.accuracy, own.features)

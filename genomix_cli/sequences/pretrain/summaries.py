@@ -26,7 +26,7 @@ class Summary:
         Number of sequences in each part of the split.
     held_out_by : str
     temperature : float
-        Temperature that was learned.
+        Learned temperature.
     curve : tuple of Epoch
     notes : tuple of str
     """
@@ -44,13 +44,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Probes:
-    """Judgement of representations by what can be read from them about one phenotype.
+    """Evaluation of representations by probes of one phenotype.
 
     Attributes
     ----------
     label : str
     classes, sequences : int
-        Number of classes, and of the sequences that are judged.
+        Numbers of classes and of test sequences.
     rows : tuple of ProbeRow
     few : tuple of FewShot
     """
@@ -69,9 +69,9 @@ class ContrastSummary(Summary):
     Attributes
     ----------
     views : dict
-        Rates of the changes of a view.
+        Rates of the augmentations of a view.
     probes : tuple of Probes
-        One per phenotype; none without a label.
+        One per phenotype; empty without a label.
     """
 
     views: dict[str, Any]
@@ -96,7 +96,7 @@ class ContrastSummary(Summary):
 
 @dataclass(frozen=True)
 class AlignRow:
-    """Recall in both directions, by one way to compare sequences with profiles."""
+    """Recall in both directions for one method of comparing sequences with profiles."""
 
     name: str
     recalls: Recalls
@@ -116,9 +116,9 @@ class AlignSummary(Summary):
         Number of sequences that are compared.
     retrieval : tuple of AlignRow
     unseen : tuple of str
-        Classes that nothing was learned of.
+        Classes excluded from training.
     zero_shot : dict of str to tuple of AlignRow
-        Retrieval of their sequences, among all profiles and among those never learned from.
+        Retrieval for their sequences, among all profiles and among unseen profiles.
     """
 
     phenotypes: tuple[str, ...]

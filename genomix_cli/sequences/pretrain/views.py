@@ -1,6 +1,7 @@
-"""Views of sequences: changes that contrastive learning takes to keep a sequence the same.
+"""Views of sequences: augmentations to which contrastive learning should be invariant.
 
-Each kind of change has a rate, and 0 turns it off. All is drawn from a generator that is passed in.
+Each augmentation has a rate; a rate of 0 turns it off. All randomness comes from the generator that
+is passed in.
 
 Letters: B batch, L bases, C bases of a crop.
 """
@@ -19,28 +20,28 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.iupac import HIDDEN, SETS
 from genomix_cli.sequences.train.learning import turned
 
-# Bases that a crop has at least: a 3-mer.
+# Smallest number of bases of a crop: a 3-mer.
 SHORTEST = 3
 
 
 @dataclass(frozen=True)
 class Views:
-    """Rates of the changes of a view. The defaults are those of GenomAI.
+    """Rates of the augmentations of a view; the defaults are those of GenomAI.
 
     Attributes
     ----------
     mask : float
-        Share of the bases that is hidden.
+        Share of bases that is hidden.
     span : int
-        Bases that are hidden together; spans may run into each other. At 1, places are hidden one
-        by one; below 3, what a neighbouring 3-mer has of a base may give it away.
+        Number of consecutive bases hidden together; spans may overlap. At 1, bases are hidden one
+        by one. Below 3, a neighbouring 3-mer may reveal a hidden base.
     crop : float
-        Share of the sequence that is kept, in one piece. Of aligned sequences the rest is hidden,
-        so that columns stay where they are.
+        Share of the sequence that is kept, as one piece. In aligned sequences the rest is hidden
+        instead, so that columns keep their positions.
     mutate : float
-        Share of the bases that is changed to another.
+        Share of bases that is changed to another base.
     reverse_complement : bool
-        Take half of the views from the other strand; aligned sequences have none.
+        Take half of the views from the other strand; aligned sequences have one strand.
     """
 
     mask: Share = 0.15
@@ -50,14 +51,14 @@ class Views:
     reverse_complement: bool = True
 
 
-# Genotypes: two views that share few sites can only agree by ancestry. Mutations, to alleles that
-# hardly anybody has, do no harm where ancestry is spread over thousands of sites (measured:
+# For genotypes, two views that share few sites can only agree by ancestry. Mutations to rare
+# alleles do no harm, since ancestry is spread over thousands of sites (measured:
 # docs/contrastive.md).
 GENOTYPES = Views(mask=0.5, span=1, crop=1.0, mutate=0.1, reverse_complement=False)
 
 
 def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator) -> Tensor:
-    """One view of each sequence.
+    """Return one view of each sequence.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator)
         uint8 ``[B, L]``: sets of bases.
     views : Views
     aligned : bool
-        True if columns are places, which nothing may move.
+        True if columns are fixed positions, which must not be moved.
     generator : torch.Generator
         On the device of `codes`.
 
@@ -77,7 +78,7 @@ def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator)
     Raises
     ------
     UsageError
-        If aligned sequences are to be turned round.
+        If reverse complements of aligned sequences are requested.
     """
     if aligned and views.reverse_complement:
         raise UsageError(
@@ -93,7 +94,7 @@ def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator)
 
 
 def cropped(codes: Tensor, share: float, hide: bool, generator: torch.Generator) -> Tensor:
-    """A piece of each sequence, all of one length: ``[B, C]``; or the rest hidden: ``[B, L]``."""
+    """Return a piece of each sequence ``[B, C]``, or with `hide` the rest hidden ``[B, L]``."""
     n, length = codes.shape
     size = min(max(round(share * length), SHORTEST), length)
     start = torch.randint(0, length - size + 1, (n, 1), generator=generator, device=codes.device)
@@ -104,22 +105,23 @@ def cropped(codes: Tensor, share: float, hide: bool, generator: torch.Generator)
 
 
 def mutated(codes: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Each base changed to another with probability `rate`.
+    """Change each base to another with probability `rate`.
 
-    A set of several bases becomes another set of as many, so that a heterozygote stays one; any
-    base (N) and a hidden one stay what they are.
+    A set of several bases becomes another set of the same size, so that a heterozygote stays one;
+    N and hidden bases do not change.
     """
     draw = torch.rand(codes.shape, generator=generator, device=codes.device)
-    # Given that it is below the rate, a draw over the rate is uniform: it chooses what comes.
+    # A draw below the rate, divided by the rate, is uniform; use it to choose the new base.
     which = ((draw / rate).clamp(max=1) * _N_OTHERS.to(codes.device)[codes.long()]).long()
     other = _OTHERS.to(codes.device)[codes.long(), which.clamp(max=_OTHERS.shape[1] - 1)]
     return torch.where(draw < rate, other, codes)
 
 
 def masked(codes: Tensor, share: float, span: int, generator: torch.Generator) -> Tensor:
-    """Spans hidden, so that each base is with probability `share`, at the ends as in the middle."""
+    """Hide spans such that each base, also near the ends, is hidden with probability `share`."""
     n, length = codes.shape
-    # A base stays if none of the `span` places begins a span from which it would be hidden.
+    # A base stays visible if none of the `span` positions from which a span would cover it begins
+    # one.
     begins = 1 - (1 - share) ** (1 / span)
     draw = torch.rand((n, length + span - 1), generator=generator, device=codes.device)
     hidden = draw < begins
@@ -129,7 +131,7 @@ def masked(codes: Tensor, share: float, span: int, generator: torch.Generator) -
 
 
 def _others() -> tuple[Tensor, Tensor]:
-    """For each set the others of as many bases ``[16, 5]``, and how many these are ``[16]``."""
+    """Return for each set the others of equal size ``[16, 5]``, and their number ``[16]``."""
     sizes = [code.bit_count() for code in range(SETS)]
     table, counts = torch.zeros(SETS, 5, dtype=torch.uint8), torch.zeros(SETS)
     for code in range(SETS):
