@@ -1,4 +1,4 @@
-"""Commands made from the options of a request: parse, check, call, in one place."""
+"""Commands built from the options of a request: parsing, checking and calling in one place."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from genomix_cli.progress import terminal
 
 log = logging.getLogger("genomix")
 
-# Names of parameters that every command has, beside those of its request.
+# Names of parameters that every command has, besides those of its request.
 CONFIG, VERBOSE, QUIET, THREADS = "config", "verbose", "quiet", "threads"
 HELP_ALL = "help_all"
 TASK = "task"
-# Any machine has so many threads to give, and few have as many CPUs.
+# Every machine can start this many threads, and few have more CPUs.
 MOST_THREADS = 64
 # Keys in the context of Click: the settings file, and whether help is to have every option.
 _SETTINGS, _EVERYTHING = "genomix.settings", "genomix.everything"
@@ -43,9 +43,9 @@ class Action:
     request : type
         Dataclass with options, see `genomix_cli.options`.
     run : callable
-        Gets the request; what it returns is the exit code, None for success.
+        Function of the request that returns the exit code, None for success.
     help : str
-        Of a task: one line.
+        One line of help for a task.
     """
 
     request: type
@@ -67,13 +67,13 @@ class Command:
     Attributes
     ----------
     help : str
-        A line, a blank one, and paragraphs.
+        One line, a blank line, and paragraphs.
     tasks : dict of str to Action
-        By the value of ``--task``, the default first; a single one needs no such option.
+        Actions by the value of ``--task``, the default first; a single action needs no such option.
     examples : tuple of str
-        They run on test_data/.
+        Examples, which run on test_data/.
     threads : bool
-        There is an option for the threads of numerical libraries, which no request needs.
+        True to add an option for the threads of numerical libraries, which is not in the request.
     """
 
     help: str
@@ -82,7 +82,7 @@ class Command:
     threads: bool = True
 
     def leaves(self) -> list[Leaf]:
-        """The options of all tasks, those with the same name once."""
+        """Return the options of all tasks, each name once."""
         options: dict[str, Leaf] = {}
         if len(self.tasks) > 1:
             options[TASK] = _task_leaf(self.tasks)
@@ -95,7 +95,7 @@ class Command:
 
     @cached_property
     def _names(self) -> dict[str, set[str]]:
-        """Names of the options of each task."""
+        """Return the names of the options of each task."""
         return {
             task: {leaf.name for leaf in leaves(action.request)}
             for task, action in self.tasks.items()
@@ -106,7 +106,7 @@ class Command:
         return [task for task, names in self._names.items() if name in names]
 
     def only_for(self, name: str) -> str:
-        """Return in words the tasks that have an option, where not all do."""
+        """Return in words the tasks that have an option; empty if all have it."""
         having = self.having(name)
         lacking = [task for task in self.tasks if task not in having]
         if not having or not lacking:
@@ -115,7 +115,7 @@ class Command:
 
 
 def command(run: Callable[[Any], int | None], *examples: str, threads: bool = True) -> Command:
-    """Make a command of a function: its docstring is the help, the type it takes the request."""
+    """Return a command for a function; its docstring is the help, its argument the request."""
     (request,) = (kind for name, kind in get_type_hints(run).items() if name != "return")
     return Command(inspect.getdoc(run) or "", {"": Action(request, run)}, examples, threads)
 
@@ -153,7 +153,7 @@ class RequestCommand(TyperCommand):
         return self.action(ctx, given).run(request)
 
     def action(self, ctx: Any, given: Mapping[str, Any]) -> Action:
-        """Return the task's, and refuse what was typed for another one."""
+        """Return the action of the task, and refuse options of other tasks."""
         if TASK not in self.by_name or len(self.spec.tasks) == 1:
             return next(iter(self.spec.tasks.values()))
         leaf = self.by_name[TASK]
@@ -167,7 +167,7 @@ class RequestCommand(TyperCommand):
         return action
 
     def request(self, ctx: Any, given: Mapping[str, Any]) -> Any:
-        """Build the request; every fault of the call is in one message."""
+        """Build the request; report all mistakes of the call in one message."""
         action = self.action(ctx, given)
         values, faults = {}, []
         for leaf in leaves(action.request):
@@ -191,14 +191,14 @@ class RequestCommand(TyperCommand):
         return request
 
     def _given(self, ctx: Any) -> dict[str, Any]:
-        """Values from the command line, the environment or a settings file."""
+        """Return values from the command line, the environment or a settings file."""
         given: dict[str, Any] = {}
         for name, value in ctx.params.items():
             if _source(ctx, name) == "DEFAULT":
                 continue
-            # An option that may be given as an argument too has two parameters.
+            # An option that can also be an argument has two parameters.
             given.setdefault(name.removesuffix("_argument"), value)
-        # What is set for good gives way to what is asked for instead.
+        # Values from a file or the environment give way to conflicting options.
         for name in [n for n in given if n in self.by_name]:
             other = self.by_name[name].option.unless
             if other in given and _source(ctx, name) != "COMMANDLINE":
@@ -206,31 +206,31 @@ class RequestCommand(TyperCommand):
         return given
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return what follows the name of the command; to Click every argument is optional."""
+        """Return the usage after the command's name; for Click, every argument is optional."""
         options = self.by_name.values()
         arguments = [leaf for leaf in options if leaf.option.argument and not leaf.flags]
         return ["[OPTIONS]", *(leaf.usage for leaf in arguments if not leaf.option.hidden)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, every option name whole."""
+        """Write the help without cutting option names."""
         everything = ctx.meta.get(_EVERYTHING, False)
         write_help(ctx, formatter, self.spec, self.by_name.values(), everything=everything)
 
 
 def _source(ctx: Any, name: str) -> str:
-    """``COMMANDLINE``, ``ENVIRONMENT``, ``DEFAULT_MAP`` (a settings file) or ``DEFAULT``."""
+    """Return ``COMMANDLINE``, ``ENVIRONMENT``, ``DEFAULT_MAP`` (a settings file) or ``DEFAULT``."""
     source = ctx.get_parameter_source(name)
     return "DEFAULT" if source is None or source.name == "DEFAULT" else str(source.name)
 
 
 def keys(leaf: Leaf) -> list[str]:
-    """Names that settings files may use for an option."""
+    """Return the names that settings files may use for an option."""
     spelled = [*leaf.flags, *leaf.option.old.split()]
     return [f.partition("/")[0][2:] for f in spelled if f.startswith("--")]
 
 
 def _parameters(leaf: Leaf) -> list[Any]:
-    """The Click parameters of an option: text as it was typed; `Leaf.convert` makes values."""
+    """Return the Click parameters of an option, as text; `Leaf.convert` makes values of it."""
     option = leaf.option
     made: list[Any] = []
     if leaf.flags:
@@ -264,12 +264,12 @@ def _parameters(leaf: Leaf) -> list[Any]:
 
 
 def _completing(leaf: Leaf) -> Callable[..., list[str]] | None:
-    """Return what completes the value of an option in the shell, where there are choices."""
+    """Return the function for shell completion of an option's value, if it has choices."""
     if not leaf.choices:
         return None
 
     def complete(ctx: Any, param: Any, incomplete: str) -> list[str]:
-        # Of several values with commas the last is being typed.
+        # In a list with commas, complete the last value.
         done, comma, begun = (
             incomplete.rpartition(",") if leaf.option.commas else ("", "", incomplete)
         )
@@ -279,7 +279,7 @@ def _completing(leaf: Leaf) -> Callable[..., list[str]] | None:
 
 
 def common_options() -> list[Any]:
-    """Options that every command has, whatever its request."""
+    """Return the options that every command has."""
     return [
         TyperOption(
             param_decls=[CONFIG, "--config"],
@@ -329,7 +329,7 @@ def _help_with_everything(ctx: Any, param: Any, value: bool) -> None:
 
 
 def _available(threads: int) -> int:
-    """Fewer threads where so many serve nobody: OpenMP ends the process where it gets no more."""
+    """Limit the number of threads: OpenMP ends the process if it cannot start them."""
     cpus = os.cpu_count() or 1
     most = max(cpus, MOST_THREADS)
     if threads > most:
@@ -338,7 +338,7 @@ def _available(threads: int) -> int:
 
 
 def limit_threads(threads: int) -> None:
-    """Set the threads of numerical libraries; torch reads the same where it is imported later."""
+    """Set the threads of numerical libraries, including torch if it is imported later."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
     if "torch" in sys.modules:
@@ -346,7 +346,7 @@ def limit_threads(threads: int) -> None:
 
 
 def _set_verbosity(ctx: Any, param: Any, value: int) -> int:
-    """(Re)configure logging from -v and -q, whichever came so far."""
+    """Configure logging from the -v and -q options parsed so far."""
     change = -(value or 0) if param.name == QUIET else value or 0
     levels = ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) + change
     log.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(max(levels, -1), logging.DEBUG))
@@ -372,7 +372,7 @@ def _make_printable(record: logging.LogRecord) -> bool:
 
 
 def _load_config(ctx: Any, param: Any, value: str | None) -> str | None:
-    """Let a TOML file supply defaults: command line, then environment, then this file."""
+    """Read defaults from a TOML file; command line and environment take precedence."""
     path = Path(value) if value else _own_config()
     if path is None:
         return None
@@ -399,15 +399,15 @@ def _load_config(ctx: Any, param: Any, value: str | None) -> str | None:
 
 
 def _own_config() -> Path | None:
-    """The user's settings where every program of a desktop or workstation looks for them."""
+    """Return the user's settings file in the standard configuration folder, if it exists."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     path = Path(home) / "genomix" / "config.toml"
-    # Unlike Path's, this is false too where the home is another user's, as in containers.
+    # Unlike Path.is_file, this is also False if the home is another user's, as in containers.
     return path if os.path.isfile(path) else None
 
 
 def _relative_to(folder: Path, leaf: Leaf | None, item: Any) -> Any:
-    """Paths of a settings file are relative to the file, as in any build tool."""
+    """Resolve paths in a settings file relative to that file, as build tools do."""
     if leaf is None:
         return item
     if leaf.is_list:

@@ -1,4 +1,4 @@
-"""The page on commands, and tables of that on run folders, from what the commands use.
+"""Generate the page on commands and the tables on run folders from the code.
 
 ``python -m genomix_cli.cli.docs docs/commands.md docs/run_format.md``
 """
@@ -37,7 +37,7 @@ files by your own, or by the output of an earlier command.
 
 
 def render() -> str:
-    """The whole page, Markdown."""
+    """Return the page on commands in Markdown."""
     return "\n".join([_INTRODUCTION, *_commands()])
 
 

@@ -55,7 +55,7 @@ def doctor(request: DoctorRequest) -> None:
 
 
 def _print(diagnosis: Diagnosis) -> None:
-    """Print what was found: on a terminal the comparisons are a table with their limits."""
+    """Print the diagnosis; on a terminal, comparisons are a table with their limits."""
     examined = [
         ("model", f"{diagnosis.model}, {diagnosis.precision}"),
         ("device", diagnosis.device),

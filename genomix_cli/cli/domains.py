@@ -1,7 +1,7 @@
 """One verb for several domains: ``genomix VERB [DOMAIN] INPUT``.
 
-With the word of a domain it is that domain's command. Without, the input decides: it is found
-among the arguments, which takes knowing which of all the domains' options have a value.
+With the name of a domain, the command is that domain's. Without it, the input decides. To find the
+input among the arguments, it must be known which options of any domain take a value.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ HELP = ("-h", "--help", "--help-all")
 
 @dataclass(frozen=True)
 class Domain:
-    """An input that a verb may get, and the command for it.
+    """A kind of input of a verb, and the command for it.
 
     Attributes
     ----------
     names : str
-        Its things in messages: ``cohorts``.
+        Plural noun for messages, such as ``cohorts``.
     phrase : str
-        An input of it: ``a cohort``.
+        Noun phrase for one input, such as ``a cohort``.
     owns : callable
-        Return True if the file or folder at a path is of this domain.
+        Function that returns True if the file or folder at a path belongs to this domain.
     command : Command
-        Of a verb.
+        Command of a verb.
     """
 
     names: str = ""
@@ -50,7 +50,7 @@ class Domain:
     def runs(
         self, function: Callable[[Any], int | None], *examples: str, threads: bool = True
     ) -> Domain:
-        """Return the domain with a command made of a function."""
+        """Return the domain with a command built from a function."""
         return self.with_command(command(function, *examples, threads=threads))
 
 
@@ -61,17 +61,17 @@ SEQUENCES = Domain("sequences", "a file of sequences", is_sequences)
 
 @dataclass(frozen=True)
 class Verb:
-    """A word of the command line that several domains have.
+    """A subcommand that several domains have.
 
     Attributes
     ----------
     name, help : str
     domains : dict of str to Domain
-        By the word that names one; the first takes inputs that no other owns.
+        Domains by name; the first takes inputs that no other owns.
     examples : tuple of str
-        Default: the first of each domain.
+        By default the first example of each domain.
     by_input : bool
-        The domain may be left out.
+        True if the name of the domain may be left out.
     """
 
     name: str
@@ -110,11 +110,11 @@ class VerbGroup(TyperGroup):
         )
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Words of the domains, in their own order."""
+        """Return the names of the domains, in their own order."""
         return list(self.verb.domains)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the domain's word before arguments that have none."""
+        """Insert the domain's name if the arguments have none."""
         words = {*self.verb.domains, *HELP}
         if self.verb.by_input and args and args[0] not in words:
             try:
@@ -127,7 +127,7 @@ class VerbGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
     def _word(self, args: Sequence[str]) -> str:
-        """The domain that owns the input; empty where help is asked for in general."""
+        """Return the domain that owns the input; empty for a request of general help."""
         options = {word: _spellings(domain) for word, domain in self.verb.domains.items()}
         tokens = list(_tokens(args, {f: v for one in options.values() for f, v in one.items()}))
         given = next((token.text for token in tokens if not token.is_option), None)
@@ -151,7 +151,7 @@ class VerbGroup(TyperGroup):
         return word
 
     def _refuse(self, flag: str, owners: Sequence[str], word: str, path: Path) -> None:
-        """Say which domain an option is for, and what the input is."""
+        """Refuse an option of another domain than that of the input."""
         domains = self.verb.domains
         names = " and ".join(domains[owner].names for owner in owners)
         if word != next(iter(domains)):
@@ -163,7 +163,7 @@ class VerbGroup(TyperGroup):
         raise UsageError(f"{flag} is for {names}, and {said}")
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write what the verb does and its domains, each in a line."""
+        """Write the help of the verb, with one line per domain."""
         lines = {
             word: domain.command.help.partition("\n")[0]
             for word, domain in self.verb.domains.items()
@@ -178,14 +178,14 @@ class VerbGroup(TyperGroup):
 
 
 class Token(NamedTuple):
-    """An argument on the command line: an option's name, or a positional value."""
+    """A command-line argument: the name of an option, or a positional value."""
 
     text: str
     is_option: bool
 
 
 def _spellings(domain: Domain) -> dict[str, bool]:
-    """Every spelling of an option, and whether a value follows it."""
+    """Return every spelling of every option, with True if a value follows it."""
     spelled = {f"--{CONFIG}": True, "-v": False, "--verbose": False, "-q": False, "--quiet": False}
     spelled |= dict.fromkeys(HELP, False)
     for leaf in domain.command.leaves():
@@ -200,7 +200,7 @@ def _flags(leaf: Leaf) -> list[str]:
 
 
 def _tokens(args: Sequence[str], takes_value: Mapping[str, bool]) -> Iterator[Token]:
-    """The options and positional values of a command line, without the options' values."""
+    """Yield the options and positional values of a command line, without options' values."""
     rest = iter(args)
     for text in rest:
         if text == "--":

@@ -43,7 +43,7 @@ _TITLES = {
     "pearson_magnitude": "Pearson r of magnitudes",
     "spearman_magnitude": "Spearman r of magnitudes",
 }
-# Metrics of the table of a suite, those that there are.
+# Metrics in the table of a suite, where available.
 _SUITE = (
     *("auroc", "auprc", "ranking_accuracy"),
     *("spearman", "spearman_absolute", "pearson", "pearson_in_groups"),
@@ -159,7 +159,7 @@ def evaluate_generated(request: GeneratedRequest) -> None:
 
 
 def _write(module: Any, evaluation: Any, files: Files) -> None:
-    """Write the files that were asked for, and say what their reader has to know."""
+    """Write the requested files, and print warnings for their reader."""
     for text in evaluation.provenance.warnings:
         if isinstance(text, TrainingAccuracy):
             echo(f"{text}\n")
@@ -172,7 +172,7 @@ def _write(module: Any, evaluation: Any, files: Files) -> None:
 
 
 def _left_out(**reasons: int) -> str:
-    """Return the reasons that there are, with their counts, in brackets."""
+    """Return the non-zero reasons with their counts, in brackets."""
     told = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in reasons.items() if count]
     return f" ({'; '.join(told)})" if told else ""
 
@@ -198,7 +198,7 @@ def _variant_lines(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _class_lines(evaluation: ClassEvaluation) -> Iterator[str]:
-    """Yield the counts, and what stands out."""
+    """Yield the counts and notable findings."""
     counts = evaluation.counts
     left_out = _left_out(
         without_a_label=counts.unlabelled,

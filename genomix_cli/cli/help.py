@@ -1,4 +1,4 @@
-"""Help that fits a screen: plain text in panels, option names whole at 80 columns."""
+"""Help that fits a screen: plain text in panels, with whole option names at 80 columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GENERAL = {
     "-h, --help": "Show this message and exit",
     "--help-all": "Show rarely needed options too",
 }
-# The same on two lines.
+# The common options in two lines, for the help without rare options.
 BRIEFLY = {
     "--config FILE": "TOML file with defaults [$GENOMIX_CONFIG]",
     "-v, -q": "More messages (-v), or warnings only (-q)",
@@ -35,7 +35,7 @@ def write_help(
 ) -> None:
     """Write the help of a command: usage, what it does, options in panels, examples.
 
-    Without `everything` the last line says how many rare options were left out.
+    Without `everything`, the last line gives the number of rare options left out.
     """
     options = [leaf for leaf in options if not leaf.option.hidden]
     shown = [leaf for leaf in options if everything or not leaf.option.rare]
@@ -46,10 +46,10 @@ def write_help(
         panels.setdefault(leaf.option.panel or FIRST, []).append(
             (_names(leaf), described(leaf, command.only_for(leaf.name)))
         )
-    # The options of the command itself first, those of the machine last.
+    # Put the command's own options first and those on running it last.
     ordered = sorted(panels.items(), key=lambda p: (p[0] == "Running") - (p[0] == FIRST))
     left_out = len(options) - len(shown)
-    if left_out:  # then they are few enough for one list
+    if left_out:  # few enough options for a single list
         listed = [row for _, rows in ordered for row in rows]
         ordered = [("Common options", [*listed, *BRIEFLY.items()])]
     else:
@@ -73,7 +73,7 @@ def write_group_help(
     title: str = "Commands",
     options: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the help of a command that has others: usage, what it does, one line for each."""
+    """Write the help of a command with subcommands: usage, description, one line for each."""
     formatter.write_usage(ctx.command_path, usage)
     _paragraphs(formatter, text)
     _panel(formatter, title, list(commands.items()))
@@ -93,7 +93,7 @@ def write_examples(formatter: Any, examples: Iterable[str]) -> None:
 
 
 def _wrapped(example: str, width: int) -> list[str]:
-    """Lines of a command, to be joined by backslashes."""
+    """Return the lines of a command, to be joined by backslashes."""
     return textwrap.wrap(
         example,
         width,
@@ -105,7 +105,7 @@ def _wrapped(example: str, width: int) -> list[str]:
 
 
 def _lines(text: str, width: int) -> list[str]:
-    """Lines of a text, which break no name at its hyphens."""
+    """Wrap a text without breaking names at their hyphens."""
     return textwrap.wrap(text, max(width, 10), break_on_hyphens=False)
 
 
@@ -129,7 +129,7 @@ def described(leaf: Leaf, only_for: str = "") -> str:
 
 
 def shown_default(leaf: Leaf) -> str:
-    """The default as a user would type it; empty where it says nothing."""
+    """Return the default as a user would type it; empty if it is not informative."""
     if leaf.option.shown:
         return leaf.option.shown
     if leaf.is_flag or leaf.default is REQUIRED or leaf.default in (None, "", ()):
@@ -140,7 +140,7 @@ def shown_default(leaf: Leaf) -> str:
 
 
 def _names(leaf: Leaf) -> str:
-    """``-o, --output PATH``, the short name first."""
+    """Return the names of an option, such as ``-o, --output PATH``, short name first."""
     if not leaf.flags:
         return leaf.metavar
     flags = [flag.lstrip("/") for flag in sorted(leaf.flags, key=lambda f: f.startswith("--"))]
@@ -160,7 +160,7 @@ def _panel(formatter: Any, title: str, rows: list[tuple[str, str]]) -> None:
     column = min(max(len(name) for name, _ in rows), NAME_COLUMN) + 2
     for name, text in rows:
         lines = _lines(text, formatter.width - 2 - column)
-        # A name that is too long for its column has a line of its own.
+        # A name that is too long for its column gets its own line.
         if len(name) + 2 > column:
             formatter.write(f"  {name}\n")
             name = ""

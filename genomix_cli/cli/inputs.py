@@ -1,4 +1,4 @@
-"""The paths that a request reads: told as missing before anything heavy is loaded to read them."""
+"""Check that the paths that a request reads exist, before heavy imports."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class NamedPath(NamedTuple):
 
 
 def require_inputs(leaves: Iterable[Leaf]) -> None:
-    """Refuse a request of which an input is not there.
+    """Refuse a request with a missing input.
 
     Parameters
     ----------
     leaves : iterable of Leaf
-        Of the request itself: the defaults are its values.
+        Options of the request, whose defaults are its values.
 
     Raises
     ------
     UsageError
-        Naming the option and the path, or if there is no such model.
+        If a path or model does not exist; the message names the option.
     """
     for leaf in leaves:
         for value in _values(leaf):
@@ -57,12 +57,12 @@ def inputs_of(leaf: Leaf) -> Iterator[NamedPath]:
 
 
 def folder_of(model: str) -> Path:
-    """Return the folder of a model that may go by the name under which it ships."""
+    """Return the folder of a model, which may be the name of one that ships with genomix."""
     return Path(model) if Path(model).exists() else PRETRAINED / model
 
 
 def _values(leaf: Leaf) -> tuple[Any, ...]:
-    """Return the values of an option that reads."""
+    """Return the values of an option that reads paths."""
     values = leaf.default
     if leaf.option.writes or values is None:
         return ()
@@ -72,5 +72,5 @@ def _values(leaf: Leaf) -> tuple[Any, ...]:
 
 
 def _file(value: Path | str) -> Path:
-    """Return the file of a path: of "contacts.mcool::/resolutions/1000" without what is in it."""
+    """Return the file of a path, such as that before ``::`` in "a.mcool::/resolutions/1000"."""
     return Path(str(value).partition("::")[0])

@@ -1,4 +1,4 @@
-"""The ``genomix`` command: its sub-commands, and how any failure ends."""
+"""The ``genomix`` command: its subcommands, and the handling of failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genomix_cli.cli.streams import STDOUT, standard_streams
 from genomix_cli.errors import DISK_REFUSES, Exit, GenomixError, printable
 from genomix_cli.progress import clear
 
-# The commands in the order in which they are used; each has a module of its name.
+# Commands in the order of use; each has a module of the same name.
 CHAIN = {
     "simulate": "Simulate data with a known truth",
     "prepare": "Turn raw files into shards, cohorts and sequences",
@@ -41,21 +41,21 @@ ClickException: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
 class Root(TyperGroup):
-    """The bare command; a sub-command is imported when it is asked for."""
+    """The bare command; subcommands are imported on demand."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take ``-v 2`` for ``-vv``, as bcftools has it."""
+        """Accept ``-v 2`` for ``-vv``, as in bcftools."""
         for i in range(len(args) - 1, 0, -1):
             if args[i - 1] in ("-v", "--verbose") and args[i] in LEVELS:
                 args = [*args[: i - 1], *LEVELS[args[i]], *args[i + 1 :]]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names of the commands, the chain first."""
+        """Return the names of the commands, those of the main chain first."""
         return list(CHAIN)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The Click command of a name, None if there is none."""
+        """Return the Click command of a name, None if there is none."""
         if cmd_name not in CHAIN:
             return None
         from genomix_cli.cli.command import RequestCommand
@@ -67,7 +67,7 @@ class Root(TyperGroup):
         return RequestCommand(cmd_name, module.COMMAND, [cmd_name])
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write what there is, each command in a line."""
+        """Write the help, with one line per command."""
         text = (
             "Genomics pipelines from raw files to scored, explained results.\n\n"
             "simulate -> prepare -> train -> score -> explain   (+ evaluate, inspect, doctor)"
@@ -86,7 +86,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    # Commands have a --help-all of their own; verbs, whose help is short, show all anyway.
+    # Commands have their own --help-all; verbs have short help and always show all of it.
     context_settings={
         "help_option_names": ["-h", "--help", "--help-all"],
         "max_content_width": 100,
@@ -141,7 +141,7 @@ def _run() -> Any:
     except BrokenPipeError:
         code = _reader_has_gone()
     except OSError as error:
-        # The last net, for what nothing said better: a full disk is no bug of ours.
+        # Last resort for errors without a better message: a full disk is not a bug of genomix.
         if error.errno not in DISK_REFUSES:
             raise
         code = _fail(f"{error.filename or 'the disk'}: {error.strerror}", Exit.FAILED)
@@ -155,7 +155,7 @@ def _run() -> Any:
 
 
 def _reader_has_gone() -> int:
-    """Stop quietly after ``| head``, and spare the interpreter's own flush."""
+    """Stop quietly after ``| head``, and prevent the interpreter's final flush."""
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), STDOUT)
     return 128 + signal.SIGPIPE

@@ -1,4 +1,4 @@
-"""Output of commands: data on stdout, messages on stderr; drawn on a terminal, plain elsewhere."""
+"""Output of commands: data to stdout, messages to stderr; tables are drawn only on a terminal."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from genomix_cli.inspection import Report
 
 log = logging.getLogger("genomix")
-# Longer facts take a line for each entry.
+# Facts longer than this get one line per entry.
 WIDTH = 80
-# A cell that stands at the right of its column.
+# Cells to align at the right of their column.
 _NUMERIC = re.compile(r"$|[-+.\d]|nan$")
-# What is kept whole in a cell, in less and less room.
+# Pieces to keep whole in a cell, for less and less space.
 _LINES = re.compile(r".+")
 _WORDS_AND_BRACKETS = re.compile(r"\[[^\]]*\]|\S+")
 _WORDS = re.compile(r"\S+")
@@ -38,17 +38,17 @@ HELD_OUT_METRICS = (
 
 
 def on_terminal() -> bool:
-    """Return True if data goes to a terminal, where it is drawn."""
+    """Return True if stdout is a terminal, on which tables are drawn."""
     return sys.stdout.isatty()
 
 
 def echo(text: str = "", *, end: str = "\n") -> None:
-    """Print text on stdout, without anything that would act on a terminal."""
+    """Print text to stdout, without terminal control characters."""
     typer.echo(printable(text) + end, nl=False)
 
 
 def show(rows: Iterable[tuple[str, str, str]]) -> None:
-    """Rows of name, value and note: a table on a terminal, lines elsewhere."""
+    """Print rows of name, value and note: as a table on a terminal, else as lines."""
     if not sys.stderr.isatty():
         for name, value, note in rows:
             log.info("%s: %s%s", name, value, f" ({note})" if note else "")
@@ -61,7 +61,7 @@ def show(rows: Iterable[tuple[str, str, str]]) -> None:
 def print_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, aligned: bool = False
 ) -> None:
-    """Rows on stdout: drawn on a terminal; elsewhere tab-separated, or `aligned` by spaces."""
+    """Print rows: drawn on a terminal, else tab-separated, or `aligned` by spaces."""
     if on_terminal():
         _draw(header, rows)
         return
@@ -70,7 +70,7 @@ def print_table(
 
 
 def _aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
-    """Yield rows as lines with columns of one width, those of `right` to the right."""
+    """Yield rows as lines of aligned columns; columns in `right` are right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -80,7 +80,7 @@ def _aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterat
 
 
 def _draw_plain(rows: Iterable[Sequence[str]], *columns: Column, stderr: bool = False) -> None:
-    """Draw rows on a terminal, without a header or lines; names fold at half of its width."""
+    """Draw rows on a terminal without header or lines; names wrap at half of its width."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -98,9 +98,9 @@ def _draw_plain(rows: Iterable[Sequence[str]], *columns: Column, stderr: bool = 
 
 
 def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Draw a table on a terminal, columns of numbers to the right.
+    """Draw a table on a terminal, with columns of numbers right-aligned.
 
-    Where not even its words fit, each row becomes lines of its own: no name or number is cut.
+    If even its words do not fit, each row is printed as several lines, so that nothing is cut.
     """
     from rich.console import Console
     from rich.table import Column, Table
@@ -127,10 +127,10 @@ def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "")
 
 
 def _layout(cells: list[list[str]], room: int) -> tuple[list[list[str]], Sequence[int]] | None:
-    """Return cells and widths of columns for a table of `room` characters beside its lines.
+    """Return cells and column widths for a table of `room` characters, besides its lines.
 
-    In less room the ends of an interval go below its value, and the longest cells break between
-    words. None where some word would be cut.
+    If space is short, an interval goes below its value, and the longest cells wrap between words.
+    Return None if a word would be cut.
     """
     widths = _widest(cells, _LINES)
     if sum(widths) <= room:
@@ -167,7 +167,7 @@ def print_facts(facts: Sequence[tuple[str, str]], indent: str = "") -> None:
 
 
 def print_report(report: Report) -> None:
-    """Print what `inspect` says of a file: facts, then tables."""
+    """Print the report of `inspect` on a file: facts, then tables."""
     echo(f"{report.path}: {report.kind}")
     print_facts(
         [
@@ -195,7 +195,7 @@ def print_report(report: Report) -> None:
 
 
 def _texts(value: Any) -> list[str]:
-    """A fact on one line, or a long list with a line for each entry."""
+    """Return a fact on one line, or a long list with one line per entry."""
     text = _text(value)
     return list(map(str, value)) if isinstance(value, list) and len(text) > WIDTH else [text]
 
@@ -215,7 +215,7 @@ def _text(value: Any) -> str:
 def metric_table(
     metrics: Sequence[MetricResult], titles: Mapping[str, str], digits: int = 3, unknown: str = ""
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of metrics, without the columns that nothing fills."""
+    """Return header and rows of metrics, without empty columns."""
     header = ["metric", "value", "Bayes ceiling", "other", "difference"]
     rows = [
         [
@@ -232,12 +232,12 @@ def metric_table(
 def interval_text(
     interval: Interval | None, digits: int = 3, *, unknown: str = "", sign: bool = False
 ) -> str:
-    """``0.912 [0.880, 0.941]``; the value alone without an interval, `unknown` if it is NaN."""
+    """Return ``0.912 [0.880, 0.941]``, the value alone without interval, or `unknown` for NaN."""
     return "" if interval is None else interval.text(digits, sign=sign, undefined=unknown)
 
 
 def print_results(found: Results) -> None:
-    """A row per model on stdout, and what to make of it on stderr."""
+    """Print one row per model to stdout, and their interpretation to stderr."""
     from genomix_cli.comparison.metrics.multiclass import METRICS
 
     header = ["model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline"]
@@ -261,7 +261,7 @@ def print_results(found: Results) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows of plain data as a table on stdout; numbers with four digits, nothing for None."""
+    """Print rows of plain data as a table; numbers with four digits, empty cells for None."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     print_table(names, [[_cell(row.get(name)) for name in names] for row in rows])
 

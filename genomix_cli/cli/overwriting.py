@@ -1,4 +1,4 @@
-"""An output never replaces an input of the same command, whatever path or link leads to it."""
+"""Refuse outputs that would replace an input of the same command, through any path or link."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from genomix_cli.cli.inputs import STANDARD_STREAM, NamedPath, folder_of, inputs
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Leaf
 
-# Indexes lie beside the file that they belong to, and are read with it.
+# Suffixes of index files, which are read together with their file.
 INDEXES = (".fai", ".gzi", ".tbi", ".csi")
-# Files that `prepare cohort --study` reads of a folder.
+# Files that `prepare cohort --study` reads from a folder.
 OF_A_STUDY = ("data_*", "meta_*", "*.seg")
-# Without its tables: they are for people to read, and other commands write under such names too.
+# Files of a run folder, without tables: those are for people to read, and other commands write
+# files with such names too.
 OF_A_RUN = (
     *("config.json", "model.safetensors", "train.json", "metrics.json", "README.md", "report.html"),
     *("checkpoints/", "logs/", "reference.json", "heads.safetensors", "cross_validation.json"),
@@ -23,19 +24,19 @@ OF_A_RUN = (
 
 
 def refuse_overwriting(leaves: Iterable[Leaf], *others: NamedPath) -> None:
-    """Refuse a request of which an output would replace an input.
+    """Refuse a request with an output that would replace an input.
 
     Parameters
     ----------
     leaves : iterable of Leaf
-        Of the request itself: the defaults are its values.
+        Options of the request, whose defaults are its values.
     others : NamedPath
-        More inputs.
+        Further inputs.
 
     Raises
     ------
     UsageError
-        Naming both.
+        If an output would replace an input; the message names both.
     """
     leaves = list(leaves)
     inputs = [*others, *(each for leaf in leaves for each in inputs_of(leaf))]
@@ -70,9 +71,9 @@ def _replaces(output: Path, source: Path) -> bool:
 
 
 def _parts(source: Path) -> Iterator[Path]:
-    """Yield an input and what is read with it: indexes of a file, the files of a folder.
+    """Yield an input and the files read with it: indexes of a file, or files of a folder.
 
-    Other files in a folder do not count: scores may well be kept beside the model they are of.
+    Other files in a folder do not count: users may keep scores in the folder of the model.
     """
     yield source
     if not source.is_dir():
@@ -83,7 +84,7 @@ def _parts(source: Path) -> Iterator[Path]:
 
 
 def _is_same(a: Path, b: Path) -> bool:
-    """Return True if two paths lead to one file, also to one that does not exist yet."""
+    """Return True if two paths lead to the same file, even if it does not exist yet."""
     if a.exists() and b.exists():
         return a.samefile(b)
     return os.path.realpath(a) == os.path.realpath(b)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from genomix_cli.sequences.prepare.sequences import PrepareSummary as SequenceSummary
     from genomix_cli.variants.prepare.summary import PrepareSummary as ShardSummary
 
-# Classes that are listed.
+# Largest number of classes to list.
 SHOWN = 12
 
 log = logging.getLogger("genomix")

@@ -68,7 +68,7 @@ def _show(rows: Iterable[tuple[str, str, str]]) -> None:
 
 
 def _variant_rows(summary: ScoreSummary) -> Iterator[tuple[str, str, str]]:
-    """Name, value and note."""
+    """Yield name, value and note."""
     from genomix_cli.variants.records.alleles import REASONS
     from genomix_cli.variants.score.blocks import STAGES
 

@@ -29,7 +29,7 @@ _PRESETS = Path(__file__).parents[1] / "cohorts" / "simulate" / "presets"
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """Contigs and contig length of a size's name, or of a total length."""
+    """Return the number and length of contigs for a named size or a total length."""
     if size in SIZES:
         return SIZES[size]
     if not size[:1].isdigit():

@@ -15,7 +15,7 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class _Data(io.FileIO):
-    """Standard output, which says in one line that it cannot be written."""
+    """Standard output that reports a failed write in one line."""
 
     def write(self, data: Any) -> int:
         try:
@@ -28,7 +28,7 @@ class _Data(io.FileIO):
 
 
 class _Messages(io.FileIO):
-    """Standard error: what nobody takes is lost, and the work goes on."""
+    """Standard error that drops messages it cannot write, so that work continues."""
 
     def write(self, data: Any) -> int:
         try:
@@ -39,10 +39,10 @@ class _Messages(io.FileIO):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Open what the caller closed, and say of a full device what is wrong."""
+    """Open streams that the caller closed, and report a full device clearly."""
     open_closed()
     before = sys.stdout, sys.stderr
-    # Whoever has put something else there (a test, a notebook) wants it there.
+    # Keep streams that a test or a notebook has replaced.
     if sys.stdout in (None, sys.__stdout__):
         sys.stdout = _text(_Data, STDOUT, sys.stdout)
     if sys.stderr in (None, sys.__stderr__):
@@ -55,10 +55,10 @@ def standard_streams() -> Iterator[None]:
 
 
 def open_closed() -> None:
-    """Give the descriptors that are closed (``2>&-``) something to refer to.
+    """Open closed descriptors (``2>&-``), so that no other file gets their numbers.
 
-    The next file to be opened would get their numbers, and messages of libraries. Reading and
-    writing data still fails; messages are lost.
+    Otherwise the next opened file would get their numbers, and with them messages of libraries.
+    Reading and writing data still fails; messages are lost.
     """
     for number, way in ((STDIN, os.O_WRONLY), (STDOUT, os.O_RDONLY), (STDERR, os.O_WRONLY)):
         try:

@@ -28,7 +28,7 @@ Epochs = Annotated[
 
 
 def parse_folds(hold_out: str) -> int:
-    """Return the number of folds; 0 where the held-out parts are named."""
+    """Return the number of folds; 0 if the held-out parts are named."""
     kind, _, number = hold_out.partition(":")
     if hold_out == NAMED:
         return 0
@@ -118,7 +118,7 @@ def train_on_cohort(asked: CohortTraining) -> None:
 
 
 def _require_table(hold_out: str) -> None:
-    """Refuse a table of folds that is not there, of what else ``--hold-out`` may be."""
+    """Refuse a ``--hold-out`` that names a missing table of folds."""
     try:
         float(hold_out)
     except ValueError:
@@ -128,7 +128,7 @@ def _require_table(hold_out: str) -> None:
 
 @dataclass(frozen=True)
 class SequenceTraining:
-    """Training on sequences; every task adds `options` of its own."""
+    """Training on sequences; every task adds its own `options`."""
 
     request: SequenceRequest
     epochs: Epochs = None
@@ -171,7 +171,7 @@ def train_on_sequences(asked: Any) -> None:
 
 
 def _task(options: type[TaskOptions]) -> Action:
-    """Training on sequences with the options of a task."""
+    """Return the action of training on sequences with the options of a task."""
     own = ("options", options, field(default_factory=options))
     request = make_dataclass(options.__name__, [own], bases=(SequenceTraining,), frozen=True)
     return Action(request, train_on_sequences, options.about)

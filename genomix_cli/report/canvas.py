@@ -13,7 +13,7 @@ import numpy as np
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.errors import MissingExtraError
 
-# Okabe and Ito's, which the colour-blind tell apart, without yellow, which paper swallows.
+# Palette of Okabe and Ito, distinct for colour-blind readers; without yellow, too pale on paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)))
 MARKERS = "o^sDvP*"
@@ -79,7 +79,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw with our own settings of matplotlib, whatever the user's are.
+    """Draw with our own matplotlib settings, regardless of the user's.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def interval_bar(ax: Any, y: float, interval: Interval, colour: str) -> None:
 
 
 def rows_alone(ax: Any) -> None:
-    """Let named rows stand without a left axis, over a grid of values."""
+    """Remove the left axis of named rows, and draw a grid of values."""
     ax.grid(axis="x", color=PALE, lw=0.6)
     ax.set_axisbelow(True)
     ax.spines["left"].set_visible(False)

@@ -42,7 +42,7 @@ def card(study: Study, results: Results) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text with the characters escaped that mean something in Markdown."""
+    """Return a text with the special characters of Markdown escaped."""
     for sign in "\\`*_<>|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

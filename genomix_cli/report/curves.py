@@ -15,7 +15,7 @@ from genomix_cli.comparison.intervals import wilson
 FloatArray = npt.NDArray[np.float64]
 
 GRID = np.linspace(0, 1, 201)
-# Bins of a reliability curve, and the fewest samples of one.
+# Number of bins of a reliability curve, and the smallest number of samples in a bin.
 BINS, PER_BIN = 15, 20
 
 
@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """Bins of equal mass ``[bins]``: mean probability, frequency, and its limits."""
+    """Bins of equal mass ``[bins]``: mean probability, frequency, and limits of the frequency."""
 
     probability: FloatArray
     frequency: FloatArray
@@ -41,7 +41,7 @@ class Reliability(NamedTuple):
 
 
 def _counts(own: npt.NDArray[np.bool_], score: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return numbers of positives and negatives at or above each distinct score, and none."""
+    """Return 0 and the numbers of positives and negatives at or above each distinct score."""
     order = np.argsort(-score, kind="stable")
     last = np.append(np.diff(score[order]) != 0, True)
     hits, misses = np.cumsum(own[order])[last], np.cumsum(~own[order])[last]
@@ -54,19 +54,19 @@ def roc(own: npt.NDArray[np.bool_], score: FloatArray) -> Line:
     Parameters
     ----------
     own : NDArray
-        bool ``[n]``: in the class; of both kinds.
+        bool ``[n]``: True for samples of the class; both values must occur.
     score : NDArray
         float64 ``[n]``.
     """
     hits, misses = _counts(own, score)
     x, y = misses / misses[-1], hits / hits[-1]
-    # At a vertical step interpolation takes its upper end, but for x = 0, where all begin.
+    # At a vertical step, interpolate from its upper end, except at x = 0, where curves start.
     last = np.append(np.diff(x) > 0, True)
     return Line(np.append(0.0, GRID), np.append(0.0, np.interp(GRID, x[last], y[last])))
 
 
 def precision_recall(own: npt.NDArray[np.bool_], score: FloatArray) -> Line:
-    """Return the precision where each recall of the grid is first reached, not interpolated.
+    """Return the precision at which each recall of the grid is first reached, not interpolated.
 
     Parameters
     ----------
@@ -93,16 +93,16 @@ def macro(lines: list[Line]) -> Line:
 def reliability(
     right: npt.NDArray[np.bool_], probability: FloatArray, bins: int = BINS
 ) -> Reliability:
-    """Return how often something of a probability happens, with Wilson's intervals.
+    """Return observed frequencies by predicted probability, with Wilson's intervals.
 
     Parameters
     ----------
     right : NDArray
-        bool ``[n]``: it happened.
+        bool ``[n]``: True if the event happened.
     probability : NDArray
-        float64 ``[n]``: that it would.
+        float64 ``[n]``: predicted probability of the event.
     bins : int
-        At most n.
+        Number of bins, at most n.
     """
     rising = np.argsort(probability, kind="stable")
     parts = np.array_split(rising, max(min(bins, len(probability)), 1))

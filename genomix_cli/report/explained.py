@@ -1,4 +1,4 @@
-"""Pages of explanations: a row for each item, which opens its picture."""
+"""Pages of explanations: one row per item, which opens its picture."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from genomix_cli.provenance import Provenance
 from genomix_cli.report.canvas import Picture, style
 from genomix_cli.report.page import Card, embedded, listed_settings, number, write_page
 
-#: Items that a page shows, at most.
+#: Largest number of items on a page.
 MOST = 200
-#: Bytes of a picture that stays a vector graphic.
+#: Largest size in bytes of a picture as a vector graphic.
 LARGEST_SVG = 200_000
-# Classes of an item, and classes that a card names, at most.
+# Largest numbers of classes shown for an item and named on a card.
 MOST_CLASSES, NAMED = 6, 3
 
 
@@ -31,11 +31,11 @@ class Contents(NamedTuple):
     data, model : str
         Names of the file and of the run.
     what : str
-        One item, as ``sample``.
+        Noun for one item, such as ``sample``.
     explained : int
         Number of items explained, of which the page may show some.
     table : str
-        Name of the table that has all of them.
+        Name of the table with all items.
     headline : str
     cards : sequence of Card
     errors : sequence of float
@@ -69,7 +69,7 @@ def write_explained(
     path : Path
     contents : Contents
     rows : sequence
-        The items that are shown, in the order of the page.
+        Items to show, in the order of the page.
     made : Provenance
     **values
         Variables of the template.
@@ -107,18 +107,18 @@ def _incomplete(contents: Contents) -> Iterator[str]:
 
 
 def drawn(figure: Any) -> str:
-    """Return a figure as the source of an image: a vector graphic unless that is large."""
+    """Return a figure as an image source: a vector graphic, unless that is too large."""
     with style():
         return embedded(Picture("explained", "", figure), most=LARGEST_SVG)
 
 
 def count(n: int, what: str) -> str:
-    """Return a number of things, as ``1 sample`` or ``1,200 samples``."""
+    """Return a count with its noun, such as ``1 sample`` or ``1,200 samples``."""
     return f"{number(n)} {what}{'' if n == 1 else 's'}"
 
 
 def surest(probability: Floats) -> list[int]:
-    """Return the items of highest probability that a page holds, in the order of the file."""
+    """Return the most probable items, as many as a page shows, in the order of the file."""
     first = np.argsort(-probability, kind="stable")[:MOST]
     return sorted(first.tolist())
 
@@ -130,12 +130,12 @@ def ranked_classes(classes: Sequence[str], probability: Floats) -> tuple[tuple[s
 
 
 def other_class(row: Any) -> tuple[str, float]:
-    """Return the most probable class of a row beside the explained one."""
+    """Return the most probable class of a row other than the explained one."""
     return next((each for each in row.classes if each[0] != row.explained.of_class), ("–", np.nan))
 
 
 def class_cards(what: str, explained: Sequence[Explained]) -> Iterator[Card]:
-    """Yield what is said of the classes of samples or sequences: how many, and how sure."""
+    """Yield cards about the explained classes: their counts and probabilities."""
     counts = class_counts(explained)
     first = ", ".join(f"{name} {n:,}" for name, n in list(counts.items())[:NAMED])
     more = f" and {len(counts) - NAMED} more" if len(counts) > NAMED else ""
@@ -145,7 +145,7 @@ def class_cards(what: str, explained: Sequence[Explained]) -> Iterator[Card]:
 
 
 def class_counts(explained: Iterable[Explained]) -> dict[str, int]:
-    """Return how many are explained of each class, the most frequent first."""
+    """Return the number of explained items of each class, most frequent first."""
     counts: dict[str, int] = {}
     for each in explained:
         counts[each.of_class] = counts.get(each.of_class, 0) + 1

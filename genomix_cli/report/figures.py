@@ -1,4 +1,4 @@
-"""Figures of the report, in the look of those of `genomix inspect`.
+"""Figures of the report, in the style of `genomix inspect`.
 
 Letters: n samples tested, M modalities, K classes.
 """
@@ -40,12 +40,12 @@ from genomix_cli.report.curves import (
 
 WIDTH = 9.0
 MAIN, BEST, BAYES = COLOURS[0], COLOURS[1], "#000000"
-# Main models whose curves are drawn together.
+# Largest number of main models whose curves share a panel.
 TOGETHER = 3
 
 
 def short(text: str, longest: int = 26) -> str:
-    """Return a name that fits: its two ends, for names may differ at either."""
+    """Return a name shortened in the middle, since names may differ at either end."""
     if len(text) <= longest:
         return text
     tail = (longest - 1) // 2
@@ -102,7 +102,7 @@ def overview(results: Results) -> Picture:
 def _rest_curves(
     label: NDArray[np.int64], probability: NDArray[np.float64], draw: Any
 ) -> dict[int, Line]:
-    """Return the curve of each class against the rest; of two classes only the second."""
+    """Return the curve of each class against the rest; for two classes, only the second."""
     classes = defined(label, probability.shape[1])
     if probability.shape[1] == 2:
         classes = classes[-1:]
@@ -114,7 +114,7 @@ def _first(outcome: Outcome, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def curves(study: Study, results: Results) -> Picture | None:
-    """Draw ROC and precision-recall curves: models together, and the classes of the first."""
+    """Draw ROC and precision-recall curves of models, and of the classes of the first model."""
     rows, label = study.tested, study.label[study.tested]
     drawn = shown(study, results)
     if not drawn or not defined(label, len(study.classes)):
@@ -185,7 +185,7 @@ def _class_legend(figure: Any, study: Study, result: OutcomeResult) -> None:
 
 
 def calibration(study: Study, results: Results) -> Picture | None:
-    """Draw reliability before and after the temperature."""
+    """Draw reliability before and after temperature scaling."""
     rows, label, drawn = study.tested, study.label[study.tested], shown(study, results)
     if not drawn:
         return None
@@ -221,7 +221,7 @@ def calibration(study: Study, results: Results) -> Picture | None:
 
 
 def confusion(study: Study, results: Results) -> Picture | None:
-    """Draw classes by predicted classes."""
+    """Draw the confusion matrix of true and predicted classes."""
     drawn = shown(study, results)
     if not drawn:
         return None
@@ -256,7 +256,7 @@ def _heat(
 
 
 def training(study: Study, results: Results) -> Picture | None:
-    """Draw the loss while the first main model learned, by stage, member and fold."""
+    """Draw the training loss of the first main model, by stage, member and fold."""
     main = next((outcome for outcome in study.outcomes if outcome.main), None)
     folds = [] if main is None else [fold for fold in main.folds if fold.curve]
     if main is None or not folds:
@@ -368,7 +368,7 @@ def attention(study: Study, results: Results) -> Picture | None:
 
 
 def _with_ends(value: float, low: float, high: float) -> str:
-    """Return a share with the ends of its interval below; nothing where it is unknown."""
+    """Return a share with its interval on the next line; empty if unknown."""
     if np.isnan(value):
         return ""
     return f"{value:.2f}" if np.isnan(low) else f"{value:.2f}\n{low:.2f}–{high:.2f}"

@@ -1,4 +1,4 @@
-"""Letters in the size of their attributions, and bars over them for motifs."""
+"""Sequence logos: letters scaled by attribution, with bars above them for motifs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.report.canvas import GAIN, LOSS
 
-# Colours near those usual in logos, but distinct from the red and blue of the tracks.
+# Close to the usual colours of logos, but distinct from the red and blue of the tracks.
 BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F2A900", "T": "#C81D25", "N": "#888888"}
 LINE_COLOUR, VARIANT_COLOUR = "#777777", "#FFE9A8"
 MOTIF_COLOURS = {"lost": LOSS, "weaker": LOSS, "gained": GAIN, "stronger": GAIN}
@@ -26,7 +26,7 @@ class MotifBar:
     ----------
     text, change : str
     first, last : int
-        Columns of the letters; they may lie beyond them.
+        First and last column; may be outside the drawn letters.
     """
 
     text: str

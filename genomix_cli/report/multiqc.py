@@ -1,6 +1,6 @@
-"""Files that MultiQC finds by their name and shows without a plug-in of its own.
+"""Custom-content files that MultiQC finds by name and shows without a plug-in.
 
-Custom content as its manual has it: https://docs.seqera.io/multiqc/custom_content
+The format is documented at https://docs.seqera.io/multiqc/custom_content
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ COLUMNS = (
     *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc"),
     *("nll", "brier", "calibration_error"),
 )
-#: Colours of bars, told apart by people who are colour-blind too: good, bad, and others.
+#: Colours of bars for good, bad and other categories, distinct for colour-blind readers.
 GOOD, BAD = "#0072B2", "#D55E00"
 OTHERS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#999999")
-#: Headers of columns.
+#: Column headers.
 COUNT = {"format": "{:,.0f}", "scale": False}
 SHARE = {"min": 0, "max": 1, "format": "{:,.3f}", "scale": "Blues"}
 TEXT = {"scale": False}
@@ -39,12 +39,12 @@ Data = Mapping[str, Mapping[str, Any]]
 
 
 def write_contents(contents: Mapping[str, Content], folder: Path) -> tuple[Path, ...]:
-    """Write each content as a file; the folder is made if there is none.
+    """Write each content as a file; the folder is created if needed.
 
     Parameters
     ----------
     contents : mapping of str to dict
-        By the names of the files, which end in ``_mqc.json``.
+        Contents by file name, which ends in ``_mqc.json``.
     folder : Path
     """
     with file_errors(folder):
@@ -67,12 +67,12 @@ def table(
     name : str
         Identifier, unique among sections.
     title, description : str
-        The same in all files.
+        Must be the same in all files.
     first : str
         Heading of the first column.
     headers : mapping of str to dict
     data : mapping of str to mapping
-        Values by column, of each row; those that are None are left out.
+        Values by column for each row; None is left out.
     """
     data = {
         row: {key: value for key, value in plain(dict(values)).items() if value is not None}
@@ -109,7 +109,7 @@ def lines(
 
 
 def categories(names: Mapping[str, str], good: str) -> dict[str, Content]:
-    """Return the parts of bars by their titles; the colour of `good` differs from all others."""
+    """Return the parts of bars by title; `good` has a colour of its own."""
     others = (name for name in names if name != good)
     colours = {good: GOOD, **{n: OTHERS[i % len(OTHERS)] for i, n in enumerate(others)}}
     return {name: {"name": title, "color": colours[name]} for name, title in names.items()}

@@ -1,4 +1,4 @@
-"""Files of a run folder that tell how its models did: numbers, predictions, report and card."""
+"""Result files of a run folder: metrics, predictions, report and model card."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def write_outputs(
     ----------
     study : Study
     results : Results
-        Of the study.
+        Results of the study.
     folder : Path
     seed_column : bool
-        True to give predictions of every seed, and to say which.
+        True to write predictions of every seed, with a column for the seed.
     sections : sequence of Section
-        More sections of the report.
+        Further sections of the report.
     note : str
-        More text for the model card.
+        Further text for the model card.
     beside : Study, optional
-        The same models on whole batches that were held out, whose predictions are written too.
+        The same models with whole batches held out; their predictions are written too.
     """
     metrics = results.to_dict()
-    # Times differ from run to run, and the same input is to give the same bytes.
+    # Keep times out of the metrics: the same input must give the same bytes.
     timing = {row["name"]: row.pop("seconds") for row in metrics["outcomes"]}
     for row in ((metrics["batches"] or {}).get("results") or {"outcomes": ()})["outcomes"]:
         del row["seconds"]
@@ -67,9 +67,9 @@ def write_outputs(
 
 
 def predictions(study: Study, *, seed_column: bool) -> pd.DataFrame:
-    """Return predictions of the items held out, by model and seed; sets are of the first seed.
+    """Return predictions of held-out items by model and seed; sets are those of the first seed.
 
-    Repeats of folds have a seed each.
+    With repeated folds, each repeat has its own seed.
     """
     import pandas as pd
 

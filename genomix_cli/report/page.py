@@ -1,4 +1,4 @@
-"""Pages: HTML files that need nothing beside them, and are whole without JavaScript too."""
+"""Self-contained HTML pages, which are complete without JavaScript."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from genomix_cli.report.canvas import Picture, style
 
 # Fields of a request that only group its options.
 GROUPS = ("contest", "rules", "setting", "options")
-# Metrics of the first table, beside the main one.
+# Metrics of the first table, besides the main one.
 FIRST = ["accuracy", "macro_f1", "auroc", "nll"]
 # Weighted recall is accuracy, so it has no column of its own.
 TITLES = {name: m.title for name, m in METRICS.items() if name != "weighted_recall"}
 
 
 class Card(NamedTuple):
-    """A figure on top of a page: what it is, its value, and a line on it."""
+    """A key figure at the top of a page: title, value and a note."""
 
     title: str
     value: str
@@ -40,7 +40,7 @@ class Card(NamedTuple):
 
     @classmethod
     def of(cls, title: str, interval: Interval, about: str, *, sign: bool = False) -> Card:
-        """Return the card of a value, with the ends of its interval in the note."""
+        """Return the card of a value, with its interval in the note."""
         value, _, ends = interval.text(sign=sign).partition(" ")
         return cls(title[0].upper() + title[1:], value, f"{about} {ends}".strip())
 
@@ -70,7 +70,7 @@ def write_report(
     path : Path
         Replaced if it exists.
     command : str, optional
-        Command that makes it again; by default the command line that runs.
+        Command that reproduces the report; by default the current command line.
     extra : sequence of Section
         Sections of one domain, placed after the table of models.
 
@@ -106,7 +106,7 @@ def write_report(
 
 
 def cards(results: Results) -> list[Card]:
-    """Return the figures that a reader wants first: the model, its rival, and what parts them."""
+    """Return the cards at the top of the page: the model, the best baseline, their difference."""
     name = results.metric
     main = next((row for row in results.outcomes if row.main), None)
     best = next((row for row in results.outcomes if row.name == results.best), None)
@@ -143,7 +143,7 @@ def write_page(template: str, path: Path, *, title: str, **values: Any) -> None:
     **values
         Variables of the template; of the base ``heading`` (by default the title), ``sub``,
         ``headline``, ``cards`` (list of `Card`), ``warnings`` (list of str), ``verb`` (the
-        command), ``command`` (by default the command line that runs; empty for none) and ``made``
+        command), ``command`` (by default the current command line; empty for none) and ``made``
         (a `Provenance`).
 
     Raises
@@ -159,7 +159,7 @@ def write_page(template: str, path: Path, *, title: str, **values: Any) -> None:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a template with its values filled in; those of HTML are escaped."""
+    """Return a rendered template; values are escaped for HTML."""
     base: dict[str, Any] = {
         "heading": "",
         "sub": "",
@@ -168,7 +168,7 @@ def render(template: str, **values: Any) -> str:
         "warnings": (),
         "verb": "train",
     }
-    # Sections add their titles while they are rendered; the links at the top are made of them.
+    # Sections add their titles while they are rendered; the links at the top use them.
     base |= {"command": command_line(), "made": None, "titles": []}
     return _templates().get_template(template).render(base | values)
 
@@ -191,13 +191,13 @@ def _templates() -> Environment:
 
 
 def embedded(picture: Picture, most: int | None = None) -> str:
-    """Return a figure as the source of an image; the same figure gives the same bytes.
+    """Return a figure as an image source; the same figure gives the same bytes.
 
     Parameters
     ----------
     picture : Picture
     most : int, optional
-        Bytes of SVG; what would have more becomes PNG.
+        Largest size of an SVG in bytes; a larger one becomes a PNG.
     """
     from genomix_cli.report.vector import vector
 
@@ -210,21 +210,21 @@ def embedded(picture: Picture, most: int | None = None) -> str:
 
 
 class Signed(NamedTuple):
-    """A difference, which is shown with its sign."""
+    """A difference, to be shown with its sign."""
 
     interval: Interval | None
 
 
 def cell(value: Any, digits: int = 3, sign: bool = False) -> Markup:
-    """Return a cell of a table: text at the left, numbers at the right, an interval's ends below.
+    """Return a table cell: text left-aligned, numbers right-aligned, an interval below its value.
 
     Parameters
     ----------
     value : Interval, Signed, str, number or None
     digits : int
-        Number of digits behind the point.
+        Number of decimal places.
     sign : bool
-        Write the sign of positive numbers too.
+        Write a plus sign before positive numbers.
     """
     if isinstance(value, str):
         return Markup('<td class="text">{}</td>').format(value)
@@ -243,7 +243,7 @@ def words(value: Any, digits: int = 3, sign: bool = False) -> str:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """Return a number with `digits` behind the point, a count with its thousands."""
+    """Return a float with `digits` decimal places, or a count with thousands separators."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "–"
     if isinstance(value, (bool, np.bool_)):
@@ -255,17 +255,17 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a time: hundredths of a second matter below ten."""
+    """Return a time in seconds, with hundredths below ten seconds."""
     return "–" if np.isnan(value) else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
 def listed_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return names and values of settings, those of a group one by one, nothing for empty ones."""
+    """Return names and values of settings, with groups expanded and empty settings left out."""
     rows: list[tuple[str, Any]] = []
     for key, value in settings.items():
         name = f"{prefix}{key.replace('_', ' ')}"
         if isinstance(value, Mapping):
-            # The fields of a request are told apart without the name of their group.
+            # Field names of a request are unique without the name of their group.
             inner = "" if key in GROUPS else f"{name}: "
             rows += listed_settings(value, inner)
         elif value not in ("", None, [], ()):
@@ -274,7 +274,7 @@ def listed_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple
 
 
 def setting(value: Any) -> str:
-    """Return the value of a setting as people would write it."""
+    """Return the value of a setting as readable text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Vector graphics of matplotlib in a fraction of their bytes, so that a page holds hundreds."""
+"""Compaction of matplotlib's vector graphics, so that a page can hold hundreds of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 PATH, GROUP, DEFS, USE, STYLE, METADATA = (
     f"{{{SVG}}}{name}" for name in ("path", "g", "defs", "use", "style", "metadata")
 )
-# Fixed, so that matplotlib gives its clip paths the same names each time.
+# Fixed salt, so that matplotlib gives its clip paths the same names each time.
 SALT = "genomix"
 # Text is drawn by the browser: Verdana is as wide as DejaVu Sans, others are narrower.
 FONTS = "text{font-family:'DejaVu Sans',Verdana,sans-serif}"
 FAMILY = re.compile(r"font-family: [^;]*;? ?")
 NO_TURN = re.compile(r"rotate\(-?0 [^)]*\)")
-# What matplotlib writes of an outline; bars that are joined have ``h`` and ``v`` too.
+# Path data as written by matplotlib; joined bars also have ``h`` and ``v``.
 OUTLINE = re.compile(r"[MLQCz\s\d.-]+")
 STEP = re.compile(r"([MLQCz])([^MLQCz]*)")
 BAR = re.compile(r"M (\S+) (\S+)\s+L (\S+) \2\s+L \3 (\S+)\s+L \1 \4\s+z\s*")
-# Attributes in points, of which a hundredth cannot be seen.
+# Attributes in points, for which two decimals suffice.
 PLACES = ("x", "y", "width", "height")
-# An outline that recurs is defined on a square of this size, unless it is as short as a reference.
+# Recurring outlines are defined once on a square of this size, if longer than a reference.
 SQUARE, LONG = 10, 60
 
 
@@ -45,7 +45,7 @@ def vector(figure: Any) -> bytes:
     Returns
     -------
     bytes
-        Text is text, not outlines of its letters; for the rest see :func:`compact`.
+        SVG with text as text, not as outlines of letters; see :func:`compact`.
     """
     import matplotlib
 
@@ -56,11 +56,11 @@ def vector(figure: Any) -> bytes:
 
 
 def compact(svg: bytes) -> bytes:
-    """Return an SVG of matplotlib that looks the same, without what does not show.
+    """Return a smaller SVG that looks the same as matplotlib's.
 
-    That is metadata, comments, names that nothing refers to, groups that say nothing, and digits
-    beyond a hundredth of a point. Bars of one look become one outline, and an outline that recurs
-    in other sizes, such as a letter of a logo, is defined once.
+    Metadata, comments, unreferenced names, groups without attributes, and digits beyond a hundredth
+    of a point are removed. Bars of the same style become one outline, and an outline that recurs in
+    other sizes, such as a letter of a logo, is defined once.
     """
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
@@ -79,7 +79,7 @@ def compact(svg: bytes) -> bytes:
 
 
 def _trim(element: ET.Element, used: set[str]) -> None:
-    """Take from an element what does not show."""
+    """Remove the invisible parts of an element."""
     element.text, element.tail = (element.text or "").strip(), None
     if element.get("id") not in used:
         element.attrib.pop("id", None)
@@ -93,16 +93,16 @@ def _trim(element: ET.Element, used: set[str]) -> None:
 
 
 def _flat(element: ET.Element) -> list[ET.Element]:
-    """Return an element, or what is in it if it is a group that says nothing of its own."""
+    """Return an element, or its children if it is a group without attributes."""
     element[:] = [each for child in element for each in _flat(child)]
     return list(element) if element.tag == GROUP and not element.attrib else [element]
 
 
 def _clip_together(root: ET.Element) -> None:
-    """Put neighbours that are clipped alike into one group, which says so once."""
+    """Put neighbours with the same clip path into one group that has it."""
     kept: list[ET.Element] = []
     for child in root:
-        # A clip lies in the coordinates of what it clips.
+        # A clip path is in the coordinates of the element that it clips.
         clip = None if "transform" in child.attrib else child.attrib.pop("clip-path", None)
         if clip is None:
             kept.append(child)
@@ -114,7 +114,7 @@ def _clip_together(root: ET.Element) -> None:
 
 
 def _join_bars(parent: ET.Element) -> None:
-    """Make neighbouring bars that differ in nothing but their place one outline."""
+    """Join neighbouring bars that differ only in position to one outline."""
     kept: list[ET.Element] = []
     look: dict[str, str] | None = None
     for child in parent:
@@ -125,7 +125,7 @@ def _join_bars(parent: ET.Element) -> None:
             look = None
             kept.append(child)
             continue
-        # All run one way around, so that none is a hole in another.
+        # Draw all bars in the same direction, so that none is a hole in another.
         x, y = sorted(map(float, bar.group(1, 3))), sorted(map(float, bar.group(2, 4)))
         wide = _short(x[1] - x[0])
         d = f"M{_short(x[0])} {_short(y[0])}h{wide}v{_short(y[1] - y[0])}h-{wide}z"
@@ -139,7 +139,7 @@ def _join_bars(parent: ET.Element) -> None:
 
 
 def _share(root: ET.Element) -> None:
-    """Write outlines with few digits, and those that recur in other sizes as references to one."""
+    """Write outlines with few digits, and recurring ones as references to one definition."""
     copies: dict[str, list[tuple[ET.Element, str]]] = {}
     for path in root.iter(PATH):
         if not OUTLINE.fullmatch(path.get("d", "")):
@@ -171,7 +171,7 @@ def _parsed(d: str) -> list[Step]:
 
 
 def _written(outline: Iterable[Step]) -> str:
-    """Return an outline in steps from point to point, which have fewer digits than places."""
+    """Return an outline in relative steps, which have fewer digits than absolute positions."""
     words = ""
     here = start = (0.0, 0.0)
     for kind, points in outline:
@@ -200,6 +200,6 @@ def _on_square(outline: Sequence[Step]) -> tuple[str, str]:
 
 
 def _short(value: float, digits: int = 2) -> str:
-    """Return a number without digits that do not show."""
+    """Return a number without invisible digits."""
     text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
     return re.sub(r"^(-?)0\.", r"\1.", text) if text != "-0" else "0"

@@ -1,4 +1,4 @@
-"""Losses of a network of profiles: a multinomial for the shape, least squares for the total.
+"""Losses of a network of profiles: multinomial for the shape, least squares for the total.
 
 Letters: B batch, L bases, K tracks, O bases of a profile.
 """
@@ -28,12 +28,12 @@ class ProfileLearning(Learning):
     Attributes
     ----------
     alpha : float
-        Weight of the counts: lambda is alpha / 2 times the mean counts of a track in training. At 1
-        an error of the total costs as much as a Poisson likelihood of all bases would have it. The
+        Weight of the counts: lambda is alpha / 2 times the mean counts of a track in training. At
+        1, an error of the total costs as much as under a Poisson likelihood of all bases. The
         paper (Avsec et al. 2021) was not at hand to check this; basepairmodels has this lambda in
         `get_recommended_counts_loss_weight`, and names page 28 of the preprint (bioRxiv 737981v2).
     shift : int, optional
-        Windows are moved by up to so many bases; default: a tenth of them.
+        Largest random shift of a window in bases; by default a tenth of its length.
     """
 
     learning_rate: Positive = 4e-3
@@ -45,12 +45,12 @@ class ProfileLearning(Learning):
 
 
 class Judged(NamedTuple):
-    """Losses and answers of a validation batch, float32 ``[B, K]`` each, on the CPU.
+    """Losses and predictions of a validation batch, float32 ``[B, K]`` each, on the CPU.
 
     Attributes
     ----------
     shape : Tensor
-        Minus the log-likelihood of the profile, in units of the mean counts.
+        Negative log-likelihood of the profile, in units of the mean counts.
     counts, target : Tensor
         ln(1 + counts), predicted and measured; NaN where unknown.
     """
@@ -61,7 +61,7 @@ class Judged(NamedTuple):
 
 
 class ProfileTask:
-    """Profiles and counts to learn, as a `genomix_cli.learning.task.Task`.
+    """Task of learning profiles and counts, as a `genomix_cli.learning.task.Task`.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class ProfileTask:
     alpha : float
         See `ProfileLearning`.
     shift : int
-        Windows are moved by up to so many bases, at most as many as lie beside the profile.
+        Largest random shift of a window in bases; at most the margin beside the profile.
     """
 
     def __init__(self, module: ProfileModel, mean: Tensor, alpha: float, shift: int) -> None:
@@ -79,7 +79,7 @@ class ProfileTask:
         self._model, self._mean, self._alpha, self._shift = module, mean, alpha, shift
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the loss of windows moved, every second one of the other strand."""
+        """Return the losses of shifted windows, half of them from the other strand."""
         config = self._model.config
         batch = augmented(batch, config, self._shift, generator)
         answer, seen = self._model(bases(batch.codes), batch.control), observed(batch.signal)
@@ -91,11 +91,11 @@ class ProfileTask:
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def _of_counts(self, counts: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of ln(1 + counts) ``[B, K]``, in the units of that of profiles."""
+        """Return the loss of ln(1 + counts) ``[B, K]``, in the units of the profile loss."""
         return self._alpha / 2 * known_mean((counts - target.nan_to_num()).square(), target)
 
     def predict(self, batch: Batch) -> Judged:
-        """Return the losses of the answers of both strands."""
+        """Return losses and predictions, mean over both strands."""
         control, size = batch.control, self._model.config.profile
         control = None if control is None else middle(control, size)
         answer = self._model.answers(bases(batch.codes), control)
@@ -104,7 +104,7 @@ class ProfileTask:
         return Judged(nats.cpu(), answer.counts.float().cpu(), seen.total.log1p().cpu())
 
     def metrics(self, predictions: list[Judged]) -> dict[str, float]:
-        """Return minus the loss, and the mean correlation of log counts."""
+        """Return the negative loss, and the mean correlation of log counts."""
         shape, counts, target = (torch.cat(each) for each in zip(*predictions, strict=True))
         loss = known_mean(shape, target) + self._of_counts(counts, target)
         pairs = zip(counts.T.numpy(), target.T.numpy(), strict=True)
@@ -116,9 +116,9 @@ class ProfileTask:
 
 
 def shape_nats(profile: Tensor, seen: Observed) -> Tensor:
-    """Return minus the multinomial log-likelihood of the counts of bases, given their total.
+    """Return the negative multinomial log-likelihood of the counts of bases, given their total.
 
-    Bases that were not measured take no part. Counts need not be whole.
+    Bases that were not measured are ignored. Counts need not be integers.
 
     Parameters
     ----------
@@ -132,17 +132,18 @@ def shape_nats(profile: Tensor, seen: Observed) -> Tensor:
         ``[B, K]``.
     """
     log_p = profile.masked_fill(~seen.known, -torch.inf).log_softmax(-1)
-    # No infinity takes part, where there are counts or not: it would spoil all gradients.
+    # Mask infinities even where there are no counts: they would make all gradients NaN.
     log_p = log_p.masked_fill(~seen.known, 0)
     orders = (seen.counts.sum(-1) + 1).lgamma() - (seen.counts + 1).lgamma().sum(-1)
     return -(orders + (seen.counts * log_p).sum(-1))
 
 
 def augmented(batch: Batch, config: ProfileConfig, most: int, generator: torch.Generator) -> Batch:
-    """Return windows moved by up to `most` bases, every second one turned to the other strand.
+    """Return windows shifted by up to `most` bases, half of them reverse-complemented.
 
-    Sequence, signal and control alike. Any base comes in at the end of the sequence; signal and
-    control are those of the bases in the middle that have a profile, which are all in the window.
+    Sequence, signal and control are changed together. The end of a shifted sequence is filled with
+    N. Signal and control are cut to the central bases with a profile, which remain inside the
+    window.
 
     Parameters
     ----------

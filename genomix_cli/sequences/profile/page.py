@@ -19,7 +19,7 @@ from genomix_cli.sequences.profile.predict import window_answers
 from genomix_cli.sequences.profile.results import NETWORK, TITLES, ProfileSummary, ShapeResult
 from genomix_cli.sequences.profile.windows import Windows, middle, observed
 
-# Tracks in the figure of profiles, and windows of each.
+# Largest numbers of tracks in the figure of profiles, and of windows per track.
 SHOWN, EXAMPLES = 3, 3
 
 
@@ -38,7 +38,7 @@ def write_profile_page(
     path : Path
     summary : ProfileSummary
     truth, counts : NDArray
-        float32 ``[n, K]``: log counts of the windows held out, measured (NaN where unknown) and
+        float32 ``[n, K]``: log counts of held-out windows, measured (NaN where unknown) and
         predicted.
     model : ProfileModel
         In evaluation mode.
@@ -101,7 +101,7 @@ def _examples_figure(
     model: ProfileModel,
     windows: Windows,
 ) -> Picture:
-    """Draw what was measured and predicted along the windows with most counts."""
+    """Draw measured and predicted profiles along the windows with most counts."""
     shown = summary.shapes[:SHOWN]
     figure, axes = grid(len(shown), EXAMPLES, (2.5 * EXAMPLES + 0.4, 1.5 * len(shown) + 0.3))
     at = np.arange(summary.profile) - summary.profile // 2

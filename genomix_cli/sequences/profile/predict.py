@@ -1,4 +1,4 @@
-"""Answers of a network of profiles for whole files.
+"""Predictions of a network of profiles for whole files.
 
 Letters: n windows, L bases, K tracks.
 """
@@ -21,7 +21,7 @@ __all__ = ["TASK", "answers", "log_counts", "model_of", "window_answers"]
 
 
 def model_of(run: StoredRun, device: str = "cpu") -> ProfileModel:
-    """Return the network of a run that was read.
+    """Return the network of a stored run.
 
     Raises
     ------
@@ -33,14 +33,14 @@ def model_of(run: StoredRun, device: str = "cpu") -> ProfileModel:
 
 @torch.inference_mode()
 def answers(model: ProfileModel, codes: Tensor, control: Tensor | None = None) -> Answer:
-    """Return what the network says of sequences ``[B, L]``, the mean of both strands, on the CPU.
+    """Return predictions for sequences ``[B, L]``, mean over both strands, on the CPU.
 
-    Without counts of its controls ``[B, J, O]`` that is what the sequence says by itself.
+    Without control counts ``[B, J, O]``, predictions are from the sequence alone.
 
     Raises
     ------
     GenomixError
-        If one is no number.
+        If a prediction is not finite.
     """
     device = next(model.parameters()).device
     control = None if control is None else control.to(device)
@@ -52,7 +52,7 @@ def answers(model: ProfileModel, codes: Tensor, control: Tensor | None = None) -
 
 
 def window_answers(model: ProfileModel, batch: Batch) -> Answer:
-    """Return what the network says of windows, beside their controls if it has any."""
+    """Return predictions for windows, with their controls if the network has any."""
     control = None if batch.control is None else middle(batch.control, model.config.profile)
     return answers(model, batch.codes, control)
 

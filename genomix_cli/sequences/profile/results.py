@@ -1,4 +1,4 @@
-"""Judgement of predicted profiles on what was held out, beside the mean profile and controls.
+"""Evaluation of predicted profiles on held-out windows, beside the mean profile and controls.
 
 Letters: n windows held out, B of them, K tracks, O bases of a profile, M models.
 """
@@ -37,21 +37,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ShapeResult:
-    """Judgement of the profiles of one track on what was held out.
+    """Evaluation of the profiles of one track on held-out windows.
 
     Attributes
     ----------
     output : str
         Name.
     windows : int
-        Number of those held out with any count.
+        Number of held-out windows with any count.
     rows : tuple of Judged
-        The network, the mean profile of training, the network's profile of another window held out,
-        and none. Metrics: ``gain``, nats per count by which a profile is likelier than the uniform
-        one; ``jsd``, the mean Jensen-Shannon divergence from what was measured, in bits.
+        The network, the mean training profile, the network's profile of another held-out window,
+        and the uniform profile. Metrics: ``gain``, log-likelihood gain over the uniform profile in
+        nats per count; ``jsd``, mean Jensen-Shannon divergence from the measured profile in bits.
     less_mean, less_another : Interval
-        Gain of the network less that of the mean profile, or of its profiles of other windows;
-        paired.
+        Paired difference in gain: the network minus the mean profile, or minus its profiles of
+        other windows.
     """
 
     output: str
@@ -71,19 +71,19 @@ class ProfileSummary:
         Names of the run folder and of the file.
     held_out_by : str
     counts : dict of str to int
-        Windows of the file in each part.
+        Number of windows of the file in each part.
     preset : str
     parameters : int
     length, profile : int
-        Bases that are read, and those in the middle whose signal is predicted.
+        Number of bases read, and number of central bases whose signal is predicted.
     controls : tuple of str
-        Control tracks that it was judged beside.
+        Control tracks given to the network.
     headline : str
     warnings : tuple of str
     outputs : tuple of OutputResult
-        Of the log counts of each track.
+        Results for the log counts of each track.
     shapes : tuple of ShapeResult
-        Of its profiles.
+        Results for the profiles of each track.
     curve : tuple of Point
     """
 
@@ -108,16 +108,16 @@ class ProfileSummary:
 
 
 class Shapes(NamedTuple):
-    """Fit of profiles to what was measured.
+    """Agreement of profiles with the measured signal.
 
     Attributes
     ----------
     gain : NDArray
-        float64 ``[M, n, K]``: log-likelihood of the counts less that of a uniform profile.
+        float64 ``[M, n, K]``: log-likelihood of the counts minus that under a uniform profile.
     jsd : NDArray
         float64 ``[M, n, K]``: bits; NaN without counts.
     reads : NDArray
-        float64 ``[n, K]``: counts that were measured.
+        float64 ``[n, K]``: measured counts.
     """
 
     gain: Floats
@@ -128,7 +128,7 @@ class Shapes(NamedTuple):
 def mean_profile(windows: Windows, size: int) -> Tensor:
     """Return the mean share of each base in the counts of windows, float32 ``[K, O]``.
 
-    A uniform profile is one window of the mean: no base is impossible.
+    A uniform profile is added as one more window, so that no base has probability 0.
     """
     total = torch.full((len(windows.tracks), size), 1 / size, dtype=torch.float64)
     n = torch.ones((len(windows.tracks), 1))
@@ -141,7 +141,7 @@ def mean_profile(windows: Windows, size: int) -> Tensor:
 
 
 def shapes(model: ProfileModel, windows: Windows, mean: Tensor, seed: int) -> Shapes:
-    """Return how the profiles of all models fit each window.
+    """Return the agreement of the profiles of all models with each window.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def shapes(model: ProfileModel, windows: Windows, mean: Tensor, seed: int) -> Sh
     mean : Tensor
         float32 ``[K, O]``: see :func:`mean_profile`.
     seed : int
-        Says which other window lends its profile.
+        Seed for choosing the other window of the control.
     """
     shape = len(MODELS), len(windows), len(windows.tracks)
     gain, jsd, reads = np.zeros(shape), np.zeros(shape), np.zeros(shape[1:])
@@ -224,7 +224,7 @@ def _ratio(above: Any, below: Any) -> float:
 
 
 def headline(results: Sequence[ShapeResult]) -> str:
-    """Say what the profiles are worth in a few sentences, also where they are worth nothing."""
+    """Return sentences on the quality of the profiles, even if baselines are as good."""
     found = []
     for result in results:
         own, mean = (row.metrics["gain"].value for row in result.rows[:2])

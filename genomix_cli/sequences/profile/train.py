@@ -1,4 +1,4 @@
-"""Train a BPNet on the signal of each base, and judge it on what is held out."""
+"""Train a BPNet on base-resolution signal, and judge it on held-out windows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mini": {"width": 24, "n_dilated": 6},
     "paper": {"width": 64, "n_dilated": 9},
 }
-# Fields in which a run to start from may differ: convolutions have no length.
+# Fields in which the run to start from may differ; convolutions do not depend on the length.
 FREE = ("outputs", "opposite", "length", "profile", "summary", "controls", "control_opposite")
 PREDICT_BATCH = 64
 
@@ -68,7 +68,7 @@ class Job:
     counts : NDArray
         float32 ``[all windows, K]``: counts of the bases in the middle; NaN where unknown.
     shift : int
-        Windows are moved by up to so many bases in training.
+        Largest random shift of a window in training, in bases.
     start : ProfileModel, optional
         The network to start from.
     """
@@ -85,23 +85,23 @@ class Job:
 
 
 def train_profile(request: TrainRequest) -> ProfileSummary | None:
-    """Train, judge on the held-out part beside simple answers, and write the run folder.
+    """Train, judge on the held-out part beside simple baselines, and write the run folder.
 
     It holds ``config.json`` and ``model.safetensors``, ``metrics.json`` and ``models.tsv``,
-    ``predictions.tsv`` (log counts of windows held out), ``training.tsv`` (a row per epoch),
+    ``predictions.tsv`` (log counts of held-out windows), ``training.tsv`` (a row per epoch),
     ``report.html``, ``README.md`` (the model card), ``train.json`` and ``checkpoints/``.
 
     Returns
     -------
     ProfileSummary or None
-        None in processes that only share the work of another.
+        None in worker processes of a distributed training.
 
     Raises
     ------
     UsageError
         If presets, fields, tracks or ways to hold out do not exist, or the folder is in use.
     DataError
-        If the file cannot be read, or has no signal of each base to learn.
+        If the file cannot be read, or has no base-resolution signal to learn.
     MissingExtraError
         If Lightning or matplotlib is not installed.
     """
@@ -127,7 +127,7 @@ def train_profile(request: TrainRequest) -> ProfileSummary | None:
 
 
 def read_job(request: TrainRequest) -> Job:
-    """Read and check everything, before any folder is made."""
+    """Read and check all inputs before a folder is created."""
     options = from_dict(ProfileOptions, request.options, where="options of profile")
     start = None if request.init is None else model_of(read_run(request.init, TASK))
     fields, shape = request.parted(ProfileLearning)
@@ -156,7 +156,7 @@ def read_job(request: TrainRequest) -> Job:
 
 
 def begin(model: ProfileModel, start: ProfileModel) -> None:
-    """Take over the convolutions, and what the heads have for outputs of the same name."""
+    """Copy the convolutions of `start`, and the parts of its heads for outputs of the same name."""
     model.body.load_state_dict(start.body.state_dict())
     theirs = [output.name for output in start.config.outputs]
     mine = [output.name for output in model.config.outputs]
@@ -174,7 +174,7 @@ def begin(model: ProfileModel, start: ProfileModel) -> None:
 
 
 def _counts(data: Profiled, size: int) -> NDArray[np.float32]:
-    """Return the counts of the bases in the middle of all windows, ``[n, K]``."""
+    """Return the total counts of the central bases of all windows, ``[n, K]``."""
     every = data.windows(np.arange(len(data.sequences)))
     totals = [observed(middle(batch.signal, size)).total for _, batch in every.blocks()]
     return torch.cat(totals).numpy()
@@ -247,7 +247,7 @@ def _judge(
 def _write(
     summary: ProfileSummary, model: ProfileModel, job: Job, answers: NDArray[np.float32]
 ) -> None:
-    """Write all but the model: tables, report and card."""
+    """Write all outputs except the model: tables, report and card."""
     folder = RunFolder(job.request.output)
     folder.write_json("metrics.json", plain(summary))
     write_rows(summary.rows(), folder.path / "models.tsv")

@@ -1,4 +1,4 @@
-"""Windows of a genome with the signal of each base, as a network of profiles reads them.
+"""Windows of a genome with base-resolution signal, the input of a network of profiles.
 
 Letters: n windows, B of them, L bases, K tracks, J control tracks, O bases of a profile.
 """
@@ -21,7 +21,7 @@ from genomix_cli.sequences.activity.sources import output_name
 from genomix_cli.sequences.prepare.parsed_input import first_twice
 from genomix_cli.sequences.prepare.signal import COVERED
 
-# Windows whose signal is held at a time.
+# Number of windows whose signal is held at a time.
 BLOCK = 256
 
 
@@ -45,7 +45,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows to learn from, to validate on or to judge by; they may lie in a memory map.
+    """Training, validation or test windows; the arrays may be memory maps.
 
     Attributes
     ----------
@@ -54,11 +54,11 @@ class Windows:
     signal : NDArray
         float32 ``[all, tracks of the file, L]``.
     tracks : tuple of int
-        Numbers of the K tracks.
+        Indices of the K tracks.
     rows : NDArray
-        int64 ``[n]``: the windows among all.
+        int64 ``[n]``: indices of the windows among all.
     controls : tuple of int
-        Numbers of the J control tracks.
+        Indices of the J control tracks.
     """
 
     codes: NDArray[np.uint8]
@@ -71,7 +71,7 @@ class Windows:
         return len(self.rows)
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Return some windows as tensors."""
+        """Return the windows in `rows` as tensors."""
         here = self.rows[rows]
         every = self.signal[here]
         signal = torch.from_numpy(np.ascontiguousarray(every[:, list(self.tracks)]))
@@ -81,7 +81,7 @@ class Windows:
         return batch._replace(control=torch.from_numpy(every[:, list(self.controls)]).nan_to_num())
 
     def blocks(self, order: NDArray[np.int64] | None = None) -> Iterator[tuple[slice, Batch]]:
-        """Yield all windows, of nearly equal numbers, and where in `order` they are."""
+        """Yield all windows in blocks of nearly equal size, with their slice of `order`."""
         order = np.arange(len(self)) if order is None else order
         edges = np.linspace(0, len(order), max(1, -(-len(order) // BLOCK)) + 1).astype(int)
         for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
@@ -90,21 +90,21 @@ class Windows:
 
 @dataclass(frozen=True)
 class Profiled:
-    """A file of windows, and the tracks of it that are learned.
+    """A file of windows, and its tracks to learn.
 
     Attributes
     ----------
     sequences : Sequences
     tracks : tuple of int
-        Numbers of the K tracks in the file.
+        Indices of the K tracks in the file.
     names : tuple of str
         Names of the outputs.
     opposite : tuple of int
-        Number of the output of the other strand; an output's own where it has both.
+        Index of each output's other strand; its own index if it has both strands.
     controls : tuple of int
-        Numbers of the J control tracks in the file.
+        Indices of the J control tracks in the file.
     control_opposite : tuple of int
-        As `opposite`, of these.
+        As `opposite`, for the control tracks.
     """
 
     sequences: Sequences
@@ -121,7 +121,7 @@ class Profiled:
         return tuple(self.sequences.profiles.names[track] for track in self.controls)
 
     def windows(self, rows: NDArray[np.int64]) -> Windows:
-        """Return some of the windows."""
+        """Return the windows in `rows`."""
         assert self.sequences.profiles is not None
         signal = self.sequences.profiles.signal
         return Windows(self.sequences.codes, signal, self.tracks, rows, self.controls)
@@ -134,16 +134,16 @@ def read_profiled(path: Path, names: Sequence[str] = (), controls: Sequence[str]
     ----------
     path : Path
     names : sequence of str
-        Tracks to learn; none: all but the controls.
+        Tracks to learn; by default all except the controls.
     controls : sequence of str
         Control tracks.
 
     Raises
     ------
     UsageError
-        If there is no such track, one lacks its other strand, or one is learned and a control.
+        If a track does not exist, lacks its other strand, or is both learned and a control.
     DataError
-        If the file is damaged, or has no signal of each base.
+        If the file is damaged, or has no base-resolution signal.
     """
     sequences = open_sequences(path)
     profiles = sequences.profiles
@@ -169,7 +169,7 @@ def read_profiled(path: Path, names: Sequence[str] = (), controls: Sequence[str]
 def _chosen(
     profiles: Profiles, names: Sequence[str], where: str
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the numbers of tracks in the file, and of each track's other strand among them."""
+    """Return the indices of tracks in the file, and of each track's other strand among them."""
     for name in names:
         if name not in profiles.names:
             expected = " or ".join(profiles.names)
@@ -185,17 +185,18 @@ def _chosen(
 
 
 class Observed(NamedTuple):
-    """Counts that were measured, and where nothing was.
+    """Measured counts, and a mask of the measured bases.
 
     Attributes
     ----------
     counts : Tensor
-        float32 ``[B, K, O]``: 0 where nothing was measured, and where too few bases were.
+        float32 ``[B, K, O]``: 0 for bases that were not measured, and for all bases of a window
+        with too few measured ones.
     known : Tensor
-        bool ``[B, K, O]``: bases that were measured.
+        bool ``[B, K, O]``: True for measured bases.
     total : Tensor
-        float32 ``[B, K]``: counts of all bases, those that were not measured being like the others;
-        NaN where less than half were.
+        float32 ``[B, K]``: counts of all bases, extrapolated to bases that were not measured; NaN
+        if less than half were measured.
     """
 
     counts: Tensor
@@ -204,7 +205,7 @@ class Observed(NamedTuple):
 
 
 def observed(signal: Tensor) -> Observed:
-    """Return what the signal of bases ``[B, K, O]`` tells."""
+    """Return the measured counts and their mask from the signal of bases ``[B, K, O]``."""
     known = signal.isfinite()
     share = known.float().mean(-1)
     measured = share >= COVERED
@@ -214,5 +215,5 @@ def observed(signal: Tensor) -> Observed:
 
 
 def middle(signal: Tensor, size: int) -> Tensor:
-    """Return the signal of the bases in the middle, ``[..., L]`` -> ``[..., size]``."""
+    """Return the signal of the central bases, ``[..., L]`` -> ``[..., size]``."""
     return signal.narrow(-1, (signal.shape[-1] - size) // 2, size)

@@ -1,6 +1,6 @@
-"""Encoders of trained runs, and the vector that one gives each sequence.
+"""Encoders of trained runs, and the embeddings of sequences.
 
-Every run that has an encoder stores it under ``encoder.``, whatever it was trained for.
+Every run with an encoder stores its weights under ``encoder.``, whatever the task.
 
 Letters: n sequences, L bases, d width of the encoder.
 """
@@ -28,12 +28,12 @@ from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
 
 ENCODER = "encoder."
-# Tasks whose runs have one.
+# Tasks whose runs may have an encoder.
 TASKS = ("contrast", "align", "classify")
 
 
 class Start(NamedTuple):
-    """An encoder to start from: its shape and its weights; neither if there is none."""
+    """Shape and weights of an encoder to start from; both empty if there is none."""
 
     config: Mapping[str, Any]
     state: State
@@ -103,18 +103,18 @@ def start_from(request: TrainRequest, sequences: Sequences) -> Start:
 
 
 def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: TrainRequest) -> None:
-    """Load the weights to start from, or let a new encoder learn the columns it reads.
+    """Load the weights to start from, or let a new encoder learn statistics of its columns.
 
     Raises
     ------
     UsageError
-        If the encoder asked for has another shape than the one to start from.
+        If the requested encoder has another shape than the one to start from.
     """
     if not start.state:
         encoder.stem.learn_columns(train)
         return
     own = to_dict(encoder.config)
-    # How much is dropped out is no part of the shape.
+    # Dropout is not part of the shape.
     other = [k for k, v in start.config.items() if k != "dropout" and own[k] != v]
     if other:
         raise UsageError(
@@ -129,7 +129,7 @@ def embed(encoder: Encoder, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     Parameters
     ----------
     encoder : Encoder
-        Encoder in evaluation mode, which makes the vector of one independent of the others.
+        Encoder in evaluation mode, so that the vector of a sequence does not depend on others.
     codes : NDArray
         uint8 ``[n, L]``; may lie in a memory map.
     """

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 FIRST = (1, 5, 10)
 DRAWS = 500
-# Profiles of a sequence that cross-attention ranks anew.
+# Number of profiles per sequence that cross-attention reranks.
 RANKED_ANEW = 10
-# Puts those before all others.
+# Added to their scores so that they rank before all others.
 _AHEAD = 1e4
 
 
@@ -44,12 +44,12 @@ class Compared(NamedTuple):
     Attributes
     ----------
     similarity : NDArray
-        Cosine of the towers' vectors.
+        Cosine similarity of the towers' vectors.
     match : NDArray
-        Probability by cross-attention that they belong together, of each sequence's most similar
-        profiles; NaN for the others.
+        Probability of a match by cross-attention, for each sequence's most similar profiles; NaN
+        for the others.
     ranked : NDArray
-        Those anew by both: ``log p(match)`` plus the similarity over the temperature.
+        Score after reranking by both: ``log p(match)`` plus the similarity over the temperature.
     """
 
     similarity: NDArray[np.float64]
@@ -58,7 +58,7 @@ class Compared(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """Share of queries with a right answer among the first k, and what chance gives."""
+    """Share of queries with a right answer among the first k, and its value by chance."""
 
     k: int
     share: Interval
@@ -66,7 +66,7 @@ class Recall(NamedTuple):
 
 
 class Recalls(NamedTuple):
-    """Both ways: profiles of a sequence, and sequences of a profile."""
+    """Recall in both directions: profiles of a sequence, and sequences of a profile."""
 
     to_profiles: tuple[Recall, ...]
     to_sequences: tuple[Recall, ...]
@@ -84,9 +84,9 @@ def compare(
     codes : NDArray
         uint8 ``[n, L]``.
     values : NDArray
-        float32 ``[M, P]``: profiles as the tower takes them.
+        float32 ``[M, P]``: profiles as encoded for the tower.
     say : str
-        Title of the progress; empty: none is shown.
+        Title of the progress bar; empty for none.
     """
     device = module.scale.log_scale.device
     compared = Compared(*(np.full((len(codes), len(values)), np.nan) for _ in Compared._fields))
@@ -123,14 +123,14 @@ def _compared(
 def recalls(
     score: NDArray[np.float64], right: NDArray[np.bool_], group: NDArray[np.int64], seed: int
 ) -> Recalls:
-    """Recall both ways, with 95 % bootstrap intervals over groups of sequences.
+    """Return recall in both directions, with 95 % bootstrap intervals over groups of sequences.
 
     Parameters
     ----------
     score, right : NDArray
         float64 and bool ``[n, M]``.
     group : NDArray
-        int64 ``[n]``: what is drawn.
+        int64 ``[n]``: resampling unit of each sequence.
     seed : int
     """
     every = Bootstrap(group, DRAWS, seed).matrix()
@@ -144,7 +144,7 @@ def recalls(
 
 
 def _recalls(shares: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Recall, ...]:
-    """From shares ``[k, 1 + D]``, of the data and of the draws."""
+    """Return recalls from shares ``[k, 1 + D]``, of the data and of the draws."""
     return tuple(
         Recall(k, interval_of(share), _chance(right, k))
         for k, share in zip(FIRST, shares, strict=True)
@@ -154,10 +154,10 @@ def _recalls(shares: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Rec
 def _shares_of_profiles(
     order: NDArray[np.intp], right: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Share of profiles with a right sequence among the first of each k ``[k, D]``.
+    """Return the share of profiles with a right sequence among the first k, for each k ``[k, D]``.
 
-    A sequence that was drawn twice takes two places. A profile of which none was drawn is not
-    asked for.
+    A sequence that was drawn twice takes two ranks. A profile without a drawn sequence is not a
+    query.
     """
     hits, asked = np.zeros((len(FIRST), len(weights))), np.zeros(len(weights))
     for own, fits in zip(order, right, strict=True):
@@ -170,9 +170,10 @@ def _shares_of_profiles(
 
 
 def _chance(right: NDArray[np.bool_], k: int) -> float:
-    """Recall of a random order: for each query 1 - C(N - r, k) / C(N, k), those without r left out.
+    """Return the mean recall of a random order over queries with a right answer.
 
-    r right ones of N: the hypergeometric probability of at least one among the first k.
+    For r right answers of N it is 1 - C(N - r, k) / C(N, k), the hypergeometric probability of at
+    least one among the first k.
     """
     n, numbers = right.shape[1], right.sum(1)
     k = min(k, n)
@@ -182,7 +183,7 @@ def _chance(right: NDArray[np.bool_], k: int) -> float:
 
 
 def agree(values: NDArray[np.float32], profiles: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return True where profiles agree in all that both are known of: bool ``[n, M]``."""
+    """Return True where profiles agree in all phenotypes known for both, bool ``[n, M]``."""
     fits = np.ones((len(values), len(profiles)), bool)
     for own, other in zip(values.T, profiles.T, strict=True):
         gap = np.isnan(own)[:, None] | np.isnan(other)
@@ -191,9 +192,9 @@ def agree(values: NDArray[np.float32], profiles: NDArray[np.float32]) -> NDArray
 
 
 def distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Profiles that occur ``[M, P]``, and how often; those of whom nothing is known left out."""
+    """Return the distinct profiles ``[M, P]`` and their counts, without wholly unknown ones."""
     known = values[~np.isnan(values).all(1)]
-    # NaN equals nothing, itself included.
+    # NaN does not equal itself.
     plain = np.where(np.isnan(known), np.float32(-np.inf), known)
     found, counts = np.unique(plain, axis=0, return_counts=True)
     return np.where(np.isneginf(found), np.float32(np.nan), found), counts.astype(np.int64)
@@ -268,7 +269,7 @@ def retrieve(
 def in_words(
     profiles: NDArray[np.float32], phenotypes: tuple[PhenotypeSpec, ...]
 ) -> dict[str, list[Any]]:
-    """Return each phenotype's values in its own terms, None where unknown."""
+    """Return each phenotype's values as categories or numbers, None where unknown."""
     words: dict[str, list[Any]] = {}
     for spec, values in zip(phenotypes, profiles.T.astype(np.float64), strict=True):
         if spec.categories is None:

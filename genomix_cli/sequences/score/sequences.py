@@ -1,4 +1,4 @@
-"""Sequences by a trained run: classes, activity, or what a run of another kind answers.
+"""Score sequences with a trained run: classes, activity, embeddings or retrieved phenotypes.
 
 Letters: n sequences, L bases, d width of an embedding, K classes or outputs.
 """
@@ -41,10 +41,10 @@ from genomix_cli.sequences.trained import TASK, Classifier, of_run
 
 log = logging.getLogger("genomix")
 
-#: Number of sequences that a model is given at a time.
+#: Number of sequences to score at a time.
 BATCH = 1024
 CLASSES, EMBEDDINGS, RETRIEVAL, ACTIVITY = "classes", "embeddings", "retrieval", "activity"
-# Answers of the runs of each task; of a network, embeddings can be had beside them.
+# Kind of output of each task; networks can also give embeddings.
 ANSWERS = {
     TASK: CLASSES,
     "contrast": EMBEDDINGS,
@@ -67,13 +67,13 @@ class ScoreSummary:
     device : str
     sequences, scored : int
     predicted : dict of str to int
-        Number of sequences of each class; empty where classes are not the answer.
+        Number of sequences predicted as each class; empty if the run does not predict classes.
     abstained : int
-        Number of scored sequences whose prediction set is not a single class.
+        Number of scored sequences whose prediction set does not hold exactly one class.
     level : float
-        Share of sequences that the sets are to cover; NaN where there are none.
+        Share of sequences whose prediction set should hold the right class; NaN without sets.
     seconds : float
-        Time of computing alone.
+        Time of computing the scores, without reading and writing.
     """
 
     model: str
@@ -93,10 +93,10 @@ def score_sequences(request: ScoreRequest) -> ScoreSummary:
     Raises
     ------
     UsageError
-        If there is no such file or run folder, an output is no table, or the run has no such
-        answer.
+        If the file or run folder does not exist, an output is not a table, or the run cannot give
+        the requested output.
     DataError
-        If one of them is damaged, or the sequences are not what the run reads.
+        If the file or run folder is damaged, or the sequences do not suit the run.
     """
     forms = [table_format(path) for path in (request.output, request.embeddings) if path]
     device = str(resolve_device(request.device))
@@ -172,7 +172,7 @@ def _answer(run: StoredRun, request: ScoreRequest) -> str:
 
 
 def known_sequences(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return True for sequences ``[n]`` with a base that is not wholly unknown."""
+    """Return True for sequences with at least one base that is not N, bool ``[n]``."""
     known = np.zeros(len(codes), bool)
     for start in range(0, len(codes), BATCH):
         some = codes[start : start + BATCH]
@@ -204,7 +204,7 @@ def embeddings(
     Parameters
     ----------
     run : StoredRun
-        Run with an encoder: of any task, or a classifier that is a network.
+        Run of any task with an encoder, or of a network classifier.
     codes : NDArray
         uint8 ``[n, L]``.
     known : NDArray
@@ -259,7 +259,7 @@ def _activity_table(
 ) -> Table:
     """Return a row per sequence and a column per output, in its unit or as a log-odds.
 
-    The tracks for `bigwig`, if asked for, come of the same predictions.
+    If `bigwig` is given, write the tracks from the same predictions.
     """
     if bigwig:
         network = profiles.model_of(run, device)
@@ -276,7 +276,7 @@ def _activity_table(
 def _activity(
     run: StoredRun, device: str
 ) -> tuple[tuple[Output, ...], Callable[[NDArray[np.uint8]], NDArray[np.float32]]]:
-    """Return the outputs of a network, and what gives them for codes: ``[n, L]`` -> ``[n, K]``."""
+    """Return the outputs of a network, and its function from ``[n, L]`` to ``[n, K]``."""
     if run.config.task == profiles.TASK:
         network = profiles.model_of(run, device)
         return network.config.outputs, partial(profiles.log_counts, network)
@@ -286,7 +286,7 @@ def _activity(
 
 
 def _numbers(columns: list[Column], names: NDArray[Any], values: NDArray[np.float32]) -> Table:
-    """Return rows of a name and numbers; nothing for NaN."""
+    """Return rows of a name and numbers, with empty cells for NaN."""
     rows = (
         (cell(name), *("" if np.isnan(x) else f"{x:.7g}" for x in row))
         for name, row in zip(names, values, strict=True)

@@ -1,7 +1,7 @@
 """Predicted profiles as bigWig files: counts of each base along the genome.
 
-A base has the counts of its window times the share that the profile gives it, as the files of
-predictions of BPNet and ChromBPNet do; where windows overlap, the mean of theirs.
+The value of a base is the counts of its window times the profile's share of the base, as in the
+prediction files of BPNet and ChromBPNet. Overlapping windows are averaged.
 
 Letters: n windows, B of them, K tracks, O bases of a profile, m bases of a stretch.
 """
@@ -28,7 +28,7 @@ from genomix_cli.sequences.profile.windows import BLOCK
 
 
 class Stretch(NamedTuple):
-    """Bases that lie side by side.
+    """A run of consecutive bases.
 
     Attributes
     ----------
@@ -43,11 +43,12 @@ class Stretch(NamedTuple):
 
 
 def check_placed(sequences: Sequences, where: Path) -> None:
-    """Refuse sequences whose place in a genome is not known.
+    """Refuse sequences without a position in a genome.
 
     Raises
     ------
     DataError
+        If the sequences have no positions.
     """
     if sequences.windows is None:
         raise DataError(
@@ -60,7 +61,7 @@ def check_placed(sequences: Sequences, where: Path) -> None:
 def write_tracks(
     model: ProfileModel, sequences: Sequences, known: NDArray[np.bool_], folder: Path
 ) -> NDArray[np.float32]:
-    """Write ``NAME.bw`` for each track into a folder, which is made if there is none.
+    """Write ``NAME.bw`` for each track into a folder, which is created if needed.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def write_tracks(
     Returns
     -------
     NDArray
-        float32 ``[n, K]``: ln(1 + counts) of each window, as `log_counts` says; NaN if not `known`.
+        float32 ``[n, K]``: ln(1 + counts) of each window, as from `log_counts`; NaN if not `known`.
     """
     assert sequences.windows is not None
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,7 @@ def write_tracks(
 
 
 def _lengths(sequences: Sequences, length: int) -> dict[str, int]:
-    """Return the length of each contig; where the file does not say, the end of its windows."""
+    """Return the length of each contig; if the file has none, the end of its last window."""
     assert sequences.windows is not None
     found = {}
     for number, (contig, known) in enumerate(sequences.contigs.items()):
@@ -115,7 +116,7 @@ def _predicted(
 ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Yield the starts of profiles and their counts ``[B, K, O]`` on the forward strand.
 
-    Those of whole windows go to `log_counts` ``[n, K]``.
+    Log counts of whole windows are stored in `log_counts` ``[n, K]``.
     """
     assert sequences.windows is not None
     size = model.config.profile
@@ -134,7 +135,7 @@ def _predicted(
 
 
 def joined(blocks: Iterator[tuple[NDArray[np.int64], Floats]]) -> Iterator[Stretch]:
-    """Yield stretches of bases, in order and with no base twice: the mean of all profiles there.
+    """Yield runs of bases in order, without overlap; each base has the mean of its profiles.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def joined(blocks: Iterator[tuple[NDArray[np.int64], Floats]]) -> Iterator[Stret
     for starts, values in blocks:
         n_tracks, size = values.shape[1:]
         for first, profile in zip(starts.tolist(), values, strict=True):
-            # Bases before this profile are done.
+            # Bases before this profile are complete.
             done = min(max(first - start, 0), len(covering))
             if done:
                 yield Stretch(start, total[:, :done] / covering[:done])

@@ -1,4 +1,4 @@
-"""Train a classifier of sequences beside its baselines, and judge all on sequences held out."""
+"""Train a classifier of sequences with its baselines, and judge all on held-out sequences."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class SequenceContest(Contest[Labelled]):
     folder: Path
 
     def final_split(self) -> Split:
-        """Return all sequences to learn from but a part to stop, tune and calibrate by."""
+        """Return a split that trains on all sequences except a validation part."""
         data, every = self.data, np.arange(len(self.data))
         train, valid = divide(data.unit, data.label, every, VALID_SHARE, self.settings.seed)
         return Split("", train, valid, NO_ROWS)
 
     def save(self, entrant: Entrant[Labelled], trained: Trained[Labelled], split: Split) -> None:
-        """Store the model that ``genomix score`` will use, and what of `split` it has seen."""
+        """Store the model for ``genomix score``, and the sequences of `split` that it has seen."""
         counts = np.bincount(self.data.label[split.train], minlength=len(self.data.classes))
         save_classifier(
             self.folder,
@@ -86,13 +86,13 @@ class SequenceContest(Contest[Labelled]):
 
 
 def train_classifiers(request: TrainRequest) -> Results:
-    """Tune, train and judge; write the run folder.
+    """Tune, train and judge the models, and write the run folder.
 
-    It holds ``config.json`` and ``model.safetensors`` (what `score` reads), ``metrics.json`` and
-    ``models.tsv``, ``training.tsv`` (a row per epoch), ``few_shot.tsv`` where that was asked for,
-    ``predictions.parquet`` (of sequences held out), ``report.html``, ``README.md`` (the model
+    The folder holds ``config.json`` and ``model.safetensors`` (read by `score`), ``metrics.json``
+    and ``models.tsv``, ``training.tsv`` (a row per epoch), ``few_shot.tsv`` (if requested),
+    ``predictions.parquet`` (of held-out sequences), ``report.html``, ``README.md`` (the model
     card), ``*_mqc.json`` (for MultiQC), ``timing.json`` and ``train.json`` (the request). Only the
-    report, the table of models and the two last have times in them.
+    report, ``models.tsv`` and the last two contain times.
 
     Returns
     -------
@@ -102,9 +102,9 @@ def train_classifiers(request: TrainRequest) -> Results:
     Raises
     ------
     UsageError
-        If models, presets, fields or phenotypes do not exist, or the folder is in use.
+        If a model, preset, field or phenotype does not exist, or the folder is in use.
     DataError
-        If too few sequences have a label, or too few are of a class.
+        If too few sequences have a label, or a class has too few.
     MissingExtraError
         If pyarrow, scikit-learn or, for networks, Lightning is not installed.
     """
@@ -137,7 +137,7 @@ def train_classifiers(request: TrainRequest) -> Results:
 
 
 def _contest(request: TrainRequest, options: ClassifyOptions) -> tuple[SequenceContest, str]:
-    """Check everything that can be, then open the folder; also say what a split is."""
+    """Check the request, open the folder, and return the contest and the kind of split."""
     data, label = _labelled(request)
     motifs = () if options.motifs is None else tuple(read_meme(options.motifs))
     competing = [
@@ -177,7 +177,7 @@ def _contest(request: TrainRequest, options: ClassifyOptions) -> tuple[SequenceC
 
 
 def _labelled(request: TrainRequest) -> tuple[Labelled, str]:
-    """Sequences with a class, and the name of the phenotype that says it."""
+    """Return the sequences with a class, and the name of the phenotype."""
     sequences = open_sequences(request.data)
     classes, label = sequences.label(request.label)
     name = request.label or sequences.default_label
@@ -191,12 +191,12 @@ def _labelled(request: TrainRequest) -> tuple[Labelled, str]:
 
 
 def _generated(path: Path, data: Labelled, label: str) -> Labelled:
-    """Sequences of ``genomix simulate sequences``, with labels as the data numbers its classes.
+    """Return generated sequences, with classes numbered as in the data.
 
     Raises
     ------
     DataError
-        If they are of another length, or have no such classes.
+        If the sequences have another length or other classes.
     """
     sequences = open_sequences(path)
     own, codes = sequences.label(label)
@@ -214,7 +214,7 @@ def _generated(path: Path, data: Labelled, label: str) -> Labelled:
 
 
 def _few_shot(contest: SequenceContest, judged: Judged, options: ClassifyOptions) -> FewShot | None:
-    """Curves on the first split, each entrant in the configuration that tuning chose."""
+    """Return few-shot curves on the first split, with the configurations that tuning chose."""
     if not options.few_shot:
         return None
     tuned = [

@@ -1,4 +1,4 @@
-"""Entrants of a contest on sequences: the model asked for, and the baselines."""
+"""Entrants of a contest on sequences: the requested model and the baselines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genomix_cli.sequences.requests import TrainRequest
 from genomix_cli.sequences.score.embeddings import start_from
 
 PRETRAINED = "pre-trained"
-# The bases of all columns are what every classifier sees.
+# Every classifier sees a single modality: the bases.
 MODALITIES = ("sequences",)
 BASELINES = ("majority", "kmer-logistic:k3", "kmer-logistic:k6", "pca-logistic")
 ALIGNED_BASELINES = ("majority", "kmer-logistic:k3", "pca-logistic", "pca-svm", "lda")
@@ -33,7 +33,7 @@ def entrants(
     sequences: Sequences,
     motifs: tuple[Motif, ...] = (),
 ) -> list[Entrant[Labelled]]:
-    """Return the model asked for, then the baselines.
+    """Return the requested model, then the baselines.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ def entrants(
     model : str
         Name in the registry, or ``name:preset``.
     baselines : sequence of str, optional
-        The same; None: those that suit the sequences.
+        Names like `model`; by default those that suit the sequences.
     sequences : Sequences
     motifs : tuple of Motif
-        Motifs that the first layers start from, of all that have filters there.
+        Motifs that the first layers start from, for models whose first layer is filters.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def entrant(
 def preset_of(text: str, *, aligned: bool) -> tuple[str, str, dict[str, Any]]:
     """Return a model's name, its preset's name and fields, from ``model`` or ``model:preset``.
 
-    Without a preset it is the model's first, or the one that it has for aligned sequences.
+    The default preset is the model's first, or its preset for aligned sequences.
 
     Raises
     ------

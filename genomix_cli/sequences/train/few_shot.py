@@ -1,4 +1,4 @@
-"""Accuracy of classifiers after a few examples of each class, and the gain by pre-training.
+"""Accuracy of classifiers trained on few examples per class, and the gain by pre-training.
 
 Letters: t sequences held out, R repeats.
 """
@@ -27,7 +27,7 @@ from genomix_cli.sequences.models.base import Labelled
 log = logging.getLogger("genomix")
 
 SCRATCH = "from scratch"
-# A network learns from so few in small batches, and no longer than it gets better.
+# Training settings of networks with few examples: small batches and early stopping.
 BRIEF: dict[str, Any] = {"batch_size": 32, "epochs": 40, "patience": 8}
 DRAWS = 1000
 HELPS, HURTS, UNCLEAR = "helps", "hurts", "is not shown to help"
@@ -40,7 +40,7 @@ class Plan:
     Attributes
     ----------
     counts : tuple of int
-        Numbers of examples of each class; of a class with fewer all are taken.
+        Numbers of examples per class; if a class has fewer, all are used.
     repeats : int
         Number of draws of examples.
     """
@@ -49,7 +49,7 @@ class Plan:
     repeats: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be.
+        """Refuse numbers that are not positive.
 
         Raises
         ------
@@ -67,15 +67,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Row:
-    """A classifier after some examples of each class.
+    """Results of a classifier with a number of examples per class.
 
     Attributes
     ----------
     name : str
     count : int
-        Examples of a class.
+        Number of examples per class.
     hits : NDArray
-        bool ``[R, t]``: True for sequences held out that it classified rightly.
+        bool ``[R, t]``: True for held-out sequences that were classified correctly.
     """
 
     name: str
@@ -90,15 +90,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Gain:
-    """Gain by pre-training, at one number of examples.
+    """Gain by pre-training for one number of examples.
 
     Attributes
     ----------
     count : int
     difference : Interval
-        Accuracy less that from scratch, on the same examples and the same sequences held out.
+        Accuracy minus that from scratch, on the same examples and held-out sequences.
     verdict : str
-        ``helps`` or ``hurts`` only where the interval excludes 0.
+        ``helps`` or ``hurts`` only if the interval excludes 0.
     """
 
     count: int
@@ -115,7 +115,7 @@ class FewShot:
     rows : tuple of Row
         Sorted by count, then in the order of the entrants.
     gains : tuple of Gain
-        Gains of the pre-trained main model over the same from scratch; empty without
+        Gains of the pre-trained main model over the same model from scratch; empty without
         pre-training.
     """
 
@@ -163,8 +163,8 @@ def few_shot(
 ) -> FewShot:
     """Fit every entrant to a few examples of each class; judge all on the same sequences.
 
-    A main entrant that starts from a trained encoder is fitted from scratch too. Networks stop by
-    as many examples of the validation part.
+    A main entrant that starts from a trained encoder is also fitted from scratch. Networks use the
+    same number of validation examples for early stopping.
 
     Parameters
     ----------
@@ -198,14 +198,14 @@ def few_shot(
 
 
 def _with_scratch(entrants: Sequence[Entrant[Labelled]]) -> Iterator[Entrant[Labelled]]:
-    """Entrants as they learn from few examples; those that start from something, without it too."""
+    """Yield entrants with few-example settings; pre-trained ones also without pre-training."""
     for one in entrants:
         known = {f.name for f in fields(one.kind.config_class)}
         few = {k: v for k, v in BRIEF.items() if k in known and k not in one.fixed}
         brief = replace(one, arch={**one.arch, **few})
         yield brief
         if one.start:
-            # What is not trained cannot stay as it is.
+            # An untrained encoder must not be frozen.
             arch = {**brief.arch, "freeze": False}
             yield replace(brief, name=f"{one.name} {SCRATCH}", arch=arch, start={})
 
@@ -235,8 +235,8 @@ def paired(
 ) -> Interval:
     """Return the difference of two accuracies with its 95 % interval.
 
-    Both the repeats (examples drawn) and the sequences held out are drawn again: with few repeats
-    it is the examples that matter most.
+    The bootstrap draws both repeats (sets of examples) and held-out sequences. With few repeats,
+    most of the variation is between repeats.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def paired(
 
 
 def section(curves: FewShot) -> Section:
-    """Return the section of the report: figure, and table with what to make of it."""
+    """Return the section of the report: a figure, and a table with its interpretation."""
     with style():
         picture = _picture(curves)
     return Section("Few examples", picture, render("few_shot.html.j2", curves=curves))

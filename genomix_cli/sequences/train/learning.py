@@ -31,7 +31,7 @@ class Learning(networks.Learning):
     Attributes
     ----------
     warmup : float
-        Share of all steps spent warming up.
+        Share of all steps in which the learning rate warms up.
     """
 
     warmup: Share = 0.1
@@ -43,7 +43,7 @@ def opposite(codes: Tensor) -> Tensor:
 
 
 def turned(codes: Tensor, generator: torch.Generator) -> Tensor:
-    """Return items ``[B, ..., L]`` of which every second, at random, is of the other strand."""
+    """Return items ``[B, ..., L]``, each reverse-complemented with probability 1/2."""
     shape = (len(codes), *[1] * (codes.ndim - 1))
     turn = torch.rand(shape, generator=generator, device=generator.device) < 0.5
     return torch.where(turn.to(codes.device), opposite(codes), codes)
@@ -59,7 +59,7 @@ class Batch(NamedTuple):
     rows : Tensor
         int64 ``[B]``: indices of the sequences in the data.
     target : Tensor
-        ``[B, ...]``: what is to be learned, such as labels; ``[B, 0]`` if nothing is.
+        ``[B, ...]``: targets such as labels; ``[B, 0]`` without targets.
     """
 
     codes: Tensor
@@ -69,14 +69,14 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """Sequences to learn from, or to validate on; they may lie in a memory map.
+    """Training or validation sequences; the codes may be a memory map.
 
     Attributes
     ----------
     codes : NDArray
         uint8 ``[n, L]``.
     target : NDArray, optional
-        ``[n, ...]``: what is to be learned.
+        ``[n, ...]``: targets.
     """
 
     codes: NDArray[np.uint8]
@@ -86,7 +86,7 @@ class Part:
         return len(self.codes)
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Return some sequences as tensors."""
+        """Return the sequences in `rows` as tensors."""
         target = np.empty((len(rows), 0), np.float32) if self.target is None else self.target[rows]
         codes = torch.from_numpy(self.codes[rows])
         return Batch(codes, torch.from_numpy(rows.copy()), torch.from_numpy(target))

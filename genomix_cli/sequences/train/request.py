@@ -18,12 +18,12 @@ log = logging.getLogger("genomix")
 
 
 def open_folder(request: TrainRequest) -> Path:
-    """Open the run folder, in the first of the processes that train together.
+    """Open the run folder in the main process of a training.
 
     Raises
     ------
     UsageError
-        If it is in use, or there is nothing to resume.
+        If the folder is in use, or there is nothing to resume.
     """
     if first_process():
         RunFolder.open(request.output, request.provenance(), resume=request.resume)
@@ -33,14 +33,14 @@ def open_folder(request: TrainRequest) -> Path:
 
 
 def last_checkpoint(request: TrainRequest) -> Path | None:
-    """Return the checkpoint to go on from, if one is asked for and there."""
+    """Return the checkpoint to resume from, if requested and present."""
     return RunFolder(request.output).checkpoint(request.resume)
 
 
 def shape_to_take(
     start: Predicted, free: Collection[str], request: TrainRequest, asked: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the fields of the architecture to start from, which may not be asked for otherwise.
+    """Return the architecture of the run to start from, and refuse conflicting options.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def shape_to_take(
     Raises
     ------
     UsageError
-        If one of them, or a preset, is another shape.
+        If a field or preset that the user has set conflicts with that architecture.
     """
     shape = {name: v for name, v in to_dict(start).items() if name not in free}
     clash = sorted(name for name in shape if asked.get(name, shape[name]) != shape[name])

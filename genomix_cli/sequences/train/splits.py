@@ -1,4 +1,4 @@
-"""Splits of sequences: groups stay together, every part has its share of each class.
+"""Splits of sequences that keep groups whole and are stratified by class.
 
 Letters: n sequences, K classes.
 """
@@ -20,14 +20,14 @@ TRAIN = ("train", "training")
 VALID = ("valid", "validation", "val", "dev")
 TEST = ("test", "testing", "heldout", "held-out")
 SHARE, VALID_SHARE = 0.25, 0.15
-# Rows, a share and a seed to the rows that are left and those of the share.
+# Function of rows, a share and a seed that returns the remaining rows and those of the share.
 Cut = Callable[[Rows, float, int], tuple[Rows, Rows]]
 
 
 def splits(
     sequences: Sequences, label: NDArray[np.int64] | None, how: str, seed: int
 ) -> tuple[str, list[Split]]:
-    """Return what divides the sequences, in words, and the splits.
+    """Return the kind of split in words, and the splits.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ def splits(
     Raises
     ------
     UsageError
-        If `how` is none of them, or the file has no splits.
+        If `how` is not valid, or the file has no splits.
     DataError
-        If a class is not in every part, there are fewer groups than parts, or the file's split
-        parts a group.
+        If a class is missing from a part, there are fewer groups than parts, or the file's split
+        divides a group.
     """
     label = np.zeros(len(sequences), np.int64) if label is None else label
     known = np.flatnonzero(label >= 0)
@@ -77,14 +77,14 @@ def splits(
 def one_split(
     sequences: Sequences, label: NDArray[np.int64] | None, how: str, seed: int, task: str
 ) -> tuple[str, Split]:
-    """Return what divides the sequences, in words, and the only split.
+    """Return the kind of split in words, and the only split.
 
     Parameters
     ----------
     sequences, label, how, seed
         See :func:`splits`.
     task : str
-        For the message.
+        Name of the task, for the message.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _folds(known: Rows, cut: Cut, n_folds: int, seed: int) -> list[Split]:
 
 
 def _check_whole(split: Split, group: NDArray[np.int64]) -> None:
-    """Refuse a split that parts a group, as only the file's own can."""
+    """Refuse a split that divides a group, which only a split from the file can do."""
     parts = [np.unique(group[rows]) for rows in split.parts]
     _, counts = np.unique(np.concatenate(parts), return_counts=True)
     if parted := int((counts > 1).sum()):
