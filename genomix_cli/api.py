@@ -1,6 +1,6 @@
-"""The Python interface: what the commands call, for notebooks and programs.
+"""Python interface to the functions behind the commands, for notebooks and programs.
 
-These names and their arguments stay as they are between minor versions. Nothing heavy is imported
+These names and their arguments do not change between minor versions. Nothing heavy is imported
 before a function is called.
 """
 
@@ -38,27 +38,28 @@ __all__ = [
     "score",
 ]
 
-#: A value of a row: None where there is none.
+#: Value in a row; None if missing.
 Value = str | int | float | None
 _TYPES: dict[str, type] = {"String": str, "Integer": int, "Float": float}
-# Columns of predictions that are names, whatever they look like.
+# Columns of predictions to read as text, even if they look like numbers.
 _NAMES = ("part", "contig", "ref", "alt", "tissue", "sample")
 
 
 class Scores:
-    """Scores of the alleles of a VCF, in its order: rows to go through, or a table.
+    """Scores of the alleles of a VCF, in VCF order; iterate over the rows, or call :meth:`frame`.
 
-    They lie in a temporary file that goes with the object, so memory does not grow with the
-    number of variants until :meth:`frame` is called. Made by :func:`score`.
+    The rows are stored in a temporary file that is deleted with the object, so memory does not grow
+    with the number of variants until :meth:`frame` is called. Returned by :func:`score`.
 
     Attributes
     ----------
     summary : ScoreSummary
-        Counts of records and alleles, reasons why alleles were not scored, device, times.
+        Counts of records and alleles, reasons why alleles were not scored, device, and times.
     columns : list of str
-        ``CHROM``, ``POS`` (1-based), ``ID``, ``REF``, ``ALT``, and those that the command writes.
+        ``CHROM``, ``POS`` (1-based), ``ID``, ``REF``, ``ALT``, and the columns that the command
+        writes.
     made : dict of str to list of str
-        How the scores were made: version, command, sha256 of the model and the inputs, warnings.
+        Provenance: version, command, SHA-256 of the model and the inputs, and warnings.
     """
 
     def __init__(self, request: ScoreRequest) -> None:
@@ -99,7 +100,7 @@ class Scores:
         return {name: types.get(name, float) for name in self.columns}
 
     def frame(self) -> pd.DataFrame:
-        """Return all rows as a table; what is missing is NaN, None or, of whole numbers, NA."""
+        """Return all rows as a table; missing values are NaN, None or, for integers, NA."""
         import pandas as pd
 
         dtypes = {str: "object", int: "Int64", float: "float64"}
@@ -134,51 +135,52 @@ def score(
     device: str = "auto",
     threads: int = 0,
 ) -> Scores:
-    """Score the alleles of a VCF, or every SNV of some regions, as ``genomix score`` does.
+    """Score the alleles of a VCF, or every SNV in some regions, as ``genomix score`` does.
 
     Parameters
     ----------
     vcf : str or Path, optional
-        VCF, VCF.gz or BCF; none with `all_snvs`.
+        VCF, VCF.gz or BCF; leave out with `all_snvs`.
     fasta : str or Path, optional
         Reference; not needed with `genome`.
     tracks : mapping of str to path, optional
-        bigWigs by name, ``ATAC``, or ``ATAC@K562`` where there are several cell types.
+        bigWig files by track name: ``ATAC``, or ``ATAC@K562`` with several cell types.
     contacts : str or Path, optional
         ``.cool``, or ``.mcool::/resolutions/5000``.
     uncovered : {"missing", "zero"}, optional
-        Meaning of bases without signal; default: as in training.
+        Meaning of bases without signal; by default as in training.
     genome : str or Path, optional
         Shard of ``genomix prepare variants``, instead of `fasta`, `tracks` and `contacts`.
     cell : str
-        Cell type whose activity to predict; or of a shard's several, or ``all``.
+        Cell type whose activity to predict, or one of the cell types of a shard, or ``all``.
     model : str or Path
-        Run folder, or the name of a model that ships.
+        Run folder, or the name of a model that ships with genomix.
     regions : str, optional
-        Only records with POS in them: ``chr1:1000-2000,chr2``.
+        Score only records with POS in these regions, such as ``chr1:1000-2000,chr2``.
     all_snvs : bool
-        Instead of a VCF: the three SNVs of each base of `regions`, or of the reference.
+        Instead of a VCF, score the three SNVs at each base of `regions`, or of the reference.
     check_ref : {"w", "e", "x"}
-        Of a REF that differs from the FASTA: warn, stop, or leave the record out.
+        If a REF differs from the FASTA: warn (``w``), stop (``e``), or leave out the record
+        (``x``).
     both_strands : bool
         Average both strands, at twice the cost.
     genes : str or Path, optional
-        GTF: adds columns of the nearest transcription start site.
+        GTF file; adds columns on the nearest transcription start site.
     known : sequence of path
         Indexed VCFs whose ID, CLNSIG and AF become columns.
     fields : str
-        Outputs of a model of activity to give beside the mean: names with commas, or ``all``.
+        Outputs of an activity model to report beside the mean: comma-separated names, or ``all``.
     quantiles : bool
-        Also say how each score of an allele ranks among its cell types or outputs.
+        Also report how each score of an allele ranks among its cell types or outputs.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     threads : int
-        0: as many as there are.
+        Number of threads; 0 uses all available.
 
     Returns
     -------
     Scores
-        A row per ALT, also of alleles that cannot be scored, with the reason.
+        One row per ALT. Alleles that cannot be scored have a row with the reason.
 
     Raises
     ------
@@ -187,7 +189,7 @@ def score(
     DataError
         If a file is damaged or belongs to another genome.
     CheckError
-        If the REFs are not those of the FASTA.
+        If the REFs do not match the FASTA.
     """
     from genomix_cli.variants.requests import GenomeFiles, ScoreRequest, tracks_by_cell
 
@@ -215,12 +217,12 @@ def score(
 
 
 def load_model(model: str | Path = "gmt-mini", device: str = "cpu") -> LoadedModel:
-    """Load a model of variants.
+    """Load a variant model.
 
     Parameters
     ----------
     model : str or Path
-        Run folder, or the name of a model that ships.
+        Run folder, or the name of a model that ships with genomix.
     device : str
         ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -232,9 +234,9 @@ def load_model(model: str | Path = "gmt-mini", device: str = "cpu") -> LoadedMod
     Raises
     ------
     UsageError
-        If there is no such model.
+        If the model does not exist.
     DataError
-        If its files are damaged or do not belong together, or it is no model of variants.
+        If its files are damaged or do not belong together, or it is not a variant model.
     """
     from genomix_cli.learning.devices import resolve_device
     from genomix_cli.variants import trained
@@ -260,7 +262,7 @@ def open_shard(path: str | Path) -> Shard:
     Raises
     ------
     UsageError, DataError
-        If there is no such file, or it is no such shard, or damaged.
+        If the file does not exist, is not a shard, or is damaged.
     """
     from genomix_cli.formats import genome_shard
 
@@ -269,7 +271,7 @@ def open_shard(path: str | Path) -> Shard:
 
 @dataclass(frozen=True)
 class Run:
-    """A folder that ``genomix train`` has written.
+    """Run folder written by ``genomix train``.
 
     Attributes
     ----------
@@ -277,9 +279,9 @@ class Run:
     domain : str
         ``variants``, ``cohorts`` or ``sequences``.
     config : mapping
-        The model and how it was made: ``config.json``.
+        Content of ``config.json``: the model and its provenance.
     metrics : mapping
-        How good it is on what was held out; empty where nothing was.
+        Performance on held-out data; empty if none were held out.
     """
 
     path: Path
@@ -288,14 +290,14 @@ class Run:
     metrics: Mapping[str, Any]
 
     def predictions(self) -> pd.DataFrame:
-        """Return what was predicted of the items held out.
+        """Return the predictions for held-out items.
 
         Raises
         ------
         UsageError
             If the run has no predictions.
         MissingExtraError
-            If they are Parquet, and there is no pyarrow.
+            If the predictions are in Parquet and pyarrow is not installed.
         """
         import pandas as pd
 
@@ -317,7 +319,7 @@ class Run:
 
 
 def open_run(path: str | Path) -> Run:
-    """Read the folder of a run, of any domain.
+    """Read a run folder of any domain.
 
     Parameters
     ----------
@@ -326,9 +328,9 @@ def open_run(path: str | Path) -> Run:
     Raises
     ------
     UsageError
-        If it is not the folder of a run that has ended.
+        If the path is not the folder of a finished run.
     DataError
-        If it is damaged, or of a newer version.
+        If the run folder is damaged, or was written by a newer version.
     """
     from genomix_cli.formats.run_folder import RunFolder, read_json
 

@@ -1,6 +1,6 @@
-"""Frozen dataclasses as configuration: to plain data and back, and TOML settings.
+"""Configuration as frozen dataclasses: conversion to and from plain data, and TOML settings.
 
-Every problem of a configuration is reported at once, not one per run.
+All problems of a configuration are reported together.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Within:
-    """The numbers that a field may hold, as ``Annotated[float, Within(0, 1)]``.
+    """Range of a numeric field, used as ``Annotated[float, Within(0, 1)]``.
 
     Attributes
     ----------
     low, high : float
-        Both allowed, unless `above` says that `low` is not.
+        Limits, both inclusive unless `above` is True.
     above : bool
+        If True, `low` itself is excluded.
     """
 
     low: float = -math.inf
@@ -51,14 +52,14 @@ NotNegative = Annotated[float, Within(0)]
 Share = Annotated[float, Within(0, 1)]
 Count = Annotated[int, Within(1)]
 Whole = Annotated[int, Within(0)]
-# Layers of a network, and bases or bins of its window: more would take all time or all memory.
+# Limits on layers, and on bases or bins of a window; more would exhaust time or memory.
 Depth = Annotated[int, Within(0, 1000)]
 Layers = Annotated[int, Within(1, 1000)]
 Extent = Annotated[int, Within(1, 10_000_000)]
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Plain, JSON-ready data of a configuration dataclass (tuples become lists)."""
+    """Return a configuration dataclass as JSON-ready plain data; tuples become lists."""
     plain: dict[str, Any] = _plain(dataclasses.asdict(config))
     return plain
 
@@ -69,7 +70,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], *, where: object = None) ->
     Raises
     ------
     UsageError
-        Naming every unknown key, missing key and wrong type together.
+        If the data do not fit; the message names all unknown keys, missing keys and wrong types.
     """
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = get_type_hints(cls, include_extras=True)
@@ -119,7 +120,7 @@ def _plain(value: Any) -> Any:
 
 
 def _coerce(value: Any, hint: Any) -> Any:
-    """JSON has no tuples and TOML writes 1 for 1.0."""
+    """Convert lists to tuples and integers to floats, which JSON and TOML do not distinguish."""
     if get_origin(hint) is Annotated:
         return _coerce(value, get_args(hint)[0])
     if get_origin(hint) is tuple and isinstance(value, list):
@@ -134,7 +135,7 @@ def _coerce(value: Any, hint: Any) -> Any:
 
 
 def _hints_of_items(hint: Any, length: int) -> tuple[Any, ...]:
-    """Type of each item of a tuple; of ``tuple[T, ...]`` as many as there are."""
+    """Return the type of each item of a tuple; repeat that of ``tuple[T, ...]``."""
     args = get_args(hint)
     return args[:1] * length if args[-1] is Ellipsis else args
 
@@ -159,7 +160,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _is_small(value: Any) -> bool:
-    """False for integers that no size can be; Python's own have no end."""
+    """Return False for integers too large for any size, since Python integers are unbounded."""
     return not isinstance(value, int) or abs(value) < 2**63
 
 

@@ -1,7 +1,7 @@
-"""The errors a user can cause, and the exit codes that go with them.
+"""Errors that users can cause, and the exit codes of commands.
 
-Only :class:`GenomixError` becomes a one-line message; anything else is a bug of ours and keeps
-its traceback.
+Only a :class:`GenomixError` becomes a one-line message. Any other exception is a bug in genomix and
+keeps its traceback.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 log = logging.getLogger("genomix")
 
-# What to do about a damaged file.
+# Hint for a damaged file.
 AGAIN = "copy it again, or make it again"
-# What the system says of a disk that takes no more, rather than of a wrong path.
+# System errors of a disk that refuses data, as opposed to a wrong path.
 DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 
 
@@ -33,7 +33,7 @@ class Exit(IntEnum):
 
 
 class GenomixError(Exception):
-    """Something the user can put right.
+    """Error that the user can fix.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class GenomixError(Exception):
     where : str, optional
         File, line, record or option at fault.
     expected, found : str, optional
-        What was expected there, and what was found.
+        Expected and actual content.
     hint : str, optional
-        What to do, most usefully the next command.
+        Suggested remedy, ideally the next command.
     """
 
     exit_code = Exit.FAILED
@@ -66,11 +66,11 @@ class GenomixError(Exception):
         super().__init__(self.line())
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Whole, also out of another process."""
+        """Pickle all fields, so that the error can cross processes."""
         return _rebuilt, (type(self), self.__dict__)
 
     def line(self) -> str:
-        """The whole message on one line."""
+        """Return the whole message on one line."""
         text = f"{self.where}: {self.what}" if self.where else self.what
         details = [
             f"{label} {value}"
@@ -102,11 +102,11 @@ class DataError(GenomixError):
 
 
 class DiskError(GenomixError):
-    """The disk refuses an output: it is full, read-only, or has no such name."""
+    """The disk refuses an output because it is full, read-only, or rejects the name."""
 
 
 class CheckError(GenomixError):
-    """The data were read, and did not pass a check."""
+    """The data could be read but failed a check."""
 
     exit_code = Exit.CHECK
 
@@ -117,9 +117,9 @@ class MissingExtraError(GenomixError):
     Parameters
     ----------
     package : str
-        The package that could not be imported.
+        Package that could not be imported.
     extra : str
-        The extra of ``genomix-toolkit`` that brings it.
+        Extra of ``genomix-toolkit`` that installs it.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -130,12 +130,12 @@ class MissingExtraError(GenomixError):
 
 
 def require_files(*paths: Path | None) -> None:
-    """Refuse what is not there before anything heavy is imported to read it.
+    """Refuse missing files, before importing anything heavy to read them.
 
     Raises
     ------
     UsageError
-        Naming the first that is missing.
+        If a file is missing; the message names the first one.
     """
     for path in paths:
         if path is not None and str(path) != "-" and not path.exists():
@@ -144,18 +144,18 @@ def require_files(*paths: Path | None) -> None:
 
 @contextmanager
 def guarded(where: object, what: str = "", hint: str = AGAIN) -> Iterator[None]:
-    """Turn whatever a library raises at a damaged file into a `DataError`.
+    """Turn any exception of a library that reads a damaged file into a `DataError`.
 
-    Only around calls that read: libraries raise every kind of error there is, and so do bugs.
+    Use it only around calls that read: it catches every kind of exception, including bugs.
 
     Parameters
     ----------
     where : object
         The file.
     what : str
-        What is read from it.
+        Content being read.
     hint : str
-        What to do.
+        Suggested remedy.
     """
     try:
         yield
@@ -170,7 +170,7 @@ def guarded(where: object, what: str = "", hint: str = AGAIN) -> Iterator[None]:
         raise DataError(f"{part}: {shortened(reason)}", where=where, hint=hint) from error
 
 
-# Controls of a terminal, marks that turn the direction of text, and bytes that are no text.
+# Terminal control characters, marks of text direction, and undecodable bytes.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -179,20 +179,21 @@ _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """Return text with escapes for what would act on a terminal, or cannot be written at all.
+    """Return text with terminal controls and unprintable characters escaped.
 
-    Names come from files of strangers. All that a person reads goes through here: errors, the log,
-    progress, and what `genomix_cli.cli.output` prints.
+    Names may come from untrusted files. All text for users passes through this function: errors,
+    the log, progress, and the output of `genomix_cli.cli.output`.
     """
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def check_text(texts: Iterable[Any], what: str) -> None:
-    """Refuse names that no file of ours can hold: with NUL, or of bytes that are no UTF-8.
+    """Refuse names that output files cannot store: with NUL, or not valid UTF-8.
 
     Raises
     ------
     DataError
+        If a name cannot be stored.
     """
     for text in texts:
         if _NO_TEXT.search(str(text)):
@@ -200,6 +201,6 @@ def check_text(texts: Iterable[Any], what: str) -> None:
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """Return what a library says on one line, at most so long."""
+    """Return a library's message on one line, shortened to at most `most` characters."""
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[: most - 3]}..."

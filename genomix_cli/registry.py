@@ -1,7 +1,7 @@
-"""Every plug-in by name, loaded when first asked for.
+"""Registries of plug-ins by name, which are loaded on first use.
 
-A new model, simulator or input format is one file and one line here; ``tests/contract`` then
-exercises it.
+A new model, simulator or input format takes one file and one line here; ``tests/contract`` then
+tests it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Registry:
     Parameters
     ----------
     kind : str
-        What the names stand for, as an error message should say it.
+        Kind of the plug-ins, for error messages.
     entries : dict of str to str
         Name to ``"module:attribute"``.
     packages : dict of str to str, optional
-        Package that a plug-in needs beyond those of its kind.
+        Additional package that a plug-in needs.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Registry:
         return tuple(n for n in self if n not in packages or find_spec(packages[n]))
 
     def load(self, name: str) -> Any:
-        """Import and return what `name` stands for.
+        """Import and return the plug-in `name`.
 
         Raises
         ------
         UsageError
-            If there is no such name.
+            If the name is unknown.
         """
         if name not in self._entries:
             raise UsageError(f"unknown {self.kind} {name!r}", expected=" or ".join(self._entries))
@@ -76,7 +76,7 @@ VARIANT_MODELS = Registry(
     },
 )
 
-# Networks that another domain trains and that score variants, by the task of their runs.
+# Networks from another domain that also score variants, by the task of their runs.
 BORROWED_MODELS = Registry(
     "model of variants that another domain trains",
     {
@@ -85,7 +85,7 @@ BORROWED_MODELS = Registry(
     },
 )
 
-# What a model of variants has to beat.
+# Baselines for variant models.
 VARIANT_BASELINES = Registry(
     "variant baseline",
     {
@@ -96,7 +96,7 @@ VARIANT_BASELINES = Registry(
     },
 )
 
-# The three published designs first, then what they have to beat.
+# The three published designs first, then the baselines.
 COHORT_MODELS = Registry(
     "cohort model",
     {
@@ -129,7 +129,7 @@ COHORT_MODELS = Registry(
     },
 )
 
-# What was published first, then what it has to beat.
+# Published models first, then the baselines.
 SEQUENCE_CLASSIFIERS = Registry(
     "classifier of sequences",
     {
@@ -158,7 +158,7 @@ SEQUENCE_TASKS = Registry(
 )
 
 
-# In the order in which they are drawn: what drives another comes before it.
+# In simulation order: a modality comes before those that depend on it.
 COHORT_MODALITIES = Registry(
     "modality of a simulated cohort",
     {

@@ -1,8 +1,9 @@
-"""Conditions that scores are made under.
+"""Conditions under which scores are made.
 
-How scores are distributed, and what they mean as probabilities, depends on what the model was
-given: without tracks, logits of a model that knows tracks have another spread and another mean. So
-each background and each calibration is stored with its conditions and used under these alone.
+The distribution of scores, and the probabilities they correspond to, depend on the inputs. Without
+tracks, for example, the logits of a model trained with tracks have a different mean and spread.
+Each background and each calibration is therefore stored with its conditions and used only under
+these.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ from typing import Protocol, TypeVar
 
 from genomix_cli.learning.calibration import Platt
 
-#: Only these decide: precision moves no percentile (decision 21), and is kept for the record.
+#: Fields that must agree. Precision changes no percentile (decision 21) and is only recorded.
 DECISIVE = ("tracks", "contacts", "uncovered", "both_strands", "mode")
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Inputs of a model and how it was run; None where that is not known or does not matter.
+    """Inputs and settings of a model run; None if unknown or irrelevant.
 
     Attributes
     ----------
     tracks : tuple of str, optional
-        Tracks of the model that were measured, in its order.
+        Tracks of the model that were given, in its order.
     contacts : bool, optional
-        True if there was a contact map.
+        True if a contact map was given.
     uncovered : str, optional
         Meaning of bases without signal.
     both_strands : bool, optional
-        True for the mean of both strands.
+        True if scores were averaged over both strands.
     mode, precision : str, optional
     """
 
@@ -42,18 +43,18 @@ class Conditions:
     precision: str | None = None
 
     def agree_with(self, other: Conditions) -> bool:
-        """Return True if what holds under these conditions holds under the others."""
+        """Return True if a result under these conditions also applies under the others."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in DECISIVE)
         return all(a is None or b is None or a == b for a, b in pairs)
 
     def with_inputs(self, tracks: tuple[str, ...], contacts: bool | None) -> Conditions:
-        """Return the conditions with these of the inputs alone."""
+        """Return the conditions restricted to these inputs."""
         return replace(
             self, tracks=tracks, contacts=contacts, uncovered=self.uncovered if tracks else None
         )
 
     def without(self, *, tracks: bool = False, contacts: bool = False) -> Conditions:
-        """Return the conditions with the inputs named withheld."""
+        """Return the conditions with tracks or contacts withheld."""
         fewer = self.with_inputs((), self.contacts) if tracks else self
         return replace(fewer, contacts=False) if contacts else fewer
 
@@ -72,24 +73,24 @@ class Conditions:
 
 
 class Made(Protocol):
-    """Something that was made under conditions."""
+    """Object that was made under certain conditions."""
 
     @property
     def conditions(self) -> Conditions:
-        """The conditions."""
+        """Conditions under which the object was made."""
 
 
 M = TypeVar("M", bound=Made)
 
 
 def holding(stored: Iterable[M], conditions: Conditions) -> M | None:
-    """Return the first that was made under conditions that agree with these, if there is one."""
+    """Return the first object whose conditions agree with these; None if there is none."""
     return next((each for each in stored if each.conditions.agree_with(conditions)), None)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Logit to probability, under the conditions of the variants it was fitted to.
+    """Map from logit to probability, with the conditions under which it was fitted.
 
     Attributes
     ----------
@@ -102,5 +103,5 @@ class Calibration:
 
     @property
     def keeps_order(self) -> bool:
-        """False if it turns scores around, as one fitted to few positives can."""
+        """False if it inverts the order of scores, as a fit to few positives can."""
         return self.platt.slope > 0

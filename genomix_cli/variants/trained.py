@@ -1,4 +1,4 @@
-"""A trained model of variants: its configuration, and how it is saved and loaded."""
+"""Trained variant models: configuration, saving and loading."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DOMAIN = "variants"
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything beside the weights that scoring needs.
+    """Everything besides the weights that scoring needs.
 
     Attributes
     ----------
@@ -41,21 +41,21 @@ class ModelConfig:
     arch : dict
         Fields of the model's configuration class.
     tracks : tuple of TrackSpec
-        In the order of the input, each with the normalisation that training applied.
+        Tracks in input order, each with the normalisation used in training.
     uncovered : str
         Meaning of bases without signal: ``"missing"`` or ``"zero"``.
     max_gap_bins : int
-        Gaps up to this length are interpolated.
+        Gaps up to this many bins are interpolated.
     calibrations : tuple of Calibration
-        Logit to probability, each under the conditions it was fitted under.
+        Maps from logit to probability, each with the conditions of its fit.
     assembly : str
         Name of the reference assembly trained on.
     demonstration : bool
-        True for weights that are not meant for real conclusions.
+        True for weights that are not suitable for real conclusions.
     pretrained_only : bool
-        True for weights to start training from, which score nothing yet.
+        True for weights that can only serve as a start for training, not for scoring.
     provenance : dict
-        How the model was made.
+        Provenance of the model.
     """
 
     model: str
@@ -71,22 +71,22 @@ class ModelConfig:
 
     @property
     def reads_window(self) -> bool:
-        """False for a model of haplotypes alone."""
+        """False for a model that reads only haplotypes."""
         return bool(class_of(self.model).reads_window)
 
     @property
     def activity(self) -> Predicted | None:
-        """Architecture of the part that predicts activity, if there is one."""
+        """Architecture of the part that predicts activity; None if there is none."""
         found: Predicted | None = class_of(self.model).activity_of(self.arch)
         return found
 
     def core_bins(self, folder: Path) -> int:
-        """Return the bins in the middle of a shared window whose variants it serves.
+        """Return the number of central bins whose variants a shared window serves.
 
         Raises
         ------
         DataError
-            If the architecture is none of this model's.
+            If the architecture is not valid for this model.
         """
         config_class = class_of(self.model).config_class
         try:
@@ -107,11 +107,11 @@ class ModelConfig:
         Parameters
         ----------
         tracks : collection of str, optional
-            Those that were measured; None: all.
+            Given tracks; None means all.
         contacts : bool, optional
-            True if there is a contact map.
+            True if a contact map is given.
         uncovered : str, optional
-            Meaning of bases without signal; None: as in training.
+            Meaning of bases without signal; None means as in training.
         **how
             Further fields of `Conditions`.
         """
@@ -129,27 +129,27 @@ class ModelConfig:
         return self.conditions(modalities(shard.measured), contacts=shard.has_contacts)
 
     def calibration(self, conditions: Conditions) -> Platt | None:
-        """Return the calibration that was fitted under such conditions, if one is usable."""
+        """Return the usable calibration fitted under these conditions; None without one."""
         found = holding(self.usable_calibrations, conditions)
         return None if found is None else found.platt
 
     @property
     def usable_calibrations(self) -> tuple[Calibration, ...]:
-        """Those that keep the order of the scores."""
+        """Calibrations that preserve the order of scores."""
         return tuple(each for each in self.calibrations if each.keeps_order)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to score.
+    """Model that is ready to score.
 
     Attributes
     ----------
     module : Any
-        The network, in evaluation mode on the device asked for.
+        Network in evaluation mode, on the requested device.
     config : ModelConfig
     path : Path
-        Its folder.
+        Run folder.
     sha256 : str
         Digest of the weights file.
     """
@@ -161,14 +161,14 @@ class LoadedModel:
 
     @property
     def name(self) -> str:
-        """Name and digest, for outputs."""
+        """Name and digest of the model, for outputs."""
         return named(self.path, self.sha256)
 
 
 def save_model(
     folder: Path, module: nn.Module, config: ModelConfig, seen: Seen | None = None
 ) -> None:
-    """Write weights, what they have seen, and configuration into an existing folder."""
+    """Write weights, alleles seen in training, and configuration into an existing folder."""
     calibrations = [
         {"platt": c.platt._asdict(), "conditions": asdict(c.conditions)}
         for c in config.calibrations
@@ -194,12 +194,12 @@ def model_config(
 
 
 def refuse_unable(config: ModelConfig, folder: Path) -> None:
-    """Refuse to score with a model that was pre-trained only, or has learned classes alone.
+    """Refuse to score with a model that was only pre-trained, or that only predicts classes.
 
     Raises
     ------
     UsageError
-        Naming the command that trains it.
+        If the model cannot score; the message names the command that trains it.
     """
     activity = config.activity
     if activity is not None and not activity.reported and not config.reads_window:
@@ -236,7 +236,7 @@ def class_of(name: str) -> Any:
     Raises
     ------
     UsageError
-        If it is unknown.
+        If the name is unknown.
     """
     return (BORROWED_MODELS if name in BORROWED_MODELS else VARIANT_MODELS).load(name)
 
@@ -247,7 +247,7 @@ def read_config(folder: Path) -> ModelConfig:
     Raises
     ------
     DataError
-        If it is damaged, of another domain, or of a newer version.
+        If the file is damaged, belongs to another domain, or was written by a newer version.
     """
     run, where = RunFolder(folder), folder / CONFIG
     if is_borrowed(folder):
@@ -261,7 +261,7 @@ def is_borrowed(folder: Path) -> bool:
 
 
 def _borrowed_config(data: Mapping[str, Any], where: Path) -> ModelConfig:
-    """Return the configuration of a network of sequences as a model of variants."""
+    """Return the configuration of a sequence network as a variant model."""
     try:
         task, arch, made = data["task"], data["arch"], dict(data.get("provenance", {}))
     except (KeyError, TypeError, ValueError) as error:
@@ -280,7 +280,7 @@ def _platt(data: Mapping[str, Any]) -> Platt:
 def _config(data: dict[str, Any], where: Path) -> ModelConfig:
     try:
         data["tracks"] = tuple(from_dict(TrackSpec, t, where=where) for t in data["tracks"])
-        first = data.pop("calibration", None)  # of the first runs, with all tracks
+        first = data.pop("calibration", None)  # written by the first version, for all tracks
         data["calibrations"] = tuple(
             Calibration(_platt(c["platt"]), from_dict(Conditions, c["conditions"], where=where))
             for c in data.get("calibrations", ())
@@ -294,7 +294,7 @@ def _config(data: dict[str, Any], where: Path) -> ModelConfig:
 
 
 def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
-    """Load a run folder, or a model that ships, ready to score.
+    """Load a model from a run folder, or one that ships with genomix, ready to score.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def load_model(name: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     Raises
     ------
     UsageError
-        If there is no such model.
+        If the model does not exist.
     DataError
         If its files are damaged or do not belong together.
     """
@@ -337,5 +337,5 @@ def _load_borrowed(folder: Path, device: str | torch.device) -> LoadedModel:
 
 
 def arch_of(module: Any) -> dict[str, Any]:
-    """The module's configuration as plain data."""
+    """Return a module's configuration as plain data."""
     return to_dict(module.config)
