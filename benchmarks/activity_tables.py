@@ -1,4 +1,4 @@
-"""Tables of real sequences and what they do, as `genomix prepare sequences` reads them.
+"""Make tables of real sequences and their activity for `genomix prepare sequences`.
 
     python benchmarks/activity_tables.py --data DATA -o TABLES
 
@@ -46,7 +46,7 @@ GUE = ("tf0", "tf1", "tf2", "tf3", "tf4", "prom_core_all", "prom_300_all")
 #: places, those with the strongest signal of a cell type, that are not called closed.
 CLOSED, MARGIN, STRONG = 2, 500, 0.2
 CHR22, SEED = "chr22", 1
-#: Parts of the authors under the names that all tables have.
+#: Names of the authors' parts in our tables.
 PARTS = {"training": "train", "dev": "validation"}
 
 
@@ -77,17 +77,17 @@ def main() -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A TSV, gzipped or not, with all cells as text."""
+    """Read a TSV, gzipped or not, with all cells as text."""
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
 
 
 def read_dhs(data: Path) -> pd.DataFrame:
-    """The sites of the DHS index, with all cells as text."""
+    """Read the sites of the DHS index, with all cells as text."""
     return read_table(next((data / "dhs_dnadiffusion").glob("*.txt.gz")))
 
 
 def lentimpra(data: Path) -> pd.DataFrame:
-    """A row per construct; elements that overlap, in either orientation, are a group."""
+    """Return a row per construct; elements that overlap, in either orientation, are a group."""
     folder = data / "lentimpra_agarwal2025"
     rows = read_table(folder / "lentimpra_sequences.tsv.gz")
     first = rows.drop_duplicates("sequence").set_index("sequence")
@@ -102,7 +102,7 @@ def lentimpra(data: Path) -> pd.DataFrame:
 
 
 def mattioli(data: Path) -> pd.DataFrame:
-    """A row per tile; those of a transcription start site, and of overlapping ones, are a group.
+    """Return a row per tile; tiles of one or of overlapping transcription start sites are a group.
 
     The controls, whose sequences are numbered repeats, are not 144 bp long and stay out.
     """
@@ -118,14 +118,14 @@ def mattioli(data: Path) -> pd.DataFrame:
 
 
 def dhs(data: Path) -> pd.DataFrame:
-    """Sites that are open in one cell type of four."""
+    """Return sites that are open in exactly one of four cell types."""
     rows = read_dhs(data)
     columns = {"id": rows["dhs_id"], "sequence": rows["sequence"], "cell": rows["TAG"].map(CELLS)}
     return arranged(pd.DataFrame(columns), rows["dhs_id"], rows["data_label"].replace(PARTS))
 
 
 def open_sites(data: Path, sites: pd.DataFrame) -> pd.DataFrame:
-    """The sites of ``dhs.tsv``, and closed places of chr22 with as many G and C.
+    """Return the sites of ``dhs.tsv``, and closed positions of chr22 with matched GC content.
 
     Whether a site is open in the other cell types as well is left open. Neighbours on chr22 are in
     one part.
@@ -147,7 +147,7 @@ def open_sites(data: Path, sites: pd.DataFrame) -> pd.DataFrame:
 
 
 def closed_starts(data: Path, chromosome: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Starts of the places of chr22, every 50 bases, where no cell type known of is open."""
+    """Return starts on chr22, every 50 bases, at which no known cell type is open."""
     folder = data / "hg38_chr22" / "tracks"
     barred = chromosome >= UNKNOWN_BASE
     rows = read_dhs(data)
@@ -168,18 +168,18 @@ def closed_starts(data: Path, chromosome: NDArray[np.uint8]) -> NDArray[np.int64
 
 
 def window_sums(values: NDArray, starts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sums of the 200 values from each start."""
+    """Return the sum of the 200 values from each start."""
     total = np.concatenate([[0], np.cumsum(values, dtype=np.float64)])
     return total[starts + DHS_BASES] - total[starts]
 
 
 def gc_counts(codes: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number of G and C of the 200 bases from each start."""
+    """Return the number of G and C among the 200 bases from each start."""
     return window_sums((codes == 1) | (codes == 2), starts).astype(np.int64)
 
 
 def alike(wanted: NDArray[np.int64], counts: NDArray[np.int64], times: int) -> NDArray[np.int64]:
-    """Rows of `counts`, each once, with every wanted count `times` as often, or as far as there."""
+    """Return rows of `counts` that have each wanted count `times` as often, if possible."""
     rng = np.random.default_rng(SEED)
     order = rng.permutation(len(counts))
     rows = [
@@ -190,13 +190,13 @@ def alike(wanted: NDArray[np.int64], counts: NDArray[np.int64], times: int) -> N
 
 
 def read_chr22(data: Path) -> NDArray[np.uint8]:
-    """Codes of chr22."""
+    """Return the codes of chr22."""
     with gzip.open(data / "hg38_chr22" / "chr22.fa.gz", "rt") as lines:
         return encode("".join(line.strip() for line in lines if not line.startswith(">")))
 
 
 def gue(data: Path) -> dict[str, pd.DataFrame]:
-    """A table per task; a repeated sequence stays once, one with both labels not at all."""
+    """Return a table per task; repeats are kept once, and dropped if their labels differ."""
     rows = read_table(data / "gue_human" / "gue_human.tsv.gz")
     rows["label"] = rows["label"].map({"0": "no", "1": "yes"})
     tables = {}
@@ -212,7 +212,7 @@ def gue(data: Path) -> dict[str, pd.DataFrame]:
 
 
 def arranged(table: pd.DataFrame, group: pd.Series, parts: pd.Series | None = None) -> pd.DataFrame:
-    """The table with its groups and parts, the columns that all have first."""
+    """Return the table with groups and parts, common columns first."""
     split = group.map(part_of) if parts is None else parts
     table = table.assign(group=group.to_numpy(), split=split.to_numpy())
     first = ["id", "sequence", "group", "split"]
@@ -220,7 +220,7 @@ def arranged(table: pd.DataFrame, group: pd.Series, parts: pd.Series | None = No
 
 
 def part_of(group: str) -> str:
-    """Part of a group: the same in every table and run."""
+    """Return the part of a group, the same in every table and run."""
     return {0: "test", 1: "validation"}.get(zlib.crc32(group.encode()) % 10, "train")
 
 
@@ -260,12 +260,12 @@ def shares_word(sequences: Iterable[str], others: Iterable[str]) -> NDArray[np.b
 
 
 def owners(sequences: Sequence[str]) -> NDArray[np.int64]:
-    """Index of the sequence of each of its bases and of the gap after them, int64."""
+    """Return the index of the sequence of each base and of the gap after it, int64."""
     return np.repeat(np.arange(len(sequences)), [len(sequence) + 1 for sequence in sequences])
 
 
 def linked(group: pd.Series, sequences: Sequence[str]) -> pd.Series:
-    """The groups, those that share 24 bases under one name: a member of one says much of the other.
+    """Return the groups, merged if they share 24 bases, since such members predict each other.
 
     A promoter may be in several tiles and several times among the constructs.
     """

@@ -28,7 +28,7 @@ CONTACTS = "rao_chr22_prim.approx_lifted_hg38.50kb.cool"
 
 
 def run(arguments: list[str]) -> tuple[float, float]:
-    """Seconds and MiB of one ``genomix`` process."""
+    """Return seconds and MiB of one ``genomix`` process."""
     start = time.perf_counter()
     pid = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-m", "genomix_cli", *arguments])
     _, status, usage = os.wait4(pid, 0)
@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> tuple[float, float]:
 
 
 def inputs(data: Path, work: Path) -> list[str]:
-    """Options for reference, tracks and contacts."""
+    """Return the options for reference, tracks and contacts."""
     fasta = work / "chr22.fa"
     with gzip.open(data / "chr22.fa.gz", "rb") as packed, fasta.open("wb") as plain:
         shutil.copyfileobj(packed, plain)
@@ -49,7 +49,7 @@ def inputs(data: Path, work: Path) -> list[str]:
 
 
 def steps(data: Path, work: Path, threads: int) -> dict[str, list[str]]:
-    """The commands, in order."""
+    """Return the commands, in order."""
     vcf, common = str(data / "variants.chr22.vcf.gz"), inputs(data, work)
     shard, scored, limit = str(work / "chr22.h5"), str(work / "scored.vcf"), str(threads)
     explained = str(work / "explained.tsv")

@@ -55,7 +55,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 
 
 def simulated(samples: int, seed: int, folder: Path) -> Samples:
-    """Samples of the `stillwell` preset: 110 features of four modalities."""
+    """Return samples of the `stillwell` preset: 110 features of four modalities."""
     path = folder / "c.h5mu"
     simulate_cohort(CohortRequest(path, read_parameters("stillwell", samples=samples), seed=seed))
     with open_cohort(path) as cohort:
@@ -63,17 +63,17 @@ def simulated(samples: int, seed: int, folder: Path) -> Samples:
 
 
 def short(name: str, **fields: Any) -> CohortModel:
-    """A model that learns for an epoch, where it learns in epochs."""
+    """Return a model that learns for one epoch, if it learns in epochs."""
     known = COHORT_MODELS.load(name).config_class.__dataclass_fields__
     if fields.get("epochs") == 1:
-        # Of a model that learns in stages, an epoch of each.
+        # A model that learns in stages gets one epoch of each.
         fields |= {"alone_epochs": 1, "joint_epochs": 1}
     brief = {key: value for key, value in fields.items() if key in known}
     return COHORT_MODELS.load(name).of({**preset(COHORT_MODELS, name), **brief})
 
 
 def latency(seed: int) -> None:
-    """Milliseconds from raw values of one sample to its probabilities, one thread."""
+    """Print milliseconds from raw values of one sample to its probabilities, on one thread."""
     import torch
 
     torch.set_num_threads(1)
@@ -103,7 +103,7 @@ def once(name: str, samples: int, seed: int) -> None:
         few = data.take(np.arange(200))
         short(name, epochs=1, steps=0).fit(few, FitSettings())  # imports and caches
         before = peak()
-        # Processor time: the wall's depends on who else is there.
+        # CPU time, since wall time depends on other processes.
         started = time.process_time()
         short(name, epochs=1, patience=0, steps=0).fit(data, FitSettings(seed=seed))
         seconds = time.process_time() - started
@@ -111,7 +111,7 @@ def once(name: str, samples: int, seed: int) -> None:
 
 
 def peak() -> float:
-    """Largest resident memory so far, MiB."""
+    """Return the peak resident memory so far, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
@@ -137,7 +137,7 @@ def scale(name: str, rounds: int, seed: int) -> None:
 
 
 def exponent(points: list[tuple[int, float]]) -> tuple[float, float]:
-    """Slope of log y on log x by least squares, and half of its 95 % interval (Student's t)."""
+    """Return the least-squares slope of log y on log x, and half its 95 % t-interval."""
     from scipy.stats import linregress, t
 
     x, y = np.log(np.array(points, float)).T
@@ -226,12 +226,12 @@ def _fitted(fields: dict[str, Any], train: Samples, test: Samples, seed: int) ->
 
 
 def value(row: dict[str, Any], name: str) -> float:
-    """A metric of the first seed."""
+    """Return a metric of the first seed."""
     return float(row["metrics"][name]["interval"]["value"])
 
 
 def interval(row: dict[str, Any], name: str) -> str:
-    """It, with its interval."""
+    """Return a metric of the first seed with its interval."""
     found = row["metrics"][name]["interval"]
     return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 

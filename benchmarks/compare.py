@@ -25,12 +25,12 @@ from genomix_cli.variants.trained import load_model
 
 DRAWS = 1000
 BOOSTING = "gradient boosting on tracks"
-# Variants that the boosting trains on.
+# Number of variants to train gradient boosting on.
 TRAIN = 60_000
 
 
 def rows_of(shard: Shard, contig: str, most: int) -> np.ndarray:
-    """Labelled rows of a contig: whole stretches of 500, evenly spaced."""
+    """Return labelled rows of a contig: evenly spaced blocks of 500."""
     table = shard.variants
     index = list(shard.contigs).index(contig)
     rows = np.flatnonzero((table.contig == index) & np.isfinite(table.label))
@@ -40,7 +40,7 @@ def rows_of(shard: Shard, contig: str, most: int) -> np.ndarray:
 
 
 def logits(run: str, shard: Shard, rows: np.ndarray) -> np.ndarray:
-    """Logits of one model."""
+    """Return the logits of one model."""
     module = load_model(run).module
     data = VariantDataset(
         shard,
@@ -57,7 +57,7 @@ def logits(run: str, shard: Shard, rows: np.ndarray) -> np.ndarray:
 
 
 def boosted_tracks(shard: Shard, contig: str, rows: np.ndarray) -> np.ndarray:
-    """Tracks only: gradient boosting on the bins around the variant, other contigs to train on."""
+    """Return scores of gradient boosting on track bins, trained on the other contigs."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     table, names = shard.variants, list(shard.contigs)
@@ -78,12 +78,12 @@ def boosted_tracks(shard: Shard, contig: str, rows: np.ndarray) -> np.ndarray:
 
 
 def show(value: Interval) -> str:
-    """A value with its interval."""
+    """Return a value with its interval as text."""
     return f"{value.value:.4f} [{value.low:.4f}, {value.high:.4f}]"
 
 
 def main() -> None:
-    """Score, compare, print."""
+    """Score the variants with every model, compare, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shard", type=Path)
     parser.add_argument("contig")

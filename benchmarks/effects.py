@@ -31,7 +31,7 @@ Codes = NDArray[np.uint8]
 
 
 def main() -> None:
-    """Read, write."""
+    """Read the data and write the genome, variants and labels."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", choices=("udacha", "kircher"))
     parser.add_argument("data", type=Path)

@@ -54,14 +54,14 @@ VARIANTS, FEW = 200_000, 200
 SIZE, PRODUCTS = 8192, 20
 SECONDS_BETWEEN_LOOKS = 0.2
 MIB = 2**20
-#: Of a dry run.
+#: Model size of a dry run.
 TINY = {"n_bins": 400, "d_model": 16, "n_layers": 1, "n_heads": 2, "d_sequence": 8, "d_local": 8}
 
 Found = dict[str, Any]
 
 
 class Stage(NamedTuple):
-    """Name, seconds it may take, and what it does."""
+    """A stage: name, time limit in seconds, and function."""
 
     name: str
     budget: float
@@ -75,7 +75,7 @@ def doctor(options: argparse.Namespace) -> Found:
 
 
 def peak(options: argparse.Namespace) -> Found:
-    """FLOP/s of a product of two large matrices, the best of five."""
+    """Measure the FLOP/s of a product of two large matrices, best of five."""
     device = resolve_device(options.device)
     size, count = (256, 2) if options.dry else (SIZE, PRODUCTS)
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
@@ -91,14 +91,14 @@ def peak(options: argparse.Namespace) -> Found:
 
 
 def costs(preset: str, options: argparse.Namespace) -> Found:
-    """Seconds of a window and of a variant."""
+    """Measure the seconds of a window and of a variant."""
     device = resolve_device(options.device)
     found = presets.cost(fields(preset, options), device, options.precision)
     return {**found._asdict(), "genome_minutes": presets.minutes(found), **memory(device)}
 
 
 def training(options: argparse.Namespace) -> Found:
-    """A step of `paper`: one window, 128 variants."""
+    """Measure a training step of `paper`: one window, 128 variants."""
     case = training_memory.Case("paper", 400 if options.dry else 2000, 1, 128, True)
     told = argparse.Namespace(
         device=options.device, threads=1, steps=2 if options.dry else 5,
@@ -138,13 +138,13 @@ def fields(preset: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def wait(device: torch.device) -> None:
-    """Until a GPU has done what was asked of it."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def memory(device: torch.device) -> Found:
-    """MiB at most: of PyTorch on a GPU, else of the process."""
+    """Return peak memory in MiB: of PyTorch on a GPU, else of the process."""
     on_gpu = device.type == "cuda"
     most = torch.cuda.max_memory_allocated(device) / MIB if on_gpu else training_memory.resident()
     return {"memory_mib": most}
@@ -152,7 +152,7 @@ def memory(device: torch.device) -> Found:
 
 @contextmanager
 def watched(device: torch.device) -> Iterator[list[int]]:
-    """Percent of the time in which the GPU worked, now and then; none where nobody says."""
+    """Sample the GPU utilisation in percent; empty if it is not available."""
     seen: list[int] = []
     over = threading.Event()
 
@@ -185,8 +185,8 @@ STAGES = (
 
 
 def within(stage: Stage, options: argparse.Namespace) -> Found:
-    """Run a stage in a process of its own, which ends with its budget."""
-    # A fork: nothing has touched a GPU or begun a thread here, and imports are paid once.
+    """Run a stage in its own process, which is stopped at its time limit."""
+    # Fork, so that imports are paid once; this process has not used a GPU or started threads.
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_answer, args=(stage, options, theirs))
@@ -208,14 +208,14 @@ def within(stage: Stage, options: argparse.Namespace) -> Found:
 def _answer(stage: Stage, options: argparse.Namespace, end: Any) -> None:
     try:
         found = stage.run(options)
-    except Exception as error:  # what one stage lacks the others may not
+    except Exception as error:  # other stages may still succeed
         traceback.print_exc()
         found = {"failed": f"{type(error).__name__}: {error}"}
     end.send(found)
 
 
 def table(data: Found) -> str:
-    """The tables of docs/benchmarks.md."""
+    """Return the tables of docs/benchmarks.md."""
     stages, rows = data["stages"], []
     most = stages.get("peak", {}).get("flops")
     rows.append(f"{data['device']}, PyTorch {data['torch']}, {data['precision']}")
@@ -256,14 +256,14 @@ def table(data: Found) -> str:
 
 
 def save(path: Path, data: Found) -> None:
-    """Whole or not at all."""
+    """Write the results atomically."""
     draft = path.with_name(f".{path.name}.partial")
     draft.write_text(json.dumps(data, indent=2) + "\n")
     os.replace(draft, path)
 
 
 def device_of(options: argparse.Namespace) -> Found:
-    """Name of the device, found out in a process of its own."""
+    """Return the name of the device, found in a separate process."""
     device = resolve_device(options.device)
     on_gpu = device.type == "cuda"
     return {"device": torch.cuda.get_device_name(device) if on_gpu else str(device)}

@@ -45,7 +45,7 @@ SPARSE = 10_000_000
 
 
 class Row(NamedTuple):
-    """What is timed: a call, how much it does, and the row it is a ratio to."""
+    """A timed call, its amount of work, and the row that it is compared with."""
 
     run: Callable[[], object]
     amount: float
@@ -62,13 +62,13 @@ def inflate_all(track: BigWig) -> None:
 
 
 def values_of_bases(track: BigWig) -> None:
-    """Values of every base as pyBigWig gives them, unbinned."""
+    """Read the values of every base with pyBigWig, without binning."""
     for start in range(0, LENGTH, 10_000_000):
         track._file.values(CONTIG, start, min(start + 10_000_000, LENGTH), numpy=True)
 
 
 def without_blocks(path: Path) -> BigWig:
-    """A track read by base."""
+    """Return a track that is read base by base."""
     track = BigWig(path)
     track._blocks = None
     return track
@@ -89,7 +89,7 @@ def bin_rows(folder: Path) -> Iterator[tuple[str, Row]]:
 
 
 def raw_genome(data: Path, fasta: Path, tracks: dict[str, str]) -> RawGenome:
-    """The files as `score` reads them."""
+    """Return the files opened as `score` reads them."""
     paths = {name: data / "tracks" / file for name, file in tracks.items()}
     contacts = data / "contacts" / CONTACTS
     return RawGenome(fasta, paths, None, contacts, uncovered="missing", max_gap_bins=4)
@@ -164,7 +164,7 @@ def shard_rows(data: Path, work: Path) -> Iterator[tuple[str, Row]]:
 
 
 def measure(rows: dict[str, Row], repeats: int) -> dict[str, float]:
-    """Median seconds of each row, all of them once in each round."""
+    """Return the median seconds of each row; every round times all rows once."""
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     for round_ in range(repeats + 1):
         for name, row in rows.items():
@@ -176,7 +176,7 @@ def measure(rows: dict[str, Row], repeats: int) -> dict[str, float]:
 
 
 def show(rows: dict[str, Row], seconds: dict[str, float]) -> None:
-    """The table, and what a whole genome would take."""
+    """Print the table, and the time for a whole genome."""
     print(f"Blocks inflated by `{inflate.__module__}`.\n")
     print("| what | rate | time | against |\n|---|---|---|---|")
     for name, row in rows.items():

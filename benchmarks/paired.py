@@ -24,7 +24,7 @@ KEYS = ["contig", "pos", "ref", "alt"]
 
 
 def predictions(run: str) -> pd.DataFrame:
-    """Labelled variants of the test part, sorted."""
+    """Return the labelled variants of the test part, sorted."""
     types = {"ref": str, "alt": str}
     path = Path(run) / "predictions.tsv"
     table = pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False, na_values={"label": ""})
@@ -33,12 +33,12 @@ def predictions(run: str) -> pd.DataFrame:
 
 
 def show(value: Interval) -> str:
-    """A value with its interval."""
+    """Return a value with its interval as text."""
     return f"{value.value:.4f} [{value.low:.4f}, {value.high:.4f}]"
 
 
 def main() -> None:
-    """Read, compare, print."""
+    """Read the predictions, compare them, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+")
     tables = {Path(run).name: predictions(run) for run in parser.parse_args().runs}
@@ -53,7 +53,7 @@ def main() -> None:
     truth = pd.to_numeric(first["probability"], errors="coerce").to_numpy()
     known = bool(np.isfinite(truth).all())
     bootstrap = Bootstrap(units.ids, DRAWS)
-    # Of many equal probabilities AUPRC takes all or none at once: a coin decides among them.
+    # AUPRC takes ties together, so break ties of the true probabilities at random.
     coin = truth + 1e-9 * np.random.default_rng(0).random(len(truth))
     print(f"{len(first):,} variants, prevalence {label.mean():.4f}, {units.n_units} {units.kind}\n")
     print(f"| model | AUROC | AUPRC | AUROC of {name} less this | of the gap to the ceiling |")
@@ -78,7 +78,7 @@ def share(
     ceiling: np.ndarray,
     bootstrap: Bootstrap,
 ) -> Interval:
-    """(ours - theirs) / (ceiling - theirs) in AUROC, under the same draws of loci."""
+    """Return (ours - theirs) / (ceiling - theirs) in AUROC, under the same draws of loci."""
 
     def closed(w: np.ndarray) -> float:
         a, b, c = (auroc(label, s, weights=w) for s in (ours, theirs, ceiling))

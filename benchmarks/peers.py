@@ -76,14 +76,14 @@ print(json.dumps({"version": __version__, "parameters": size, "torch": torch.__v
 
 @dataclass
 class Measured:
-    """What came of one tool.
+    """Measurements of one tool.
 
     Attributes
     ----------
     about : dict
         ``version``, ``torch`` and ``parameters``.
     reads : str
-        What goes into its network.
+        Inputs of its network.
     seconds : dict of str to list of float
         Per variant, by set of variants, one value a round.
     passes : list of float
@@ -99,7 +99,7 @@ class Measured:
 
 
 class Genomix:
-    """`genomix score`, a process for each run."""
+    """`genomix score`, in one process per run."""
 
     name = "genomix score"
 
@@ -111,14 +111,14 @@ class Genomix:
         self.measured = Measured(json.loads(about.stdout), reads)
 
     def score(self, name: str, snvs: Sequence[SNV]) -> None:
-        """Score a set once and note the times: what a run of one variant takes is start-up."""
+        """Score a set once and record the times; a run of one variant measures start-up."""
         (few, _), (many, summary) = self._run(name, snvs[:1]), self._run(name, snvs)
         self.measured.seconds[name].append((many - few) / (len(snvs) - 1))
         self.measured.passes.append(summary["seconds"]["trunk"] / summary["windows"])
         self.measured.startup.append(few)
 
     def _run(self, name: str, snvs: Sequence[SNV]) -> tuple[float, dict[str, Any]]:
-        """Return the CPU seconds of a process, and what it tells."""
+        """Return the CPU seconds of a process, and its reported statistics."""
         vcf, stats = self.work / "in.vcf", self.work / "stats.json"
         write_vcf(vcf, snvs)
         command = [self.python, "-m", "genomix_cli", "score", str(vcf), *self.options, *MODE[name]]
@@ -133,13 +133,13 @@ class Genomix:
 
 
 def cpu_seconds() -> float:
-    """CPU seconds of this process's children that have ended."""
+    """Return CPU seconds of finished child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 class Peer:
-    """A tool that a script of its own serves from another environment.
+    """A tool served by its own script in another environment.
 
     Attributes
     ----------
@@ -179,14 +179,14 @@ class Peer:
         return self._read()
 
     def choose_batch(self, snvs: Sequence[SNV]) -> None:
-        """Take the batch size that is fastest for it, after a first call that does not count."""
+        """Choose the fastest batch size, after a warm-up call."""
         some = snvs[:TRIAL]
         self._ask(some[:1], self.batch)
         spent = {b: min(self._ask(some, b)["seconds"] for _ in range(2)) for b in BATCHES}
         self.batch = min(BATCHES, key=spent.__getitem__)
 
     def score(self, name: str, snvs: Sequence[SNV]) -> None:
-        """Score a set once and note the times."""
+        """Score a set once and record the times."""
         answer = self._ask(snvs, self.batch)
         self.effects[name] = np.array(answer["effects"])
         self.measured.seconds[name].append(answer["seconds"] / len(snvs))
@@ -198,7 +198,7 @@ class Peer:
 
 
 def check(first: Peer, second: Peer) -> str:
-    """Effects that are none, or not the same from both peers, mean that something is wrong."""
+    """Check that both peers give the same, non-zero effects."""
     lines = []
     for name, effects in first.effects.items():
         largest = np.abs(effects).max()
@@ -213,7 +213,7 @@ def check(first: Peer, second: Peer) -> str:
 
 
 def table(tools: Sequence[Genomix | Peer]) -> str:
-    """The Markdown table; the first tool is what the others are compared with."""
+    """Return the Markdown table; other tools are compared with the first."""
     base = {name: median(values) for name, values in tools[0].measured.seconds.items()}
     heads = ["tool", "its network reads", "parameters", "one pass, s"]
     heads += [head for name in base for head in (f"{name}, variants/s", "genomix / this")]
@@ -231,7 +231,7 @@ def table(tools: Sequence[Genomix | Peer]) -> str:
 
 
 def measure(tools: Sequence[Genomix | Peer], sets: dict[str, list[SNV]], n: int, rounds: int):
-    """Let the tools take turns."""
+    """Measure the tools in turns."""
     for turn in range(rounds):
         for name, snvs in sets.items():
             for tool in tools:
@@ -241,7 +241,7 @@ def measure(tools: Sequence[Genomix | Peer], sets: dict[str, list[SNV]], n: int,
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--genomix-python", default=sys.executable)
@@ -253,7 +253,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Prepare, take turns, check, print."""
+    """Prepare the inputs, measure in turns, check, and print the table."""
     options = parse()
     os.environ.update(ONE_THREAD)
     with tempfile.TemporaryDirectory() as folder:

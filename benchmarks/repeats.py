@@ -28,7 +28,7 @@ RIDGE = 0.05
 
 
 def classified(x: Floats, y: NDArray[np.int64], other: Floats) -> NDArray[np.bool_]:
-    """True where the linear discriminant of `x` and `y` takes another sample for the second."""
+    """Return True where the linear discriminant of `x` and `y` predicts the second class."""
     means = [x[y == k].mean(0) for k in (0, 1)]
     within = np.vstack([x[y == k] - means[k] for k in (0, 1)])
     w = np.linalg.solve(np.cov(within.T) + RIDGE * np.eye(x.shape[1]), means[1] - means[0])
@@ -36,7 +36,7 @@ def classified(x: Floats, y: NDArray[np.int64], other: Floats) -> NDArray[np.boo
 
 
 def told_apart(n: int, d: int, gap: float, repeats: int, seed: list[int]) -> tuple[bool, bool]:
-    """Whether the bootstrap over samples, and the corrected t-test, tell a pair apart."""
+    """Return True if the bootstrap, and if the corrected t-test, finds a difference in a pair."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % 2
     x = rng.normal(size=(n, 2 * d)) + gap * y[:, None]

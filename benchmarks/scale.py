@@ -1,4 +1,4 @@
-"""Whether `genomix score` keeps up and stays small, as Markdown tables.
+"""Speed and memory of `genomix score` on large inputs, as Markdown tables.
 
     python benchmarks/scale.py [--records 1000000] [--scored 1000000] [--alleles 4000] [--threads 1]
 
@@ -108,9 +108,9 @@ class Measured(NamedTuple):
 
 
 def measured(few: ScoreRequest, many: ScoreRequest, *, free: bool = False) -> Measured:
-    """Measure the second of two runs in a process of their own: imports and start-up are paid.
+    """Measure the second of two runs in one process, which excludes imports and start-up.
 
-    Where it is `free`, the network costs nothing: what is left is everything else.
+    With `free`, the network costs nothing, so everything else is measured.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         return process.submit(_measured, few, many, free).result()
@@ -149,7 +149,7 @@ def cpu_seconds(command: Sequence[str]) -> float:
 
 
 def records(bases: str, count: int, alt: str | None, spacing: int = SPACING) -> Iterator[str]:
-    """An SNV every 30 bases, or what `alt` says in its place."""
+    """Yield an SNV every `spacing` bases, or with `alt` that allele."""
     for i in range(count):
         pos = 1 + spacing * i
         ref = bases[pos - 1]
@@ -159,7 +159,7 @@ def records(bases: str, count: int, alt: str | None, spacing: int = SPACING) -> 
 
 
 def write_vcf(path: Path, lines: Iterator[str]) -> Path:
-    """A VCF, compressed by its name."""
+    """Write a VCF, compressed if its name says so."""
     data = (HEADER + "".join(lines)).encode()
     path.write_bytes(gzip.compress(data, 6) if path.suffix == ".gz" else data)
     return path

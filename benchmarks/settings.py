@@ -28,7 +28,7 @@ SETTINGS = {
 
 
 def sample(vcf: Path, count: int, target: Path) -> None:
-    """About `count` records, evenly from the file."""
+    """Write about `count` records, evenly spaced in the file."""
     with VcfReader(vcf) as reader:
         lines = ["\t".join(record.fields) for record in reader]
         rows = np.unique(np.linspace(0, len(lines) - 1, count).round().astype(int))
@@ -36,7 +36,7 @@ def sample(vcf: Path, count: int, target: Path) -> None:
 
 
 def scores(vcf: Path, options: list[str], work: Path) -> pd.DataFrame:
-    """The table of scores."""
+    """Return the table of scores."""
     output = work / "scores.tsv"
     command = [sys.executable, "-m", "genomix_cli", "score", str(vcf), "-o", str(output), "-q"]
     subprocess.run([*command, "--device", "cpu", *options], check=True, stderr=subprocess.DEVNULL)

@@ -82,7 +82,7 @@ def read_udacha(data: Path) -> pd.DataFrame:
     parts = []
     for file in UDACHA:
         rows = read_table(data / "udacha_allele_specific_accessibility" / file)
-        # comb_es is that of the allele that is preferred.
+        # comb_es is the effect of the preferred allele.
         sign = np.where(rows["pref_allele"] == "alt", 1, -1)
         cell, assay = file.split("_")[0], file.split(".")[1]
         columns = {
@@ -161,7 +161,7 @@ def snvs_of(table: pd.DataFrame, sequences: dict[str, Codes]) -> Snvs:
 
 
 def rows_of_results(table: pd.DataFrame, models: list[str]) -> list[dict[str, str]]:
-    """A row per set, source and model."""
+    """Return a row per set, source and model."""
     sources = {source: table["source"] == source for source in sorted(set(table["source"]))}
     rows = []
     for kind in dict.fromkeys(table["set"]):
@@ -173,7 +173,7 @@ def rows_of_results(table: pd.DataFrame, models: list[str]) -> list[dict[str, st
 
 
 def result(some: pd.DataFrame, kind: str, source: str, model: str) -> dict[str, str]:
-    """Correlations and AUROC of a model on some rows, with intervals."""
+    """Return correlations and AUROC of a model on some rows, with intervals."""
     units = resampling_units(some["contig"].to_numpy(), some["pos"].to_numpy())
     bootstrap = Bootstrap(units.ids, DRAWS)
     score, effect = some[model].to_numpy(), some["effect"].to_numpy()

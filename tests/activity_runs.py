@@ -21,7 +21,7 @@ QUICK = {"stem": 8, "motif_width": 7, "width": 8, "epochs": 2, "batch_size": 32,
 
 
 def activity(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The number of first motifs less that of second ones, on both strands, ``[n]``."""
+    """Return the number of first motifs minus that of second ones, on both strands, ``[n]``."""
     total = np.zeros(len(codes))
     for motif, weight in zip(map(encode, MOTIFS[:2]), (1.0, -1.0), strict=True):
         for way in {motif.tobytes(), reverse_complement(motif).tobytes()}:
@@ -32,7 +32,7 @@ def activity(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def drawn(n: int, length: int = LENGTH, seed: int = 0) -> NDArray[np.uint8]:
-    """Random DNA in which each motif is planted or not, uint8 ``[n, length]``."""
+    """Return random DNA with each motif planted or not, uint8 ``[n, length]``."""
     rng = np.random.default_rng(seed)
     codes = np.array([1, 2, 4, 8], np.uint8)[rng.integers(0, 4, (n, length))]
     for motif, low, high in zip(
@@ -45,7 +45,7 @@ def drawn(n: int, length: int = LENGTH, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def measured(n: int = 240, length: int = LENGTH, seed: int = 0) -> Sequences:
-    """Sequences with two activities, each unknown for some, and a class."""
+    """Return sequences with a class and two activities, each unknown for some."""
     codes, rng = drawn(n, length, seed), np.random.default_rng([seed, 1])
     value = activity(codes)
     liver, stem = (value + 0.3 * rng.normal(size=n).astype(np.float32) for _ in range(2))
@@ -85,12 +85,12 @@ def pairs(n: int = 80, seed: int = 5, length: int = LENGTH) -> Sequences:
 
 
 def request(data: Path, folder: Path, **arch: Any) -> TrainRequest:
-    """A run of seconds."""
+    """Return a request for a run that takes seconds."""
     return TrainRequest(data, folder, "activity", arch={**QUICK, **arch})
 
 
 def trained(data: Path, folder: Path, **arch: Any) -> ActivitySummary:
-    """The same, done."""
+    """Train such a run and return its summary."""
     summary = train_activity(request(data, folder, **arch))
     assert summary is not None
     return summary

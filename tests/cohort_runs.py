@@ -51,7 +51,7 @@ def planted(path: Path, n: int = 120, seed: int = 0) -> Path:
 
 
 def train(cohort: Path, folder: Path, model: str = "straight", **arch: Any) -> Path:
-    """A run folder of a model that learned from two thirds of a cohort."""
+    """Write a run folder of a model trained on two thirds of a cohort."""
     with open_cohort(cohort) as opened:
         samples = read_samples(opened)
     learned = np.arange(len(samples)) % 9 < 6

@@ -44,7 +44,7 @@ def easy(
 
 
 def with_gaps(samples: Samples, seed: int = 1, share: float = 0.05) -> Samples:
-    """A copy in which values are missing, and of every fifth sample a modality, each in turn."""
+    """Return a copy with missing values, in which every fifth sample lacks a modality in turn."""
     rng = np.random.default_rng(seed)
     result = samples.take(np.arange(len(samples)))
     for i, modality in enumerate(result.modalities):
@@ -58,7 +58,7 @@ def with_gaps(samples: Samples, seed: int = 1, share: float = 0.05) -> Samples:
 
 
 def without(samples: Samples, name: str) -> Samples:
-    """A copy in which no sample has this modality."""
+    """Return a copy in which no sample has this modality."""
     result = samples.take(np.arange(len(samples)))
     result.values[name][:] = np.nan
     result.present[:, [m.name for m in result.modalities].index(name)] = False

@@ -25,7 +25,7 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data, or a skip: it is too large for the repository."""
+    """Return the folder of real data, which is too large for the repository; skip without it."""
     named = os.environ.get("GENOMIX_TEST_SHARED_DATA")
     folder = Path(named) if named else ROOT.parent / "shared" / "data"
     if not folder.is_dir():
@@ -34,7 +34,7 @@ def shared_data() -> Path:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without the caller's settings of genomix, one thread per process."""
+    """Return the environment without genomix settings, and with one thread per process."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GENOMIX_")}
     return (
         kept
@@ -52,7 +52,7 @@ def run_genomix(
     env: dict[str, str] | None = None,
     timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``genomix`` in a process of its own; `code` is the exit code it must end with."""
+    """Run ``genomix`` in its own process; `code` is the expected exit code."""
     process = subprocess.run(
         [sys.executable, "-m", "genomix_cli", *map(str, arguments)],
         input=stdin,
@@ -98,7 +98,7 @@ Fast = Callable[..., Ended]
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[logging.Logger]:
-    """A test that runs commands in this process leaves the log as it was: its stream is closed."""
+    """Restore the log after a test that runs commands in this process and closes its stream."""
     log = logging.getLogger("genomix")
     before = log.handlers[:], log.level, log.propagate
     yield log
@@ -169,7 +169,7 @@ def tiny_genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def command_path(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PATH on which `genomix` is the one under test."""
+    """Return a PATH on which `genomix` is the one under test."""
     folder = tmp_path_factory.mktemp("bin")
     program = folder / "genomix"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m genomix_cli "$@"\n')

@@ -58,7 +58,7 @@ def aligned(n: int = 240, length: int = 60, n_classes: int = 3, seed: int = 0) -
 
 
 def written(sequences: Sequences, folder: Path) -> Path:
-    """The file of them."""
+    """Write the sequences to a file and return its path."""
     path = folder / "sequences.h5"
     write_sequences(path, sequences, Provenance("test"))
     return path

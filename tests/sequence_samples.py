@@ -92,12 +92,12 @@ def _classes(label: np.ndarray, n_classes: int) -> Phenotype:
 
 
 def labelled(sequences: Sequences) -> Labelled:
-    """With the class of each."""
+    """Return the sequences with their classes."""
     classes, label = sequences.label()
     return Labelled(sequences, label, classes)
 
 
 def write(path: Path, sequences: Sequences) -> Path:
-    """As a file."""
+    """Write the sequences to a file and return its path."""
     write_sequences(path, sequences, Provenance("a test"))
     return path

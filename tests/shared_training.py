@@ -2,7 +2,7 @@
 
     python shared_training.py FOLDER small|deep
 
-Each process leaves in FOLDER what came of every run, as ``<run>-<rank>.pt``.
+Each process writes the results of every run to FOLDER, as ``<run>-<rank>.pt``.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def train(
     valid: int = 3,
     resume: Path | None = None,
 ) -> dict[str, Any]:
-    """Train among as many processes as there are, and say what came of it."""
+    """Train in all processes together, and return the results."""
 
     def loader(numbers: Sequence[int], *, pad: bool) -> Batches:
         mine = share(numbers, *rank_and_world_size(), pad=pad)
@@ -206,7 +206,7 @@ def train(
 
 
 def train_deep(folder: Path, two: FitConfig, keep: Callable[[str, Any], None]) -> None:
-    """Both strategies in every precision, and adaptors."""
+    """Train with both strategies in every precision, and with adaptors."""
     sized = {"numbers": 2, "valid": 2}
     for strategy in ("ddp", "fsdp"):
         deep = replace(two, strategy=strategy, learning_rate=1e-3)
@@ -218,7 +218,7 @@ def train_deep(folder: Path, two: FitConfig, keep: Callable[[str, Any], None]) -
 
 
 def main(folder: Path, size: str) -> None:
-    """Every run that two processes share."""
+    """Do every run that two processes share."""
     torch.set_num_threads(1)
     two = replace(ONCE, devices=2)
 

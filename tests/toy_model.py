@@ -94,7 +94,7 @@ def line_of_samples(n: int = 120, classes: int = 3, seed: int = 0, spread: float
 
 
 def relabelled(samples: Samples, rows: Any, label: Any) -> Samples:
-    """Samples with other labels in some rows."""
+    """Return the samples with other labels in some rows."""
     changed = samples.label.copy()
     changed[rows] = label
     return replace(samples, label=changed)
