@@ -57,8 +57,8 @@ def write_activity_page(
         path,
         title=f"{summary.data}: activity",
         sub=(
-            f"{summary.counts['train']:,} sequences to learn from, {summary.counts['test']:,} held "
-            f"out by {summary.held_out_by}; {summary.parameters:,} numbers learned"
+            f"{summary.counts['train']:,} training sequences, {summary.counts['test']:,} held "
+            f"out by {summary.held_out_by}; {summary.parameters:,} parameters"
         ),
         headline=summary.headline,
         cards=output_cards(summary.outputs),

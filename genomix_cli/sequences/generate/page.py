@@ -23,8 +23,8 @@ def write_diffusion_page(path: Path, summary: DiffusionSummary) -> None:
         path,
         title=f"{summary.data}: diffusion",
         sub=(
-            f"{summary.counts['train']:,} sequences to learn from, {summary.counts['test']:,} held "
-            f"out by {summary.held_out_by}; {summary.parameters:,} numbers learned"
+            f"{summary.counts['train']:,} training sequences, {summary.counts['test']:,} held "
+            f"out by {summary.held_out_by}; {summary.parameters:,} parameters"
         ),
         headline=summary.headline,
         cards=_cards(summary),

@@ -55,8 +55,8 @@ def write_profile_page(
         path,
         title=f"{summary.data}: profiles",
         sub=(
-            f"{summary.counts['train']:,} windows to learn from, {summary.counts['test']:,} held "
-            f"out by {summary.held_out_by}; {summary.parameters:,} numbers learned"
+            f"{summary.counts['train']:,} training windows, {summary.counts['test']:,} held "
+            f"out by {summary.held_out_by}; {summary.parameters:,} parameters"
         ),
         headline=summary.headline,
         cards=output_cards(summary.outputs),

@@ -175,7 +175,10 @@ def test_a_whole_evaluation_with_a_stack(
     predictions = pd.read_csv(tmp_path / "report" / "predictions.tsv", sep="\t", comment="#")
     stacked = auroc(predictions["label"], predictions["stack"])
     assert stacked == pytest.approx(results.entrants[-1].metrics["auroc"].value, abs=1e-3)
-    assert "The stack less each member" in (tmp_path / "report" / "report.html").read_text()
+    assert (
+        "Difference of the stack from each member"
+        in (tmp_path / "report" / "report.html").read_text()
+    )
 
 
 def test_what_cannot_be_stacked_is_one_line(
