@@ -1,4 +1,4 @@
-"""Requests of the commands on sequences: every option once, with its help, limits and default."""
+"""Requests of the sequence commands: every option once, with its help, limits and default."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def parse_strands(texts: list[str]) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True)
 class PrepareRequest:
-    """A file of sequences to make of FASTA, a table, or genotypes."""
+    """Request to prepare a sequence file from FASTA, a table, or genotypes."""
 
     inputs: Annotated[
         tuple[Path, ...],
@@ -257,7 +257,7 @@ class TrainRequest:
         Raises
         ------
         UsageError
-            If preset or fields do not exist.
+            If the preset or a field does not exist.
         """
         preset = self.preset or next(iter(presets))
         if preset not in presets:
@@ -266,14 +266,14 @@ class TrainRequest:
 
 
 def parse_baselines(value: str) -> tuple[str, ...] | None:
-    """Return names between commas, of ``all`` or of ``none``; None for ``auto``."""
+    """Parse comma-separated names, ``all`` or ``none``; return None for ``auto``."""
     if value == "all":
         return tuple(name for name in SEQUENCE_CLASSIFIERS if name != "transformer")
     return {"auto": None, "none": ()}.get(value, parse_names(value))
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
-    """Return positive whole numbers between commas."""
+    """Parse comma-separated positive integers."""
     try:
         counts = tuple(int(part) for part in parse_names(text))
     except ValueError:
@@ -312,7 +312,7 @@ class TaskOptions:
 
 @dataclass(frozen=True)
 class ClassifyOptions(TaskOptions):
-    """Options of the task classify alone.
+    """Options of the task classify.
 
     Models are names in the registry, or ``name:preset``. With `baselines` None, baselines are
     chosen to suit the file. With `augment`, the main model is also trained with generated sequences
@@ -376,7 +376,7 @@ class ClassifyOptions(TaskOptions):
 
 @dataclass(frozen=True)
 class ContrastOptions(TaskOptions):
-    """Options of the task contrast alone."""
+    """Options of the task contrast."""
 
     task = "contrast"
     about = "pre-train"
@@ -392,7 +392,7 @@ class ContrastOptions(TaskOptions):
 
 @dataclass(frozen=True)
 class AlignOptions(TaskOptions):
-    """Options of the task align alone."""
+    """Options of the task align."""
 
     task = "align"
     about = "DNA with phenotypes"
@@ -408,7 +408,7 @@ class AlignOptions(TaskOptions):
 
 @dataclass(frozen=True)
 class DiffuseOptions(TaskOptions):
-    """Options of the task diffuse alone."""
+    """Options of the task diffuse."""
 
     task = "diffuse"
     about = "learn to generate"
@@ -420,7 +420,7 @@ class DiffuseOptions(TaskOptions):
 
 @dataclass(frozen=True)
 class ActivityOptions(TaskOptions):
-    """Options of the task activity alone."""
+    """Options of the task activity."""
 
     task = "activity"
     about = "predict measurements"
@@ -443,7 +443,7 @@ class ActivityOptions(TaskOptions):
 
 @dataclass(frozen=True)
 class ProfileOptions(TaskOptions):
-    """Options of the task profile alone."""
+    """Options of the task profile."""
 
     task = "profile"
     about = "predict the signal of each base"
@@ -468,7 +468,7 @@ TASKS: tuple[type[TaskOptions], ...] = (
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """Sequences to classify, to embed, or to retrieve phenotypes for."""
+    """Request to classify sequences, embed them, or retrieve phenotypes for them."""
 
     sequences: File
     model: TrainedModel
@@ -488,7 +488,7 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """Sequences whose classes to explain."""
+    """Request to explain the classes of sequences."""
 
     sequences: File
     model: TrainedModel
@@ -522,7 +522,7 @@ class ExplainRequest:
 
 @dataclass(frozen=True)
 class SimulateRequest:
-    """Sequences to generate, or to restore."""
+    """Request to generate or restore sequences."""
 
     model: Annotated[Path, Option("Run folder of a diffusion model", "--model -m", metavar="RUN")]
     output: Annotated[Path, Option("Sequence file to write (.h5)", "-o --output", writes=True)]
@@ -555,7 +555,7 @@ class SimulateRequest:
 
 @dataclass(frozen=True)
 class GeneratedRequest:
-    """Generated sequences to compare with real ones."""
+    """Request to compare generated sequences with real ones."""
 
     generated: Annotated[Path, Option("Generated sequences", argument=True, metavar="GENERATED.h5")]
     real: Annotated[

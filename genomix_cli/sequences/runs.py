@@ -1,4 +1,4 @@
-"""A trained run of sequences on disk: ``config.json`` beside ``model.safetensors``."""
+"""Trained sequence runs on disk: ``config.json`` and ``model.safetensors``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RunConfig:
     task : str
         ``classify``, ``contrast``, ``diffuse``, ``align``, ``activity`` or ``profile``.
     model : str
-        Name in the registry of classifiers, or of the task.
+        Name in the registry of classifiers, or name of the task.
     arch : dict
         Fields of the model's configuration class.
     length : int
@@ -67,7 +67,7 @@ class RunConfig:
         provenance: Provenance,
         **more: Any,
     ) -> RunConfig:
-        """Return the configuration of a model that was trained on these sequences."""
+        """Return the configuration of a model trained on these sequences."""
         columns = columns_digest(sequences.columns, sequences.contigs)
         made = provenance.to_dict()
         return cls(task, model, arch, sequences.length, columns, provenance=made, **more)
@@ -136,7 +136,7 @@ def save_run(folder: Path, config: RunConfig, state: State, seen: Seen | None = 
 
 
 def items_of(sequences: Sequences) -> Items:
-    """Return digests of names and bases, to find sequences that a model has seen.
+    """Return digests of names and bases, for finding sequences that a model has seen.
 
     A person has the same digest as one row of genotypes and as two rows of haplotypes.
     """
@@ -145,7 +145,7 @@ def items_of(sequences: Sequences) -> Items:
 
 
 def person_of(name: str) -> str:
-    """Return the person of a haplotype, as `prepare sequences` names them; else the name itself."""
+    """Return the person of a haplotype named by `prepare sequences`; else the name itself."""
     person, slash, number = name.rpartition("/")
     return person if slash and number in ("1", "2") else name
 
@@ -172,7 +172,7 @@ def read_run(folder: Path, *tasks: str) -> StoredRun:
     UsageError
         If the folder is not a run folder, or the run is of another task.
     DataError
-        If its files are damaged, of another domain, or of a newer version.
+        If its files are damaged, belong to another domain, or have a newer version.
     """
     folder = Path(folder)
     stored = RunFolder(folder).load(DOMAIN)

@@ -68,9 +68,9 @@ def save_classifier(
     sequences : Sequences
         Training sequences.
     label : str
-        Name of the phenotype.
+        Name of the phenotype that was learned.
     counts : sequence of int
-        Training sequences of each class.
+        Number of training sequences in each class.
     level : float
         Nominal coverage of the prediction sets.
     provenance : Provenance
@@ -100,7 +100,7 @@ def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
     UsageError
         If the folder is not a run folder, or the run is of another task.
     DataError
-        If its files are damaged, of a newer version, or do not belong together.
+        If its files are damaged, have a newer version, or do not belong together.
     """
     return of_run(read_run(folder, TASK), device)
 

@@ -19,7 +19,7 @@ from genomix_cli.sequences.prepare.parsed_input import MAX_CONTIGS
 
 
 class Sites:
-    """Variant sites in the order of the file, twelve bytes each.
+    """Variant sites in file order, stored in twelve bytes each.
 
     Attributes
     ----------
@@ -51,10 +51,10 @@ class Sites:
 
 
 def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> tuple[dict[str, int], Columns]:
-    """Return lengths of contigs (0: unknown), and columns: sites and `flank` bases beside each.
+    """Return contig lengths (0 if unknown) and columns: sites with `flank` bases on either side.
 
-    The flanks of close sites join: each position of the genome is one column, which is a site even
-    within the flank of another. Only records at the same position have a column each.
+    The flanks of close sites merge: each genome position has one column, and a site within another
+    site's flank stays a site. Only records at the same position get a column each.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def columns_of(sites: Sites, fasta: Fasta | None, flank: int) -> tuple[dict[str,
     for number, name in enumerate(contigs):
         at = np.flatnonzero(contig == number)
         around, letters = _around(fasta, name, pos[at], flank)
-        # Of records at one position, later ones get columns right after that of the first.
+        # Later records at a position get columns right after the first one's.
         again = np.flatnonzero(np.diff(pos[at], prepend=-1) == 0)
         after = np.searchsorted(around, pos[at][again], "right")
         around, letters = np.insert(around, after, pos[at][again]), np.insert(letters, after, 0)

@@ -1,4 +1,4 @@
-"""Read FASTA: its records, windows along them, or the regions of a BED file.
+"""Reading of FASTA: whole records, windows along them, or the regions of a BED file.
 
 Letters in shapes: n sequences, L bases of each.
 """
@@ -37,7 +37,7 @@ _BED_COMMENTS = ("#", "track", "browser")
 
 
 class Record(NamedTuple):
-    """Record of a FASTA: id, line of its header, letters."""
+    """A FASTA record: id, line number of its header, letters."""
 
     name: str
     line: int
@@ -45,7 +45,7 @@ class Record(NamedTuple):
 
 
 class Region(NamedTuple):
-    """Line of a BED file, 0-based and half-open."""
+    """A line of a BED file, 0-based and half-open."""
 
     line: int
     contig: str
@@ -70,12 +70,12 @@ def read_fasta(paths: Sequence[Path], request: PrepareRequest, folder: Path) -> 
 
 
 def records(path: Path) -> Iterator[Record]:
-    """Yield records of a FASTA, plain, gzipped or bgzipped, one in memory at a time.
+    """Yield the records of a FASTA (plain, gzipped or bgzipped), one in memory at a time.
 
     Raises
     ------
     DataError
-        If it is not a FASTA, or is truncated.
+        If the file is not a FASTA, or is truncated.
     """
     name, start, letters, line = "", 0, bytearray(), 0
     with Input(path) as source:
@@ -181,7 +181,7 @@ def window_starts(
 
 
 class _Unknown:
-    """Counts of unknown bases, stored as runs: a running sum would take four bytes per base.
+    """Counts of unknown bases, stored as runs because a running sum takes four bytes per base.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def regions_of(bed: Path) -> list[Region]:
     Raises
     ------
     DataError
-        If there are none, or a line is none.
+        If there are no regions, or a line is not a region.
     """
     regions = list(read_bed(bed))
     if not regions:
@@ -231,12 +231,12 @@ def regions_of(bed: Path) -> list[Region]:
 
 
 def check_regions(names: Sequence[str], bed: Path) -> None:
-    """Raise DataError for two regions of one name, which is that of their place by default."""
+    """Refuse two regions of one name; the default name is the region's place."""
     parsed_input.check_unique(names, bed, "give each region a name of its own in column 4")
 
 
 class Cutter:
-    """Cut regions out of a reference.
+    """Cutter of regions from a reference.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ class Cutter:
         self._lengths = OneLength("centre windows of one length on them: --window 200")
 
     def add(self, region: Region, where: str) -> NDArray[np.uint8] | None:
-        """Add a region and return its bases on its strand; or count why it is left out."""
+        """Add a region and return its bases on its strand; if left out, count the reason."""
         fasta = self._fasta
         contig = fasta.names.require(region.contig)
         start, end = span(region, self._window)
@@ -281,11 +281,11 @@ class Cutter:
 
     @property
     def length(self) -> int:
-        """Bases of each; 0 before the first."""
+        """Length of each region in bases; 0 before the first."""
         return self._lengths.length
 
     def parsed(self, rows: str) -> Parsed:
-        """Return what was cut; `rows` says what it is."""
+        """Return the regions that were cut; `rows` is their kind."""
         length = self.length
         return Parsed(
             rows=rows,
@@ -313,7 +313,7 @@ def read_bed(path: Path) -> Iterator[Region]:
     Raises
     ------
     DataError
-        With the line, if it is not a region.
+        If a line is not a region; the message names the line.
     """
     with Input(path) as source:
         for number, line in enumerate(chain.from_iterable(source.blocks()), 1):

@@ -1,7 +1,7 @@
 """Genotypes of one VCF record: both alleles of each sample in a byte.
 
-The lower four bits are the set of bases of the first allele, the upper four that of the second. A
-genotype of unknown phase has both alleles in each.
+The lower four bits hold the set of bases of the first allele, the upper four that of the second. A
+genotype of unknown phase has both alleles in each set.
 
 Letters in shapes: n samples.
 """
@@ -23,7 +23,7 @@ Bytes = NDArray[np.uint8]
 KEY = "GT"
 _TAB, _COLON, _SLASH, _BAR, _DOT, _ZERO = b"\t:/|.0"
 _GENOTYPE = re.compile(r"[/|]?(0|[1-9]\d*|\.)(?:([/|])(0|[1-9]\d*|\.))?")
-# Single digits suffice: SNVs have no more alleles than bases.
+# Single digits suffice, because SNVs have at most as many alleles as there are bases.
 _PADDING = b"\t" * 4
 
 
@@ -37,7 +37,7 @@ class Genotypes(NamedTuple):
     in_order : NDArray
         bool ``[n]``: True if the order of `first` and `second` is known.
     phased, unphased : int
-        Called diploid genotypes that are phased; heterozygous ones that are not.
+        Numbers of phased diploid genotypes, and of unphased heterozygous ones.
     """
 
     first: Bytes
@@ -48,7 +48,7 @@ class Genotypes(NamedTuple):
 
     @property
     def packed(self) -> Bytes:
-        """uint8 ``[n]``: both alleles in a byte."""
+        """Both alleles in one byte, uint8 ``[n]``."""
         both = self.first | self.second
         first = np.where(self.in_order, self.first, both)
         second = np.where(self.in_order, self.second, both)
@@ -138,7 +138,7 @@ def _end(raw: Bytes, start: int) -> int:
 
 
 def _read_one(text: str, alleles: Sequence[int], where: object) -> tuple[int, int, bool, bool]:
-    """Read a genotype of unusual spelling: both sets, whether haploid, whether phased."""
+    """Read a genotype of unusual format; return both sets, and if it is haploid and phased."""
     match = _GENOTYPE.fullmatch(text)
     if match is None:
         raise DataError(

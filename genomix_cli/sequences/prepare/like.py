@@ -1,4 +1,4 @@
-"""Columns of another file, to show new people to a model that was trained on it."""
+"""Columns of another file, so that a model trained on it can read new people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genomix_cli.genome.vcf.reader import Record, VcfReader
 
 
 class Like:
-    """Find the column of a site in a file of aligned sequences.
+    """Lookup of sites in the columns of a file of aligned sequences.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ class Like:
     columns : Columns
     n_sites : int
     rows : str
-        Kind of its rows; empty if unknown.
+        Kind of the file's rows; empty if unknown.
 
     Raises
     ------
     DataError
-        If it is damaged, or not a file of sequences.
+        If the file is damaged, or not a file of sequences.
     UsageError
         If its sequences are not aligned.
     """
@@ -59,10 +59,10 @@ class Like:
     def find(
         self, record: Record, sets: Sequence[int], reader: VcfReader, taken: Container[int]
     ) -> int | None:
-        """Return the column of a record, or None where the file has no such variant.
+        """Return the column of a record, or None if the file has no such variant.
 
-        REF has to be the same, and every ALT one that the column has: the model learned nothing
-        about another allele at the same position.
+        REF must be the same, and the column must have every ALT, because the model has not learned
+        other alleles at the position.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class Like:
         reader : VcfReader
             For messages.
         taken : container of int
-            Columns that other records at this position have.
+            Columns of other records at this position.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Like:
             )
         alternatives = reduce(or_, sets[1:], 0)
         known = [column for column in free if not alternatives & ~int(self.columns.alt[column])]
-        # The column of exactly these alternatives before one that has more.
+        # Prefer a column with exactly these alternatives to one with more.
         return min(known, key=lambda column: self.columns.alt[column] != alternatives, default=None)
 
     def _places(self, contig: str) -> dict[int, list[int]]:

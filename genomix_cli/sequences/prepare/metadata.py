@@ -1,4 +1,4 @@
-"""Tables about sequences: phenotypes, groups and splits.
+"""Metadata tables of sequences: phenotypes, groups and splits.
 
 Letters in shapes: n sequences.
 """
@@ -19,9 +19,9 @@ from genomix_cli.formats.sequences import Phenotype
 from genomix_cli.genome.tables import TextTable, is_missing, open_table, unknown_name
 from genomix_cli.sequences.requests import PrepareRequest
 
-#: Names of the column of ids, in either case; without any of them it is the first.
+#: Names of the id column, in either case; without any of them the first column has the ids.
 ID_NAMES = ("sample", "id", "name", "sample_id", "iid")
-# A column with more categories than this, or than one per two sequences, merely names them.
+# A column with more categories than this, or than one per two sequences, is a column of names.
 MAX_CATEGORIES, FEW_CATEGORIES = 1000, 20
 MAX_SPLITS = 100
 _MAX_CODES = np.iinfo(np.int16).max
@@ -48,7 +48,7 @@ class Metadata:
     columns: dict[str, list[str]]
 
     def check(self, request: PrepareRequest) -> None:
-        """Raise UsageError for options that name a column that does not exist."""
+        """Refuse options that name a missing column, with a UsageError."""
         for name, option in named_columns(request).items():
             if name not in self.columns:
                 known = list(self.columns)
@@ -69,7 +69,7 @@ def named_columns(request: PrepareRequest) -> dict[str, str]:
 
 
 class Known(NamedTuple):
-    """Information about the sequences.
+    """Information that a table gives about the sequences.
 
     Attributes
     ----------
@@ -193,8 +193,8 @@ def known(table: Metadata, rows: NDArray[np.int64], request: PrepareRequest) -> 
     UsageError
         If a column does not exist.
     DataError
-        With the line, if a value of a numeric column is not a number; or if there are too many
-        classes.
+        If a value of a numeric column is not a number (the message names the line), or there are
+        too many classes.
     """
     table.check(request)
     used = {request.group, request.split} - {request.label, *request.keep}
@@ -299,7 +299,7 @@ def match(table: Metadata | None, units: Sequence[str], allowed: bool) -> Matche
     Raises
     ------
     DataError
-        If they differ and that is not `allowed`, or have nothing in common.
+        If they differ and `allowed` is false, or have nothing in common.
     """
     if table is None:
         return Matched()

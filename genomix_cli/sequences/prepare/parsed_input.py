@@ -47,7 +47,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Sequences of an input; their bases are still on disk.
+    """Sequences of an input whose bases are still on disk.
 
     Attributes
     ----------
@@ -60,21 +60,21 @@ class Parsed:
     length : int
         L.
     blocks : callable
-        Yields codes ``[m, L]``, all n in order.
+        Yields the codes of all n sequences in order, uint8 ``[m, L]`` at a time.
     contigs : dict of str to int
     windows, columns
         See `genomix_cli.formats.sequences`.
     metadata : Metadata, optional
         Rows of the table that holds the sequences.
     phenotypes : tuple of Phenotype
-        What the input itself tells, such as tracks.
+        Phenotypes that the input itself contains, such as tracks.
     measurement : Measurement
-        Of those.
+        Measurement of these phenotypes.
     profiles : BaseSignal, optional
-        Signal of each base, to be read from the input when it is written.
+        Signal of each base, which is read from the input while the output is written.
     left_out : LeftOut
     facts : dict
-        For the summary.
+        Facts for the summary.
     warnings : list of str
     """
 
@@ -131,7 +131,7 @@ class Places:
 
 
 class OneLength:
-    """Remembers the first length, and refuses any other.
+    """A check that all sequences have the length of the first.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class OneLength:
         Raises
         ------
         DataError
-            If it is empty, or of another length than the first.
+            If the sequence is empty, or its length is not that of the first.
         """
         if not length:
             raise DataError(f"{name} has no bases", where=where)
@@ -167,7 +167,7 @@ class OneLength:
 
 
 def check_unique(names: Sequence[str], where: object, hint: str) -> None:
-    """Raise DataError for two sequences of one name."""
+    """Refuse two sequences of one name, with a DataError."""
     twice = first_twice(names)
     if twice is not None:
         first = names.index(twice)

@@ -1,6 +1,6 @@
-"""Signal of each base of windows, read from bigWigs piece by piece.
+"""Signal of each base of genome windows, read from bigWigs piece by piece.
 
-Letters: n windows, m of them, T tracks, L bases of a window.
+Letters: n windows, m windows at a time, T tracks, L bases of a window.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ PIECE, BLOCK = 4_000_000, 1 << 24
 
 @dataclass(frozen=True)
 class BaseSignal:
-    """Signal of each base of windows, still in its files.
+    """Signal of each base of genome windows, still in its bigWigs.
 
     Attributes
     ----------
     files : dict of str to Path
-        bigWigs by the names of the tracks.
+        bigWig of each track, by name.
     opposite : tuple of int
         See `genomix_cli.formats.sequences.Profiles`.
     uncovered : {"missing", "zero"}
@@ -55,7 +55,7 @@ class BaseSignal:
         return Profiles(tuple(self.files), self.opposite, nothing)
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield rows ``[m]`` and their signal, float32 ``[m, T, L]``, in the order of the genome.
+        """Yield rows int64 ``[m]`` and their signal float32 ``[m, T, L]``, in genome order.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class BaseSignal:
                     yield rows, self._turned(rows, self._read(files, contig, rows))
 
     def _pieces(self, contig: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the rows of a contig, few and near enough to be read at once."""
+        """Yield the rows of a contig in pieces that are small enough to read at once."""
         rows = np.flatnonzero(self.windows.contig == contig)
         rows = rows[np.argsort(self.windows.start[rows], kind="stable")]
         most = max(BLOCK // (len(self.files) * self.length), 1)
@@ -80,7 +80,7 @@ class BaseSignal:
     def _read(
         self, files: list[BigWig], contig: str, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """Return the signal of windows of a contig, in the direction of the assembly."""
+        """Return the signal of a contig's windows on the forward strand."""
         starts = self.windows.start[rows]
         first, last = int(starts[0]), int(starts[-1]) + self.length
         signal = np.full((len(rows), len(files), self.length), np.nan, np.float32)
@@ -109,6 +109,6 @@ class BaseSignal:
             )
 
     def _turned(self, rows: NDArray[np.int64], signal: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the signal in the direction of the windows."""
+        """Return the signal in the direction of each window."""
         other = signal[:, list(self.opposite), ::-1]
         return np.where(self.windows.strand[rows, None, None] < 0, other, signal)

@@ -1,4 +1,4 @@
-"""Prepare a file of sequences from FASTA, tables or people's genotypes.
+"""Preparation of a sequence file from FASTA, tables or people's genotypes.
 
 Letters in shapes: n sequences, L bases of each.
 """
@@ -43,12 +43,12 @@ log = logging.getLogger("genomix")
 # Groups that folds can keep together without a column of groups: windows of a contig or block.
 CONTIG, BLOCK = "contig", "block"
 BLOCK_BASES = 1_000_000
-# Blocks are shorter where a genome would have fewer than this.
+# Blocks are shortened if the genome would have fewer than this.
 MIN_BLOCKS = 50
 FASTA, VCF, TABLE = "FASTA", "VCF", "table"
 _VCF_START = b"##fileformat=VCF"
 _EXAMPLES = 3
-# Settings for the provenance; the rest of the request are inputs.
+# Settings in the provenance; the rest of the request consists of inputs.
 _SETTINGS = (
     *("id_column", "sequence_column", "make_ids", "label", "group", "split", "keep"),
     *("categorical", "numeric", "allow_unmatched", "window", "stride", "max_n"),
@@ -56,9 +56,9 @@ _SETTINGS = (
     *("assay", "unit", "adaptors", "top", "background", "uncovered", "profiles", "strands"),
     *("valid_contigs", "test_contigs"),
 )
-# Settings of tracks alone.
+# Settings that apply only to tracks.
 _OF_TRACKS = ("top", "background", "uncovered", "profiles", "strands")
-# Settings of a single kind of input.
+# Settings that apply to one kind of input.
 _ONLY = {
     FASTA: ("tracks", *_OF_TRACKS, "window", "stride", "bed", "max_n"),
     VCF: (
@@ -84,14 +84,14 @@ class PrepareSummary:
         Kind of the sequences: records, windows, regions, rows, genotypes or haplotypes.
     sequences, length : int
     facts : dict
-        Facts on this kind of input, such as sites.
+        Facts about this kind of input, such as the number of sites.
     phenotypes : dict of str to str
-        Type of each, and the number of sequences with a value.
+        Type of each phenotype, and the number of sequences with a value.
     not_used : dict of str to str
         Columns that are not phenotypes, and why.
     label : str
     classes : dict of str to int
-        Sequences of each class of the label.
+        Number of sequences in each class of the label.
     unlabelled : int
     groups : int
     splits : dict of str to int
@@ -100,7 +100,7 @@ class PrepareSummary:
     left_out : dict of str to int
         Number of inputs left out, by reason.
     examples : dict of str to str
-        The first for each reason.
+        First input left out for each reason.
     warnings : list of str
     """
 
@@ -127,7 +127,8 @@ class PrepareSummary:
 def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
     """Read and check sequences and their table, and write them to one file.
 
-    Memory does not grow with the bases, which go through a temporary file beside the output.
+    Memory does not grow with the number of bases, which go through a temporary file next to the
+    output.
 
     Raises
     ------
@@ -157,7 +158,7 @@ def prepare_sequences(request: PrepareRequest) -> PrepareSummary:
 
 
 def _check(request: PrepareRequest) -> None:
-    """Refuse options that are wrong whatever the files hold, before any work."""
+    """Refuse options that are wrong whatever the files contain, before any work."""
     check_output(request.output, force=request.force)
     if request.stats is not None:
         check_output(request.stats)
@@ -282,14 +283,14 @@ def _read(request: PrepareRequest, kind: str, folder: Path) -> Parsed:
 
 
 def _place(request: PrepareRequest, table: Metadata | None) -> str:
-    """Return CONTIG or BLOCK if folds keep the windows of one together; else nothing."""
+    """Return CONTIG or BLOCK if that is the group that folds keep together; else nothing."""
     asked = request.group or (BLOCK if request.tracks else "")
     is_place = asked in (CONTIG, BLOCK) and (request.window or request.bed)
     return asked if is_place and (table is None or asked not in table.columns) else ""
 
 
 def _without_place(request: PrepareRequest, table: Metadata | None) -> PrepareRequest:
-    """Return the request without its groups if those are places of windows, not a column."""
+    """Return the request without its groups if these are contigs or blocks, not a column."""
     return replace(request, group=None) if _place(request, table) else request
 
 
@@ -319,7 +320,7 @@ def _group_by_place(place: str, contigs: Mapping[str, int], windows: Windows) ->
 
 
 def _split_by_contig(request: PrepareRequest, parsed: Parsed) -> NDArray[np.str_]:
-    """Return the split of each window: that of its contig.
+    """Return the split of each window, which is that of its contig.
 
     Raises
     ------
@@ -446,7 +447,7 @@ def _warnings(
     classes: dict[str, int],
     matched: Matched,
 ) -> list[str]:
-    """Return warnings on what is valid here but may fail in training."""
+    """Return warnings about data that are valid here but may fail in training."""
     warnings = [*parsed.warnings]
     single = [] if not classes else _single(sequences)
     if single:

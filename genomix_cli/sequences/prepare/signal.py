@@ -1,4 +1,4 @@
-"""Windows of a genome with what signal tracks measured there: accessibility, marks, binding.
+"""Genome windows with the signal of tracks: accessibility, histone marks, binding.
 
 Letters in shapes: n windows, T tracks.
 """
@@ -40,27 +40,27 @@ if TYPE_CHECKING:
     from genomix_cli.sequences.requests import PrepareRequest
 
 UNIT = "log2(1 + signal)"
-#: Least share of a window's bases that a track covers where it measures the window.
+#: A track measures a window if it covers at least this fraction of its bases.
 COVERED = 0.5
-#: Warn of tracks that measure a smaller share of the windows than this.
+#: Warn of tracks that measure a smaller fraction of the windows than this.
 FEW_MEASURED = 0.8
 UNMEASURED = "windows are measured by no track"
-# Windows are matched in steps of 2 % of GC.
+# Number of GC levels for matching: steps of 2 %.
 _GC_LEVELS = 50
 _IS_GC = np.isin(np.arange(len(LETTERS)), [LETTERS.index(letter) for letter in "CGS"])
 
 
 def read_signal(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
-    """Cut windows out of a genome, and average the tracks over each.
+    """Cut windows from a genome, and average the tracks over each.
 
-    The windows are those of a BED file or, without one, those in which any track has most signal;
-    and others, drawn at random so that their GC content is distributed alike.
+    The windows are those of a BED file or, without one, those in which any track has the most
+    signal. Background windows with the same distribution of GC content are drawn at random.
 
     Raises
     ------
     DataError
-        If an input is damaged, files are of several genomes, a track does not vary, or no window is
-        left.
+        If an input is damaged, files belong to different genomes, a track does not vary, or no
+        window is left.
     """
     with Fasta(path) as fasta, closing(Tracks(request, fasta.lengths)) as tracks:
         cutter = Cutter(fasta, request, folder)
@@ -98,17 +98,17 @@ def read_signal(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
 
 
 class Chosen(NamedTuple):
-    """Windows that were cut, and those from which others may be drawn.
+    """Windows that were cut, and tiles from which background windows may be drawn.
 
     Attributes
     ----------
     gc : NDArray
-        int64 ``[m]``: level of the GC content of each window that was cut.
+        int64 ``[m]``: GC level of each window that was cut.
     tiles : Tiles
     free : NDArray
-        bool ``[n]``: tiles that share no base with those.
+        bool ``[n]``: True for tiles that share no base with these windows.
     facts : dict
-        For the summary.
+        Facts for the summary.
     """
 
     gc: NDArray[np.int64]
@@ -173,7 +173,7 @@ def _phenotypes(request: PrepareRequest, values: NDArray[np.float32]) -> tuple[P
     Raises
     ------
     DataError
-        If one does not vary.
+        If a track does not vary.
     """
     for (name, path), column in zip(request.tracks.items(), values.T, strict=True):
         known = column[np.isfinite(column)]
@@ -196,12 +196,12 @@ class Tracks:
     ----------
     request : PrepareRequest
     lengths : mapping of str to int
-        Contigs of the reference.
+        Lengths of the contigs of the reference.
 
     Raises
     ------
     DataError
-        If a file cannot be read or is of another genome.
+        If a file cannot be read or belongs to another genome.
     """
 
     def __init__(self, request: PrepareRequest, lengths: Mapping[str, int]) -> None:
@@ -219,7 +219,7 @@ class Tracks:
             file.close()
 
     def values(self, contig: str, starts: NDArray[np.int64], length: int) -> NDArray[np.float32]:
-        """Return what was measured in windows of a contig, float32 ``[n, T]``; NaN if nothing."""
+        """Return the mean signal in a contig's windows, float32 ``[n, T]``; NaN if not measured."""
         values = np.full((len(starts), len(self._files)), np.nan, np.float32)
         for column, file in enumerate(self._files):
             if file.names.find(contig) is None:
@@ -254,18 +254,18 @@ class Tiles(NamedTuple):
     Attributes
     ----------
     names : tuple of str
-        Of the tracks.
+        Names of the tracks.
     contigs : tuple of str
     length : int
-        Of each window.
+        Length of each window in bases.
     contig : NDArray
         int32 ``[n]``: index into `contigs`.
     start : NDArray
         int64 ``[n]``.
     gc : NDArray
-        int64 ``[n]``: level of the GC content.
+        int64 ``[n]``: GC level.
     values : NDArray
-        float32 ``[n, T]``: what was measured.
+        float32 ``[n, T]``: mean signal; NaN if not measured.
     """
 
     names: tuple[str, ...]
@@ -284,7 +284,7 @@ class Tiles(NamedTuple):
         return cls(tuple(request.tracks), (), 0, empty.astype(np.int32), empty, empty, values)
 
     def with_signal(self, top: float) -> tuple[NDArray[np.int64], dict[str, float]]:
-        """Return the rows that are in the top share of any track, and where each track's begins."""
+        """Return the rows in the top fraction of any track, and each track's threshold."""
         chosen, levels = np.zeros(len(self.start), bool), {}
         for name, column in zip(self.names, self.values.T, strict=True):
             known = column[np.isfinite(column)]
@@ -295,7 +295,7 @@ class Tiles(NamedTuple):
         return np.flatnonzero(chosen), levels
 
     def spans(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
-        """Yield contig, start and end of some of them."""
+        """Yield contig, start and end of the given rows."""
         for number, start in zip(self.contig[rows], self.start[rows].tolist(), strict=True):
             yield self.contigs[number], start, start + self.length
 
@@ -317,7 +317,7 @@ class Tiles(NamedTuple):
 def _scan(
     fasta: Fasta, tracks: Tracks, request: PrepareRequest, length: int, left_out: LeftOut
 ) -> Tiles:
-    """Read the windows along all contigs, and count those of no use."""
+    """Read the windows along all contigs, and count those that cannot be used."""
     stride, parts = request.stride or length, []
     for number, contig in enumerate(track(fasta.lengths, "reading the tracks")):
         letters = fasta.letters(contig, 0, fasta.lengths[contig])
@@ -338,7 +338,7 @@ def _scan(
 def _gc_levels(
     codes: NDArray[np.uint8], starts: NDArray[np.int64], length: int
 ) -> NDArray[np.int64]:
-    """Return the level of the GC content of windows, int64 ``[n]``."""
+    """Return the GC level of windows, int64 ``[n]``."""
     edges = np.column_stack([starts, starts + length]).ravel()
 
     def count(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -357,16 +357,16 @@ def matched(
     times: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Draw as many of each level as are wanted, or all there are.
+    """Draw as many items of each level as wanted, or all that exist.
 
     Parameters
     ----------
     wanted : NDArray
         int64 ``[m]``: levels.
     there : NDArray
-        int64 ``[n]``: level of each that may be drawn; -1 for those that may not.
+        int64 ``[n]``: level of each candidate; -1 if it may not be drawn.
     times : int
-        Number to draw for each that is wanted.
+        Number to draw for each item in `wanted`.
     rng : Generator
 
     Returns

@@ -1,6 +1,6 @@
-"""Spool codes on disk between reading and writing, so that memory does not grow with their number.
+"""Spools that hold codes on disk between reading and writing, to limit memory.
 
-The files have no name, so they vanish however the process ends.
+The files have no name, so they disappear however the process ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class RowSpool:
     Parameters
     ----------
     folder : Path
-        On the disk to use.
+        Folder on the disk to use.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class RowSpool:
         self._size = 0
 
     def add(self, codes: Codes) -> None:
-        """Add rows, uint8 ``[length]`` or ``[m, length]``; all of one length."""
+        """Add rows, uint8 ``[length]`` or ``[m, length]``, all of one length."""
         self._size += self._file.write(np.ascontiguousarray(codes).data)
 
     def blocks(self, length: int) -> Iterator[Codes]:
@@ -81,7 +81,7 @@ class ColumnSpool:
             self._held = 0
 
     def blocks(self) -> Iterator[Codes]:
-        """Yield all rows, uint8 ``[m, columns]`` at a time; after the last column."""
+        """Yield all rows, uint8 ``[m, columns]`` at a time; call after adding the last column."""
         self._flush()
         step = max(PIECE // max(len(self), 1), 1)
         for first in range(0, self.n_rows, step):

@@ -1,4 +1,4 @@
-"""Read a table with a column of sequences."""
+"""Reading of a table with a column of sequences."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def read_table(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
     Raises
     ------
     DataError
-        With the line: a ragged row, a sequence of another length, a letter that is not a base, a
-        missing or repeated id.
+        If a row is ragged, a sequence has another length, a letter is not a base, or an id is
+        missing or repeated; the message names the line.
     UsageError
         If a column does not exist.
     """
@@ -85,9 +85,9 @@ def _sequence_column(table: TextTable, request: PrepareRequest) -> int:
 
 
 def _places(table: Metadata, length: int, kept: Collection[str]) -> tuple[Places, str]:
-    """Return coordinates if the table has them and they fit the sequences, and else why not.
+    """Return coordinates if the table has them and they fit the sequences; else the reason.
 
-    The columns of start, end and strand are then removed from the table, except those to be `kept`.
+    The start, end and strand columns are then removed from the table, except those in `kept`.
     """
     by_name = {name.lower(): name for name in table.columns}
     contig = next((by_name[name] for name in _CONTIG_NAMES if name in by_name), None)

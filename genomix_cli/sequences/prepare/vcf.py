@@ -1,4 +1,4 @@
-"""Read people's genotypes from a VCF: one sequence per person, one column per variant site.
+"""Reading of genotypes from a VCF: one sequence per person, one column per variant site.
 
 Letters in shapes: n people, S sites, L columns.
 """
@@ -38,13 +38,13 @@ _FIRST_SAMPLE = 9
 
 
 def read_vcf(paths: Sequence[str | Path], request: PrepareRequest, folder: Path) -> Parsed:
-    """Read the SNVs of one or several VCFs of the same people.
+    """Read the SNVs of one or more VCFs of the same people.
 
     Raises
     ------
     DataError
-        If a file is damaged or unsorted, has no samples or other ones than the first file, a
-        genotype is not valid, REF differs from the reference, phased and unphased genotypes are
+        If a file is damaged or unsorted, has no samples or other samples than the first file, a
+        genotype is invalid, REF differs from the reference, phased and unphased genotypes are
         mixed, or no site is left.
     """
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ class _Sink:
     request : PrepareRequest
     fasta : Fasta, optional
     like : Like, optional
-        File whose columns the output has.
+        File whose columns the output takes over.
     folder : Path
         Folder of the spool.
     """
@@ -124,7 +124,7 @@ class _Sink:
         self.spool = ColumnSpool(folder, len(people))
         self.sites = Sites()
         self.left_out = LeftOut()
-        # Phased diploid genotypes, and unphased heterozygous ones.
+        # Numbers of phased diploid genotypes, and of unphased heterozygous ones.
         self.phased = self.unphased = 0
         # With `like`: column of each spooled site.
         self.places = array("q")
@@ -134,14 +134,14 @@ class _Sink:
         self._taken: set[int] = set()
 
     def add(self, record: Record, reader: VcfReader) -> None:
-        """Add one record, or count why it is not used."""
+        """Add a record; if it is not used, count the reason."""
         self._check_order(record, reader)
         if reason := self._use(record, reader):
             site = f"{record.chrom}:{record.pos} {record.ref}>{record.fields[4]}"
             self.left_out.add(reason, site)
 
     def _use(self, record: Record, reader: VcfReader) -> str:
-        """Use a record and return nothing, or return why it is not used."""
+        """Use a record and return nothing, or return the reason why it is not used."""
         sets = alleles(record.ref, record.fields[4])
         if isinstance(sets, str):
             return sets
@@ -226,7 +226,7 @@ class _Sink:
                 )
             people = [person for person in people for _ in "12"]
             names = [f"{person}/{i}" for person in self.people for i in "12"]
-        # Columns of sites without genotypes are unknown, those beside sites are the reference.
+        # Sites without genotypes are unknown; the bases beside sites are the reference.
         template = np.where(columns.site >= 0, ANY, columns.ref).astype(np.uint8)
         return Parsed(
             rows=rows,
@@ -268,7 +268,7 @@ class _Sink:
 
 
 class _Where:
-    """Position that is formatted only when needed."""
+    """A position that is formatted only when a message needs it."""
 
     def __init__(self, reader: VcfReader, record: Record) -> None:
         self._reader, self._record = reader, record

@@ -100,13 +100,13 @@ class AlignTask(EncoderTask):
 
 @dataclass(frozen=True)
 class Pairs(Job):
-    """Sequences with their phenotypes, to be aligned.
+    """Sequences to align with their phenotypes.
 
     Attributes
     ----------
     phenotypes : tuple of PhenotypeSpec
     values : NDArray
-        float32 ``[n, P]``; see :func:`encoded`.
+        float32 ``[n, P]``: phenotypes, see :func:`encoded`.
     compared : NDArray
         int64: held-out sequences on which retrieval is judged.
     unseen : NDArray
@@ -120,7 +120,7 @@ class Pairs(Job):
 
     @property
     def profiles(self) -> NDArray[np.float32]:
-        """Distinct profiles of the sequences that are compared ``[M, P]``."""
+        """Distinct profiles of the compared sequences, float32 ``[M, P]``."""
         return distinct(self.values[self.compared])[0]
 
 
@@ -128,8 +128,8 @@ def train_alignment(request: TrainRequest) -> AlignSummary:
     """Align DNA with phenotypes, judge retrieval on held-out sequences, and write the run folder.
 
     The run holds ``config.json`` and ``model.safetensors``, ``metrics.json``, ``attention.tsv``
-    (where each phenotype looks), ``report.html``, ``README.md`` and ``train.json``.
-    `request.options` may hold ``phenotypes``: names of those to align; default: all.
+    (where each phenotype attends), ``report.html``, ``README.md`` and ``train.json``.
+    `request.options` may hold ``phenotypes``, the names of those to align; the default is all.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def of_unseen(sequences: Sequences, request: TrainRequest) -> NDArray[np.bool_]:
 
 
 def without_unseen(split: Split, unseen: NDArray[np.bool_], group: NDArray[np.int64]) -> Split:
-    """Move sequences of unseen classes to the test part; others of their groups are left out."""
+    """Move sequences of unseen classes to the test part, and drop others of their groups."""
     away = np.isin(group, group[unseen])
     train, valid = (rows[~away[rows]] for rows in (split.train, split.valid))
     moved = np.concatenate([rows[unseen[rows]] for rows in (split.train, split.valid)])
@@ -214,7 +214,7 @@ def chosen_phenotypes(sequences: Sequences, request: TrainRequest) -> tuple[Phen
     Raises
     ------
     UsageError
-        If one does not exist.
+        If a phenotype does not exist.
     DataError
         If there are none.
     """
@@ -241,7 +241,7 @@ def encoded(
     Raises
     ------
     DataError
-        If that leaves none.
+        If none is left.
     """
     specs, columns = [], []
     for phenotype in phenotypes:
@@ -274,7 +274,7 @@ def _with_phenotypes(split: Split, values: NDArray[np.float32]) -> Split:
 def _learn(
     pairs: Pairs, config: AlignConfig, *, keep: bool = True
 ) -> tuple[Alignment, tuple[Epoch, ...]]:
-    """Train; checkpoints go to the run folder if they are to be kept."""
+    """Train; with `keep`, write checkpoints to the run folder."""
     sequences = pairs.sequences
     module = new_module(lambda: Alignment(pairs.phenotypes, config), pairs.seed)
     begin(module.encoder, pairs.start, sequences.codes[pairs.split.train], pairs.request)
@@ -311,7 +311,7 @@ def zero_shot(pairs: Pairs, compared_by: Sequence[Scored]) -> dict[str, tuple[Al
 
 
 def _judge(pairs: Pairs, module: Alignment) -> Iterator[Scored]:
-    """Yield scores by the towers, by cross-attention, and by linear baselines."""
+    """Yield the scores of the towers, of cross-attention, and of the linear baselines."""
     rows, profiles, seed = pairs.compared, pairs.profiles, pairs.seed
     compared = compare(module, pairs.sequences.codes[rows], profiles, "comparing")
     yield Scored(TOWERS, compared.similarity)
@@ -341,7 +341,7 @@ def _control(pairs: Pairs, config: AlignConfig) -> Scored:
 def shuffled(
     values: NDArray[np.float32], group: NDArray[np.int64], seed: int
 ) -> NDArray[np.float32]:
-    """Give each group the phenotypes of the first sequence of another ``[n, P]``."""
+    """Give each group the phenotypes of another group's first sequence, ``[n, P]``."""
     _, first, index = np.unique(group, return_index=True, return_inverse=True)
     order = np.random.default_rng([seed, 2]).permutation(len(first))
     return values[first[order]][index]

@@ -23,10 +23,10 @@ def attention_rows(
     values: NDArray[np.float32],
     phenotypes: tuple[PhenotypeSpec, ...],
 ) -> list[dict[str, Any]]:
-    """Return the mean attention of each phenotype, over all sequences and over each class.
+    """Return the mean attention of each phenotype over all sequences and over each class.
 
-    One row per phenotype, class and token of DNA, with the bases that the token covers (0-based,
-    half-open; columns, where sequences are aligned).
+    There is one row per phenotype, class and DNA token, with the bases (columns, for aligned
+    sequences) that the token covers, 0-based and half-open.
     """
     own = values[rows]
     sums: dict[tuple[int, str], Any] = defaultdict(int)
@@ -79,6 +79,6 @@ def _attention_table(
 
 
 def covered(encoder: Encoder, token: int) -> tuple[int, int]:
-    """Return the bases that a token is made of, 0-based and half-open."""
+    """Return the range of bases that a token covers, 0-based and half-open."""
     start, end = encoder.stem.covered(token)
     return max(start, 0), min(end, encoder.config.length)

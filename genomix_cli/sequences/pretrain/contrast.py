@@ -52,7 +52,7 @@ class ContrastTask(EncoderTask):
     views : Views
     aligned : bool
     seed : int
-        Seed of the views in validation, which are the same each time.
+        Seed of the views in validation, which are the same in every epoch.
     """
 
     def __init__(self, module: nn.Module, views: Views, aligned: bool, seed: int) -> None:
@@ -66,7 +66,7 @@ class ContrastTask(EncoderTask):
         return {"loss": info_nce(a, b, scale), "scale": scale}
 
     def predict(self, batch: Batch) -> Agreement:
-        """Return the agreement of the two views of a validation batch."""
+        """Return loss and retrieval of the two views of a validation batch."""
         rows = batch.rows[:1].tolist()
         a, b = self._vectors(batch, generator_of(batch.codes.device, self._seed, *rows))
         logits, partner = two_view_logits(a, b, self.module.scale())
@@ -148,7 +148,7 @@ def probed_names(sequences: Sequences, request: TrainRequest, has_label: bool) -
 def pretrain(
     job: Job, config: ContrastConfig, *, keep: bool = True
 ) -> tuple[Contrastive, tuple[Epoch, ...]]:
-    """Pre-train; checkpoints go to the run folder if they are to be kept."""
+    """Pre-train; with `keep`, write checkpoints to the run folder."""
     module = _new(job, config)
     task = ContrastTask(module, frame.views_of(config), job.sequences.aligned, job.seed)
     return module, frame.train_encoder(task, job, None, config, keep=keep)

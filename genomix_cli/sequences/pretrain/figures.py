@@ -12,7 +12,7 @@ from genomix_cli.report.canvas import GREY, Picture, grid, head, looks, short
 from genomix_cli.sequences.pretrain.summaries import AlignSummary, Probes
 from genomix_cli.sequences.score.retrieval import Recall
 
-# Phenotypes in the attention figure.
+# Number of phenotypes in the attention figure.
 SHOWN = 6
 
 

@@ -1,4 +1,4 @@
-"""The steps that contrastive pre-training and alignment share.
+"""Steps shared by contrastive pre-training and alignment.
 
 Letters: n sequences, B batch.
 """
@@ -48,7 +48,7 @@ C = TypeVar("C", bound=EncoderConfig)
 
 @dataclass(frozen=True)
 class Job:
-    """An encoder to train.
+    """A training job for an encoder.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Job:
     start : Start
         Weights to start from.
     held_out_by : str
-        How the split was made.
+        What the split is by.
     split : Split
     """
 
@@ -69,7 +69,7 @@ class Job:
 
     @property
     def seed(self) -> int:
-        """Seed of everything random."""
+        """Seed of all random numbers."""
         return self.request.setting.seed
 
 
@@ -79,9 +79,9 @@ class Agreement(NamedTuple):
     Attributes
     ----------
     loss : float
-        Sum over the queries.
+        Sum of the loss over the queries.
     right : int
-        Number of queries whose nearest neighbour is a right one.
+        Number of queries whose nearest neighbour is a right answer.
     n : int
         Number of queries.
     """
@@ -115,7 +115,7 @@ class EncoderTask:
 
 
 def views_of(config: Views) -> Views:
-    """Return the rates of the views in a larger configuration."""
+    """Return only the view rates of a configuration."""
     return Views(**{field.name: getattr(config, field.name) for field in fields(Views)})
 
 
@@ -135,12 +135,12 @@ def with_preset(request: TrainRequest, sequences: Sequences, start: Start) -> Tr
 def configuration(
     request: TrainRequest, sequences: Sequences, kind: type[C], known: Mapping[str, Any]
 ) -> C:
-    """Return the configuration of the encoder and its views: preset, `known`, and user's fields.
+    """Build the configuration from the preset, `known`, and the user's fields.
 
     Raises
     ------
     UsageError
-        If a field does not exist, or stem or views do not suit the sequences.
+        If a field does not exist, or the stem or views do not suit the sequences.
     """
     config = request.config(kind, PRESETS, **known, length=sequences.length)
     assert isinstance(config, Views)
@@ -161,7 +161,7 @@ def configuration(
 
 
 def class_labels(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
-    """Return the class of each sequence ``[n]``; None if neither file nor request names any."""
+    """Return the class of each sequence ``[n]``; None if neither file nor request has a label."""
     if not (name or sequences.default_label):
         return None
     classes, label = sequences.label(name)
@@ -171,12 +171,12 @@ def class_labels(sequences: Sequences, name: str) -> NDArray[np.int64] | None:
 def one_split(
     sequences: Sequences, label: NDArray[np.int64] | None, request: TrainRequest
 ) -> tuple[str, Split]:
-    """Split the sequences once; those without a label join the training part.
+    """Make a single split; sequences without a label join the training part.
 
     Raises
     ------
     UsageError
-        If several splits are asked for.
+        If several splits are requested.
     DataError
         If a part is too small.
     """

@@ -31,19 +31,19 @@ class Temperature(nn.Module):
 
 
 def two_view_logits(a: Tensor, b: Tensor, scale: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Return similarities of 2B views to all others ``[2B, 2B]``, and each view's partner.
+    """Return the similarity of each view to all others ``[2B, 2B]``, and its partner.
 
     Parameters
     ----------
     a, b : Tensor
-        float ``[B, p]``: the two views of each sequence, of length 1.
+        float ``[B, p]``: unit vectors of the two views of each sequence.
     scale : Tensor or float
         Inverse temperature.
 
     Returns
     -------
     Tensor, Tensor
-        Logits with ``-inf`` on the diagonal, and int64 ``[2B]``.
+        Logits with ``-inf`` on the diagonal, and the index of each partner, int64 ``[2B]``.
     """
     both = torch.cat([a, b]).float()
     logits = both @ both.T * scale
@@ -89,7 +89,7 @@ def symmetric_contrastive(
     Parameters
     ----------
     a, b : Tensor
-        float ``[B, p]``, of length 1.
+        float ``[B, p]``: unit vectors.
     scale : Tensor or float
     positive : Tensor, optional
         bool ``[B, B]``: matching pairs, including the diagonal; by default only the diagonal.

@@ -1,4 +1,4 @@
-"""Probes of a representation for classes: a linear model and k nearest neighbours on it.
+"""Probes of a representation for classes: a linear model and k nearest neighbours.
 
 For comparison, the same probes are fitted to plain representations (k-mer counts, principal
 components) and to the untrained encoder, which acts as a random projection.
@@ -111,7 +111,7 @@ def linear_probe(x: ByPart, y: ByPart, n_classes: int) -> NDArray[np.float64]:
     Returns
     -------
     NDArray
-        float64 ``[n, K]``: log-probabilities of the test part.
+        float64 ``[n, K]``: log-probabilities for the test part.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def _longer(codes: NDArray[np.uint8], k: int) -> Floats:
 
 
 def _counts(ids: Integers, size: int) -> Integers:
-    """Count each number in each row: ``[n, size]``."""
+    """Return the count of each number in each row, ``[n, size]``."""
     rows = np.arange(len(ids))[:, None] * size
     return np.bincount((ids + rows).ravel(), minlength=len(ids) * size).reshape(-1, size)
 
@@ -280,7 +280,7 @@ def components(x: ByPart, sizes: Sequence[int], seed: int) -> dict[int, ByPart]:
 
 
 def baselines(sequences: Sequences, rows: ByPart, seed: int) -> dict[str, ByPart]:
-    """Return representations that need no training of a network, by name."""
+    """Return the representations that need no network training, by name."""
     aligned = sequences.aligned
     features = {}
     for k in (3,) if aligned else (3, 6):
@@ -296,7 +296,7 @@ def baselines(sequences: Sequences, rows: ByPart, seed: int) -> dict[str, ByPart
 def judged(
     candidates: Sequence[Candidate], label: Integers, group: Integers, seed: int
 ) -> tuple[ProbeRow, ...]:
-    """Return accuracies on the same bootstrap draws, and differences to the best baseline."""
+    """Return accuracies and differences from the best baseline, on the same bootstrap draws."""
     probability = [np.exp(each.log_probability) for each in candidates]
     probability = [p / p.sum(1, keepdims=True) for p in probability]
     replicates = replicate(label, probability, Bootstrap(group, DRAWS, seed), METRICS)

@@ -1,4 +1,4 @@
-"""Pages and model cards of contrastive pre-training and of alignment."""
+"""Report pages and model cards of contrastive pre-training and alignment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROBE_COLUMNS = [
 
 
 def contrast_headline(summary: ContrastSummary) -> str:
-    """Compare the encoder with linear models of plain features, in a sentence per label."""
+    """Return a sentence per label on the encoder against linear models of plain features."""
     if not summary.probes:
         return "There is no label, so nothing says what the encoder has learned."
     return " ".join(_verdict(probes) for probes in summary.probes)
@@ -51,7 +51,7 @@ def _contrast_cards(summary: ContrastSummary) -> Iterator[Card]:
 
 
 def align_headline(summary: AlignSummary) -> str:
-    """Compare the alignment with linear models, in one sentence."""
+    """Return a sentence that compares the alignment with linear models."""
     own, best = _aligned(summary)
     mine, other = own.recalls.to_profiles[0], best.recalls.to_profiles[0]
     says = _says(mine.share.low > other.share.high, mine.share.high < other.share.low)
@@ -62,7 +62,7 @@ def align_headline(summary: AlignSummary) -> str:
 
 
 def _aligned(summary: AlignSummary) -> tuple[AlignRow, AlignRow]:
-    """Return the alignment, and the best baseline."""
+    """Return the row of the alignment and the row of the best baseline."""
     baselines = (row for row in summary.retrieval if row.baseline)
     best = max(baselines, key=lambda row: row.recalls.to_profiles[0].share.value)
     return summary.retrieval[0], best
@@ -151,7 +151,7 @@ def _recall_columns(summary: AlignSummary) -> list[str]:
 
 
 def _zero_shot(summary: AlignSummary) -> dict[str, list[list[Any]]]:
-    """Return a table for each choice of profiles, of sequences of unseen classes."""
+    """Return a table on unseen classes for each set of candidate profiles."""
     classes = ", ".join(summary.unseen)
     return {
         f"Profiles of classes never learned from ({classes}), {among}": _rows(rows, "to_profiles")

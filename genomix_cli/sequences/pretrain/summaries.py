@@ -1,4 +1,4 @@
-"""Results of the tasks that train an encoder, as ``metrics.json`` holds them."""
+"""Results of the tasks that train an encoder, as in ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genomix_cli.sequences.score.retrieval import Recalls
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Results that all tasks share.
+    """Results that all these tasks share.
 
     Attributes
     ----------
@@ -111,9 +111,9 @@ class AlignSummary(Summary):
     ----------
     phenotypes : tuple of str
     profiles : int
-        Number of distinct profiles among the sequences that are compared.
+        Number of distinct profiles among the compared sequences.
     compared : int
-        Number of sequences that are compared.
+        Number of compared sequences.
     retrieval : tuple of AlignRow
     unseen : tuple of str
         Classes excluded from training.

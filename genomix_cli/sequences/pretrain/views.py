@@ -73,7 +73,7 @@ def view(codes: Tensor, views: Views, aligned: bool, generator: torch.Generator)
     Returns
     -------
     Tensor
-        uint8 ``[B, C]``; C is L where sequences are aligned.
+        uint8 ``[B, C]``; C equals L for aligned sequences.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from genomix_cli.sequences.train.learning import Learning, opposite
 
 @dataclass(frozen=True)
 class ProfileLearning(Learning):
-    """Training of a network of profiles.
+    """Options for training a profile network.
 
     Attributes
     ----------

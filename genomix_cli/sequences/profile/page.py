@@ -1,4 +1,4 @@
-"""The page and the model card of a network of profiles."""
+"""Report page and model card of a profile network."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_profile_page(
     model : ProfileModel
         In evaluation mode.
     windows : Windows
-        Held out.
+        The held-out windows.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def profile_card(summary: ProfileSummary) -> str:
 
 
 def shape_table(results: Sequence[ShapeResult]) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and rows of the profiles of all tracks and models."""
+    """Return the columns and rows of the profile metrics of all tracks and models."""
     columns = ["output", "model", *TITLES.values(), "less mean profile", "less of another"]
     rows = [
         [
@@ -125,7 +125,7 @@ def _examples_figure(
 
 
 def _training_figure(curve: Sequence[Point]) -> Picture:
-    """Draw the loss in training and in validation by epoch."""
+    """Draw the training and validation loss by epoch."""
     figure, axes = grid(1, 2, (7.4, 2.6))
     epochs = [point.epoch for point in curve]
     line: dict[str, Any] = {"marker": "o", "ms": 3, "lw": 1.1}

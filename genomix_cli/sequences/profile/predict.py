@@ -65,7 +65,7 @@ def log_counts(model: ProfileModel, codes: NDArray[np.uint8]) -> NDArray[np.floa
     model : ProfileModel
         In evaluation mode.
     codes : NDArray
-        uint8 ``[n, L]``: sets of bases; may lie in a memory map.
+        uint8 ``[n, L]``: sets of bases; may be memory-mapped.
     """
     values = np.empty((len(codes), len(model.config.outputs)), np.float32)
     for start in range(0, len(codes), BLOCK):

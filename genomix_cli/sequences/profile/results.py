@@ -1,6 +1,6 @@
 """Evaluation of predicted profiles on held-out windows, beside the mean profile and controls.
 
-Letters: n windows held out, B of them, K tracks, O bases of a profile, M models.
+Letters: n held-out windows, B windows of a batch, K tracks, O bases of a profile, M models.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ShapeResult:
     Attributes
     ----------
     output : str
-        Name.
+        Name of the track.
     windows : int
         Number of held-out windows with any count.
     rows : tuple of Judged
@@ -103,7 +103,7 @@ class ProfileSummary:
     curve: tuple[Point, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return table rows: a metric of a model for a track."""
+        """Return table rows, one per metric, model and track."""
         return metric_rows([*self.outputs, *self.shapes])
 
 
@@ -115,7 +115,7 @@ class Shapes(NamedTuple):
     gain : NDArray
         float64 ``[M, n, K]``: log-likelihood of the counts minus that under a uniform profile.
     jsd : NDArray
-        float64 ``[M, n, K]``: bits; NaN without counts.
+        float64 ``[M, n, K]``: Jensen-Shannon divergence in bits; NaN without counts.
     reads : NDArray
         float64 ``[n, K]``: measured counts.
     """
@@ -148,9 +148,9 @@ def shapes(model: ProfileModel, windows: Windows, mean: Tensor, seed: int) -> Sh
     model : ProfileModel
         In evaluation mode.
     windows : Windows
-        Held out.
+        The held-out windows.
     mean : Tensor
-        float32 ``[K, O]``: see :func:`mean_profile`.
+        float32 ``[K, O]``: from :func:`mean_profile`.
     seed : int
         Seed for choosing the other window of the control.
     """
@@ -182,12 +182,12 @@ def fit(log_p: Tensor, seen: Observed) -> tuple[Tensor, Tensor]:
 def judge_shapes(
     names: Sequence[str], found: Shapes, groups: NDArray[np.int64], seed: int
 ) -> tuple[ShapeResult, ...]:
-    """Judge the profiles of every track.
+    """Evaluate the profiles of every track.
 
     Parameters
     ----------
     names : sequence of str
-        K of them.
+        Names of the K tracks.
     found : Shapes
     groups : NDArray
         int64 ``[n]``: group of each window.

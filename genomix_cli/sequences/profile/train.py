@@ -55,7 +55,7 @@ PREDICT_BATCH = 64
 
 @dataclass(frozen=True)
 class Job:
-    """A network to train.
+    """A training job for a profile network.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Job:
     held_out_by : str
     split : Split
     counts : NDArray
-        float32 ``[all windows, K]``: counts of the bases in the middle; NaN where unknown.
+        float32 ``[all windows, K]``: counts of the bases in the middle; NaN if unknown.
     shift : int
         Largest random shift of a window in training, in bases.
     start : ProfileModel, optional
@@ -162,7 +162,7 @@ def begin(model: ProfileModel, start: ProfileModel) -> None:
     mine = [output.name for output in model.config.outputs]
     taken = [name for name in mine if name in theirs]
     to, of = [mine.index(name) for name in taken], [theirs.index(name) for name in taken]
-    # The weights of profiles are [channels, outputs, bases], all others [outputs, ...].
+    # Profile weights are [channels, outputs, bases], all others [outputs, ...].
     own, its = model.state_dict(), start.state_dict()
     own["profile.weight"][:, to] = its["profile.weight"][:, of]
     names = ["profile.bias", "counts.weight", "counts.bias"]

@@ -1,6 +1,7 @@
 """Windows of a genome with base-resolution signal, the input of a network of profiles.
 
-Letters: n windows, B of them, L bases, K tracks, J control tracks, O bases of a profile.
+Letters: n windows, B windows of a batch, L bases, K tracks, J control tracks, O bases of a
+profile.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ BLOCK = 256
 
 
 class Batch(NamedTuple):
-    """Windows of a genome.
+    """A batch of genome windows.
 
     Attributes
     ----------
@@ -128,7 +129,7 @@ class Profiled:
 
 
 def read_profiled(path: Path, names: Sequence[str] = (), controls: Sequence[str] = ()) -> Profiled:
-    """Open a file of windows to learn from.
+    """Open a file of training windows.
 
     Parameters
     ----------

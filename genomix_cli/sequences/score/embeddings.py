@@ -45,7 +45,7 @@ def encoder_of(stored: StoredRun, device: str = "cpu") -> Encoder:
     Raises
     ------
     UsageError
-        If the run has none.
+        If the run has no encoder.
     DataError
         If the weights do not fit.
     """
@@ -93,7 +93,7 @@ def start_from(request: TrainRequest, sequences: Sequences) -> Start:
     UsageError
         If the run has no encoder.
     DataError
-        If it was trained on sequences of another length or other columns.
+        If it was trained on sequences with another length or other columns.
     """
     if request.init is None:
         return Start({}, {})
@@ -124,14 +124,14 @@ def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: Tra
 
 
 def embed(encoder: Encoder, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the vector of each sequence: float32 ``[n, d]``.
+    """Return the embedding of each sequence, float32 ``[n, d]``.
 
     Parameters
     ----------
     encoder : Encoder
         Encoder in evaluation mode, so that the vector of a sequence does not depend on others.
     codes : NDArray
-        uint8 ``[n, L]``; may lie in a memory map.
+        uint8 ``[n, L]``; may be memory-mapped.
     """
     device = encoder.norm.weight.device
     vectors = np.empty((len(codes), encoder.config.width), np.float32)

@@ -1,6 +1,7 @@
-"""Retrieval of the phenotypes that fit a sequence, and of the sequences that fit phenotypes.
+"""Retrieval of phenotypes for a sequence, and of sequences for phenotypes.
 
-Letters: n sequences, M distinct profiles, P phenotypes, B batch, d width, p of what is compared.
+Letters: n sequences, M distinct profiles, P phenotypes, B batch, d width, p width of the compared
+vectors, D draws.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _AHEAD = 1e4
 
 
 class Compared(NamedTuple):
-    """Similarity of each sequence and each profile: float64 ``[n, M]``, larger is better.
+    """Similarity of each sequence to each profile, float64 ``[n, M]``; larger is better.
 
     Attributes
     ----------
@@ -80,7 +81,7 @@ def compare(
     Parameters
     ----------
     module : Alignment
-        Module in evaluation mode.
+        Alignment in evaluation mode.
     codes : NDArray
         uint8 ``[n, L]``.
     values : NDArray
@@ -128,14 +129,14 @@ def recalls(
     Parameters
     ----------
     score, right : NDArray
-        float64 and bool ``[n, M]``.
+        float64 and bool ``[n, M]``: scores, and which answers are right.
     group : NDArray
         int64 ``[n]``: resampling unit of each sequence.
     seed : int
     """
     every = Bootstrap(group, DRAWS, seed).matrix()
     hit = np.take_along_axis(right, np.argsort(-score, axis=1, kind="stable"), 1)
-    # Rank of the first right answer of each query, from 0; past the end where none is right.
+    # Rank from 0 of the first right answer to each query; past the end if none is right.
     first = np.where(hit.any(1), hit.argmax(1), score.shape[1])
     shares = np.array([every @ (first < k) / every.sum(1) for k in FIRST])
     order = np.argsort(-score.T, axis=1, kind="stable")
@@ -203,7 +204,7 @@ def distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 def load_alignment(
     stored: StoredRun, device: str = "cpu"
 ) -> tuple[Alignment, tuple[PhenotypeSpec, ...], NDArray[np.float32]]:
-    """Return the module of a run in evaluation mode, its phenotypes, and the profiles it knows.
+    """Return the alignment of a run in evaluation mode, its phenotypes, and its stored profiles.
 
     Raises
     ------
@@ -230,7 +231,7 @@ def load_alignment(
 def retrieve(
     stored: StoredRun, sequences: Sequences, device: str = "cpu", top: int = 10
 ) -> pd.DataFrame:
-    """Return the most likely profiles of each sequence, of those of the training sequences.
+    """Return the most likely profiles of each sequence, among those in training.
 
     The columns are ``sequence``, ``rank``, one per phenotype, ``similarity`` and ``match``.
 

@@ -88,7 +88,7 @@ class ScoreSummary:
 
 
 def score_sequences(request: ScoreRequest) -> ScoreSummary:
-    """Score every sequence of a file and write a row for each, in order.
+    """Score every sequence of a file and write one row for each, in order.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def score_codes(
 def embeddings(
     run: StoredRun, codes: NDArray[np.uint8], known: NDArray[np.bool_], device: str = "cpu"
 ) -> NDArray[np.float32]:
-    """Return a vector for each sequence.
+    """Return the embedding of each sequence.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 The value of a base is the counts of its window times the profile's share of the base, as in the
 prediction files of BPNet and ChromBPNet. Overlapping windows are averaged.
 
-Letters: n windows, B of them, K tracks, O bases of a profile, m bases of a stretch.
+Letters: n windows, B windows of a batch, K tracks, O bases of a profile, m bases of a stretch.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def joined(blocks: Iterator[tuple[NDArray[np.int64], Floats]]) -> Iterator[Stret
     Parameters
     ----------
     blocks : iterator of (NDArray, NDArray)
-        Starts of profiles, int64 ``[B]``, ascending through all blocks, and their values, float64
+        Starts of profiles, int64 ``[B]``, ascending across all blocks, and their values, float64
         ``[B, K, O]``.
     """
     start, total, covering = 0, np.zeros((0, 0)), np.zeros(0)

@@ -48,13 +48,13 @@ ANSWER = (
 
 @dataclass(frozen=True)
 class SequenceContest(Contest[Labelled]):
-    """A contest of classifiers of sequences.
+    """A comparison of sequence classifiers.
 
     Attributes
     ----------
     request : TrainRequest
     label : str
-        Name of the phenotype.
+        Name of the phenotype to classify.
     folder : Path
         Run folder of this process.
     """

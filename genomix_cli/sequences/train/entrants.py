@@ -74,7 +74,7 @@ def entrants(
 
 
 def _take(motifs: tuple[Motif, ...], model: Classifier[Labelled]) -> None:
-    """Let a model start from motifs, if it can."""
+    """Make a model start from motifs, if it can."""
     assert isinstance(model, SequenceClassifier)
     model.motifs = motifs
 
@@ -82,7 +82,7 @@ def _take(motifs: tuple[Motif, ...], model: Classifier[Labelled]) -> None:
 def entrant(
     text: str, *, aligned: bool, changed: Mapping[str, Any] | None = None, main: bool = False
 ) -> Entrant[Labelled]:
-    """Return an entrant from ``model`` or ``model:preset``, with fields `changed` by the user.
+    """Return the entrant for ``model`` or ``model:preset``, with the user's `changed` fields.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def entrant(
 
 
 def preset_of(text: str, *, aligned: bool) -> tuple[str, str, dict[str, Any]]:
-    """Return a model's name, its preset's name and fields, from ``model`` or ``model:preset``.
+    """Parse ``model`` or ``model:preset`` into model name, preset name and preset fields.
 
     The default preset is the model's first, or its preset for aligned sequences.
 

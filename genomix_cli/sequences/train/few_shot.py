@@ -1,6 +1,6 @@
 """Accuracy of classifiers trained on few examples per class, and the gain by pre-training.
 
-Letters: t sequences held out, R repeats.
+Letters: t held-out sequences, R repeats.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def few_shot(
     plan: Plan,
     setting: FitSettings,
 ) -> FewShot:
-    """Fit every entrant to a few examples of each class; judge all on the same sequences.
+    """Fit every entrant to a few examples of each class; evaluate all on the same sequences.
 
     A main entrant that starts from a trained encoder is also fitted from scratch. Networks use the
     same number of validation examples for early stopping.
@@ -241,7 +241,7 @@ def paired(
     Parameters
     ----------
     hits, other : NDArray
-        bool ``[R, t]``, on the same examples and sequences.
+        bool ``[R, t]``: correct predictions, on the same examples and sequences.
     seed : int
     draws : int
     """

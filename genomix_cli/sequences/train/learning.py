@@ -1,4 +1,4 @@
-"""Batches of sequences for networks, and one call of the fit loop.
+"""Batches of sequences for networks, and a call to the fit loop.
 
 Letters: B batch, L bases.
 """
@@ -26,7 +26,7 @@ _COMPLEMENT = torch.from_numpy(reverse_complement(np.arange(SETS)[:, None])[:, 0
 
 @dataclass(frozen=True)
 class Learning(networks.Learning):
-    """Settings of a network that learns from sequences.
+    """Training options of a sequence network.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Learning(networks.Learning):
 
 
 def opposite(codes: Tensor) -> Tensor:
-    """Return the sets of bases ``[B, L]`` of the other strand."""
+    """Return the reverse complement of sets of bases ``[B, L]``."""
     return _COMPLEMENT.to(codes.device)[codes.flip(-1).long()]
 
 
@@ -95,7 +95,7 @@ class Part:
 def learn(
     task: Task, train: Part, valid: Part, config: Learning, setting: FitSettings, **options: Any
 ) -> FitResult:
-    """Train `task.module`; see `genomix_cli.learning.networks.learn`, which takes the `options`."""
+    """Train `task.module`; `options` go to `genomix_cli.learning.networks.learn`."""
     fixed: dict[str, Any] = {
         "predict_batch": PREDICT_BATCH,
         "warmup": config.warmup,

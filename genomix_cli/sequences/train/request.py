@@ -1,4 +1,4 @@
-"""Run folder of a task of ``genomix train SEQUENCES.h5``."""
+"""The run folder of ``genomix train SEQUENCES.h5``."""
 
 from __future__ import annotations
 

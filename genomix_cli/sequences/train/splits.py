@@ -15,7 +15,7 @@ from genomix_cli.comparison.splits import Rows, Split, divide, parse_share
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
 
-# Names that files give to the three parts.
+# Names of the three parts in files.
 TRAIN = ("train", "training")
 VALID = ("valid", "validation", "val", "dev")
 TEST = ("test", "testing", "heldout", "held-out")
@@ -33,7 +33,7 @@ def splits(
     ----------
     sequences : Sequences
     label : NDArray or None
-        int64 ``[n]``; sequences with -1 are in no part. None: all are of one class.
+        int64 ``[n]``; sequences with -1 are in no part. None if all have one class.
     how : str
         See `genomix_cli.sequences.train.request.TrainRequest.hold_out`.
     seed : int
@@ -89,7 +89,7 @@ def one_split(
     Raises
     ------
     UsageError, DataError
-        As :func:`splits`, or if `how` gives several splits.
+        As for :func:`splits`, or if `how` gives several splits.
     """
     by, every = splits(sequences, label, how, seed)
     if len(every) > 1:
