@@ -214,7 +214,7 @@ def test_a_genome_has_room_or_is_not_begun(tmp_path: Path, monkeypatch: pytest.M
     """pyBigWig writes forever on a full disk."""
     usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(DiskError, match=r"no room .*expected 0\.4 MB, found 0\.1 MB"):
+    with pytest.raises(DiskError, match=r"not enough space .*expected 0\.4 MB, found 0\.1 MB"):
         simulate_genome(SimulationRequest(tmp_path / "g", contigs=2, contig_length=100_000))
     assert os.listdir(tmp_path) == []
 
