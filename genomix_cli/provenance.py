@@ -1,4 +1,4 @@
-"""Records of how an output was made, and outputs that appear whole or not at all."""
+"""Provenance of outputs, and atomic writing: an output appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from typing import IO, Any
 from genomix_cli import __version__
 from genomix_cli.errors import DISK_REFUSES, DiskError, GenomixError, UsageError
 
-#: Start of the lines that say how a table or a VCF was made: ``##genomixKey=value``.
+#: Prefix of the provenance lines in a table or VCF: ``##genomixKey=value``.
 LINE = "##genomix"
-#: Key of the metadata of Parquet that holds the same.
+#: Metadata key for the same lines in Parquet.
 METADATA = "genomix"
 _TAKEN = {errno.EWOULDBLOCK, errno.EACCES}
-# Bytes that a full disk has no room for.
+# Bytes to write when probing for a full disk.
 _PROBE = 1 << 20
-# Bytes that a name may have.
+# Largest number of bytes in a file name.
 _LONGEST_NAME = 255
 
 
 def command_line() -> str:
-    """The command as the user typed it, quoted for a shell."""
+    """Return the command as typed by the user, quoted for a shell."""
     return shlex.join(["genomix", *sys.argv[1:]])
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file, or of a folder's files in name order."""
+    """Return the hex digest of a file, or of a folder's files in name order."""
     stat = Path(path).stat()
     return _sha256(str(path), stat.st_mtime_ns, stat.st_size)
 
@@ -57,26 +57,27 @@ def _sha256(path: str, mtime: int, size: int) -> str:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Record of how an output was made, which it carries.
+    """Record of how an output was made, stored in the output.
 
     Attributes
     ----------
     command : str
         The command line.
     config : dict
-        The resolved settings, as plain data.
+        Resolved settings, as plain data.
     seed : int or None
-        The seed, where randomness was used.
+        Seed, if randomness was used.
     inputs : dict of str to str
-        File name (no folder, so that the same input gives the same bytes anywhere) to sha256.
+        SHA-256 of each input by file name. Folders are omitted, so that the same input gives the
+        same bytes anywhere.
     version : str
         Version of genomix.
     model : str
-        Name and sha256 of the model whose answers it holds.
+        Name and SHA-256 of the model that made the output.
     warnings : tuple of str
-        What its reader has to know.
+        Warnings for readers of the output.
     seen : tuple of str
-        What the model has seen of the items in training, which an evaluation heeds itself.
+        Notes on items that the model has seen in training; evaluations take these into account.
     """
 
     command: str
@@ -100,7 +101,7 @@ class Provenance:
         warnings: Iterable[str] = (),
         seen: Iterable[str] = (),
     ) -> Provenance:
-        """Provenance of the running command.
+        """Return the provenance of the running command.
 
         Parameters
         ----------
@@ -110,8 +111,8 @@ class Provenance:
             Role of each input (``"fasta"``, ``"track ATAC"``) to its file.
         seed : int, optional
         command : iterable, optional
-            Words of a command that gives the same, where the one that runs also says what does
-            not change the output, such as its name.
+            Words of an equivalent command, used if the actual one has options that do not affect
+            the content, such as the name of the output.
         model : str, optional
         warnings, seen : iterable of str, optional
         """
@@ -121,12 +122,12 @@ class Provenance:
         return replace(made, model=model, warnings=tuple(warnings), seen=tuple(seen))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON and HDF5 attributes."""
+        """Return plain data for JSON and HDF5 attributes."""
         data = {"version": self.version, **vars(self)}
         return {k: v for k, v in data.items() if k not in ("model", "warnings", "seen") or v}
 
     def lines(self, *more: tuple[str, object]) -> list[str]:
-        """The ``##`` lines before a table, or of a VCF's header; `more` are further facts."""
+        """Return the ``##`` lines for a table or VCF header; `more` are further facts."""
         facts = [
             ("Version", self.version),
             ("Command", self.command),
@@ -139,17 +140,17 @@ class Provenance:
             *(("Seen", text) for text in self.seen),
         ]
         lines = [f"{LINE}{key}={' '.join(str(value).splitlines())}" for key, value in facts]
-        # A file's name may be no UTF-8.
+        # A file name may be invalid UTF-8.
         return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
 
 
 def named(model: Path, digest: str) -> str:
-    """Return how outputs name a model: its folder's name and the digest of its weights."""
+    """Return the name of a model in outputs: its folder's name and the digest of its weights."""
     return f"{model.resolve().name} sha256:{digest}"
 
 
 def facts_of(lines: Iterable[str]) -> dict[str, list[str]]:
-    """Return what the ``##`` lines of a file of ours say, by key."""
+    """Return the values of the provenance lines (``##``) of a genomix file, by key."""
     facts: dict[str, list[str]] = {}
     for line in lines:
         key, equals, value = line.removeprefix(LINE).partition("=")
@@ -159,14 +160,14 @@ def facts_of(lines: Iterable[str]) -> dict[str, list[str]]:
 
 
 def environment() -> dict[str, str]:
-    """Interpreter and platform, for run folders (never in files that must be reproducible)."""
+    """Return interpreter and platform, for run folders but not for reproducible files."""
     return {"python": platform.python_version(), "platform": platform.platform()}
 
 
 def check_output(target: Path, *, force: bool = True) -> None:
-    """Refuse an output without a folder to write in, or one that may not be replaced.
+    """Refuse an output whose folder does not exist, or that may not be replaced.
 
-    A device (``/dev/null``, a pipe) may be anything but HDF5.
+    A device (``/dev/null``, a pipe) can take any format except HDF5.
 
     Raises
     ------
@@ -185,7 +186,7 @@ def check_output(target: Path, *, force: bool = True) -> None:
 
 
 def check_notes(stats: Path | None, multiqc: Path | None) -> None:
-    """Refuse what is written beside an output, a file and a folder, before hours of work.
+    """Check the statistics file and the MultiQC folder of an output, before hours of work.
 
     Raises
     ------
@@ -199,7 +200,7 @@ def check_notes(stats: Path | None, multiqc: Path | None) -> None:
 
 
 def check_room(target: Path, size: int) -> None:
-    """Refuse an output of about `size` bytes where the disk has less.
+    """Refuse an output of about `size` bytes if the disk has less space.
 
     Raises
     ------
@@ -214,20 +215,20 @@ def check_room(target: Path, size: int) -> None:
 
 
 def is_device(target: Path) -> bool:
-    """Return True for what is neither file nor folder: ``/dev/null``, a pipe."""
+    """Return True for a path that is neither file nor folder, such as ``/dev/null`` or a pipe."""
     return target.exists() and not (target.is_file() or target.is_dir())
 
 
 def check_folder(folder: Path, record: str, format: str, what: str, *, force: bool) -> None:
-    """Refuse an output as `check_output` does, and to replace a folder that is not our own.
+    """Refuse an output as `check_output` does, and refuse to replace a foreign folder.
 
     Parameters
     ----------
     folder : Path
     record, format : str
-        JSON file in it, and the ``"format"`` that it states.
+        JSON file in the folder, and its ``"format"`` that identifies a folder of genomix.
     what : str
-        Name of such a folder, for the message.
+        Name of such a folder, for messages.
     force : bool
     """
     check_output(folder, force=force)
@@ -242,20 +243,20 @@ def check_folder(folder: Path, record: str, format: str, what: str, *, force: bo
 
 @contextmanager
 def atomic_path(target: Path, *, force: bool = True, shared: bool = False) -> Iterator[Path]:
-    """A path to write aside, renamed to `target` when the block ends without an error.
+    """Yield a draft path, which is renamed to `target` when the block ends without an error.
 
-    The file (or folder) lies beside the target in a hidden folder, so that the rename stays on
-    one file system; on any error, interrupt or full disk it is removed. A link keeps pointing to
-    its file, and what is neither file nor folder (``/dev/null``, a pipe) is written to directly.
+    The draft is in a hidden folder beside the target, so the rename stays on one file system. On
+    any error, interrupt or full disk it is removed. A link keeps pointing to its file. A device
+    (``/dev/null``, a pipe) is written to directly.
 
     Parameters
     ----------
     target : Path
     force : bool
-        Replace what exists.
+        Replace an existing target.
     shared : bool
-        Several runs may make it at a time, and whichever ends last counts: it is of the input
-        (an index), and the same in all.
+        Allow several runs to write the target at a time; the last one wins. This suits an index,
+        which depends only on the input and is the same in all runs.
 
     Raises
     ------
@@ -264,7 +265,7 @@ def atomic_path(target: Path, *, force: bool = True, shared: bool = False) -> It
     GenomixError
         If another run is writing it.
     DiskError
-        If the disk refuses.
+        If the disk refuses the output.
     """
     target = Path(os.path.realpath(target))
     if is_device(target):
@@ -273,7 +274,7 @@ def atomic_path(target: Path, *, force: bool = True, shared: bool = False) -> It
         return
     check_output(target, force=force)
     with _aside(target, shared) as aside, disk_errors(target, aside):
-        # The suffix is kept: pysam, pandas and h5py choose formats and compression by it.
+        # Keep the suffix, from which pysam, pandas and h5py choose format and compression.
         draft = aside / target.name
         yield draft
         _replace(draft, target)
@@ -281,7 +282,7 @@ def atomic_path(target: Path, *, force: bool = True, shared: bool = False) -> It
 
 @contextmanager
 def _aside(target: Path, shared: bool) -> Iterator[Path]:
-    """Folder for a draft, removed in the end with what earlier runs left when they were killed."""
+    """Yield a folder for a draft; remove it at the end, with any leftovers of killed runs."""
     claim = None
     with file_errors(target):
         if shared:
@@ -299,25 +300,25 @@ def _aside(target: Path, shared: bool) -> Iterator[Path]:
 
 
 def _replace(draft: Path, target: Path) -> None:
-    """Rename, replacing an existing folder as a whole."""
+    """Rename a draft to its target, replacing an existing folder as a whole."""
     if target.is_dir():
         os.rename(target, draft.parent / "replaced")
     os.replace(draft, target)
 
 
 class Claim:
-    """The hidden folder for the draft of an output, locked against a second run.
+    """Hidden folder for the draft of an output, locked against other runs.
 
     Parameters
     ----------
     target : Path
-        In a folder that exists.
+        Output path in an existing folder.
 
     Attributes
     ----------
     folder : Path
     journal : IO
-        File in it that carries the lock; empty for those who keep none.
+        Locked file in the folder; empty if the caller keeps no journal.
 
     Raises
     ------
@@ -340,7 +341,7 @@ class Claim:
             self.journal.close()
 
     def clear(self) -> None:
-        """Remove what runs left in the folder that were killed."""
+        """Remove the leftovers of killed runs from the folder."""
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -354,9 +355,9 @@ class Claim:
 
 
 def lock(path: Path, target: Path) -> IO[bytes]:
-    """Open a file, and lock it against every other run that would write `target`.
+    """Open a file and lock it against other runs that would write `target`.
 
-    File systems without locks do without.
+    On file systems without locks, nothing is locked.
 
     Raises
     ------
@@ -377,12 +378,12 @@ def lock(path: Path, target: Path) -> IO[bytes]:
 
 
 def safe_name(text: str) -> str:
-    """Return a text as part of the name of a file, with characters that any file system accepts."""
+    """Return a text as part of a file name, with characters that any file system accepts."""
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
 
 
 def draft_name(name: str) -> str:
-    """Return the name of the hidden folder of an output's draft, which is never too long."""
+    """Return the name of the hidden folder for a draft, shortened if it would be too long."""
     whole = f".{name}.partial"
     if len(os.fsencode(whole)) <= _LONGEST_NAME:
         return whole
@@ -399,7 +400,7 @@ def _is_named(file: IO[bytes], path: Path) -> bool:
 
 @contextmanager
 def file_errors(target: object) -> Iterator[None]:
-    """Say in our words what the disk refuses, in a block that only deals with files."""
+    """Turn system errors into a `DiskError`, in a block that only handles files."""
     try:
         yield
     except BrokenPipeError:
@@ -410,20 +411,20 @@ def file_errors(target: object) -> Iterator[None]:
 
 @contextmanager
 def disk_errors(target: object, folder: Path | None = None) -> Iterator[None]:
-    """Say in our words that the disk refuses, in a block that may fail for other reasons too.
+    """Turn refusals of the disk into a `DiskError`, in a block that may fail for other reasons.
 
     Parameters
     ----------
     target : object
         Output, for the message.
     folder : Path, optional
-        Place that is written to. Libraries raise errors of their own when a disk is full, without
-        the system's reason: whether it is, is then tried there.
+        Folder being written to. Libraries raise their own errors for a full disk, without the
+        system's reason, so the disk is then probed there.
     """
     try:
         yield
     except DiskError as error:
-        # Of a file within, under a name that the user does not know.
+        # The error names an inner file that the user does not know.
         raise DiskError(error.what, where=target) from error
     except GenomixError:
         raise

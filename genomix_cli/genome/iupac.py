@@ -21,7 +21,7 @@ for _code, _letter in enumerate(LETTERS[1:], 1):
     _CODE_OF_BYTE[ord(_letter)] = _CODE_OF_BYTE[ord(_letter.lower())] = _code
 _CODE_OF_BYTE[ord("U")] = _CODE_OF_BYTE[ord("u")] = LETTERS.index("T")
 _LETTER_OF_CODE = np.frombuffer(LETTERS.encode(), np.uint8)
-# A (bit 0) and T (bit 3) trade places, and so do C and G.
+# Complementing swaps A (bit 0) with T (bit 3), and C with G.
 _COMPLEMENT = np.array(
     [sum(8 >> bit for bit in range(4) if code >> bit & 1) for code in range(SETS)], np.uint8
 )

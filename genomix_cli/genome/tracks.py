@@ -1,8 +1,8 @@
-"""Names of tracks: what was measured, and in which cells.
+"""Names of tracks, which state what was measured and in which cell type.
 
-``[ASSAY/]TARGET[@CELL]``, as in ``ATAC``, ``H3K27ac@K562`` or ``CUT&RUN/CTCF@GM12878``. What stands
-before the ``@`` is the modality, which is what a model knows: trained on the tracks of one cell
-type, it reads those of another.
+The form is ``[ASSAY/]TARGET[@CELL]``, such as ``ATAC``, ``H3K27ac@K562`` or
+``CUT&RUN/CTCF@GM12878``. The part before the ``@`` is the modality. Models know only modalities, so
+a model trained on the tracks of one cell type can read those of another.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _OTHER_ASSAYS = {"CAGE": "CAGE", "RNA": "RNA-seq", "WGBS": "WGBS", "METHYLATION"
 
 
 class TrackName(NamedTuple):
-    """A track's name, read.
+    """Parsed name of a track.
 
     Attributes
     ----------
     modality : str
-        As the model knows it: the name without the cell type.
+        Name without the cell type, as known to models.
     assay : str
-        As ATAC-seq or ChIP-seq.
+        Such as ATAC-seq or ChIP-seq.
     target : str
-        The mark or protein; empty where the assay has none.
+        Mark or protein; empty if the assay has none.
     cell_type : str
-        Empty: not stated, and then the track serves every cell type.
+        Cell type; if empty, the track serves all cell types.
     """
 
     modality: str
@@ -47,12 +47,12 @@ class TrackName(NamedTuple):
 
 
 def read_track_name(name: str) -> TrackName:
-    """Read a name; a mark or protein without an assay is taken to be of ChIP-seq.
+    """Parse a name; for a mark or protein without an assay, ChIP-seq is assumed.
 
     Raises
     ------
     UsageError
-        If there is nothing before or after the ``@``, or more than one of them.
+        If nothing is before or after the ``@``, or there is more than one ``@``.
     """
     modality, sign, cell = name.partition(CELL_SIGN)
     if not modality or (sign and not cell) or CELL_SIGN in cell:
@@ -70,27 +70,27 @@ def read_track_name(name: str) -> TrackName:
 
 
 def is_accessibility(modality: str) -> bool:
-    """Return True if a modality says where the chromatin is open."""
+    """Return True if a modality measures chromatin accessibility."""
     name = read_track_name(modality)
     return name.assay in _ACCESSIBILITY.values()
 
 
 def modalities(names: Iterable[str]) -> tuple[str, ...]:
-    """The modalities of tracks, in the order in which they first come."""
+    """Return the modalities of tracks, in order of first appearance."""
     return tuple(dict.fromkeys(read_track_name(name).modality for name in names))
 
 
 def cells(names: Iterable[str]) -> tuple[str, ...]:
-    """The cell types of tracks, in the order in which they first come; ("",) where none is named.
+    """Return the cell types of tracks, in order of first appearance; ("",) if none is named.
 
-    A track without one serves them all.
+    A track without a cell type serves all of them.
     """
     named = dict.fromkeys(read_track_name(name).cell_type for name in names)
     return tuple(cell for cell in named if cell) or ("",)
 
 
 def rows_in_cell(names: Iterable[str], cell: str) -> dict[str, int]:
-    """Modality to the row of its track in `cell`: its own, else the one that serves every cell."""
+    """Return each modality's row for `cell`: its own track, or the one for all cell types."""
     rows: dict[str, int] = {}
     for own in (False, True):
         for row, name in enumerate(map(read_track_name, names)):
@@ -100,12 +100,12 @@ def rows_in_cell(names: Iterable[str], cell: str) -> dict[str, int]:
 
 
 def require_cell(known: tuple[str, ...], cell: str) -> str:
-    """The cell type that is meant: `cell`, or the only one there is.
+    """Return `cell`, or the only cell type if `cell` is empty.
 
     Raises
     ------
     UsageError
-        If there are several and none is named, or there is no such one.
+        If there are several cell types and none is named, or `cell` is unknown.
     """
     if cell in known or (not cell and len(known) == 1):
         return cell or known[0]
@@ -117,12 +117,12 @@ def require_cell(known: tuple[str, ...], cell: str) -> str:
 
 
 def of_one_cell(tracks: Mapping[str, T], option: str = "--track") -> dict[str, T]:
-    """Tracks of one cell type, by modality.
+    """Return the tracks of a single cell type, by modality.
 
     Raises
     ------
     UsageError
-        If they are of several cell types, or two are of one modality.
+        If tracks belong to several cell types, or two share a modality.
     """
     named = [read_track_name(name) for name in tracks]
     several = {name.cell_type for name in named if name.cell_type}
