@@ -1,7 +1,7 @@
-"""Progress of long work on stderr: a bar on a terminal, log lines elsewhere, nothing when quiet.
+"""Progress of long work on stderr: a bar on a terminal, log lines elsewhere, nothing if quiet.
 
-Nothing is shown in the first two seconds. Nothing runs beside the work: a bar moves when an item
-is done, and looking at the clock is all that it costs.
+Nothing is shown in the first two seconds. No thread runs in the background: a bar moves when an
+item is done, at the cost of reading the clock.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ log = logging.getLogger("genomix")
 LOG_EVERY_SECONDS = 30.0
 SHOW_AFTER_SECONDS = 2.0
 DRAW_EVERY_SECONDS = 0.1
-# Seconds since some start; a test has its own.
+# Clock in seconds; tests replace it.
 now = time.monotonic
 
 
 class Progress:
-    """Count of items that are done, shown as the work goes on.
+    """Counter of finished items, shown while the work goes on.
 
     Parameters
     ----------
     what : str
-        What is being done, as ``"scoring"``.
+        Name of the work, such as ``"scoring"``.
     total : float, optional
-        Number of items, where it is known.
+        Number of items, if known.
     unit : str
         Name of the items.
     done : float
-        Items of an earlier run.
+        Items finished by an earlier run.
     shown : bool
 
     Attributes
     ----------
     note : str
-        What is said beside it: the place that has been reached.
+        Text shown beside the count, such as the position reached.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class Progress:
         self.close()
 
     def advance(self, items: float = 1) -> None:
-        """Count items that are done."""
+        """Add finished items."""
         self.reach(self._done + items)
 
     def reach(self, done: float) -> None:
-        """Say how many items are done."""
+        """Set the number of finished items."""
         self._done = done
         if now() >= self._next:
             self._show()
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         if self._bars is not None:
             self._bars.remove(self._bar)
             self._bars = None
@@ -123,15 +123,15 @@ class Progress:
 def track(
     items: Iterable[T], description: str, total: int | None = None, unit: str = ""
 ) -> Iterator[T]:
-    """Yield `items`, showing how far it has come.
+    """Yield `items`, showing progress.
 
     Parameters
     ----------
     items : iterable
     description : str
-        What is being done, as ``"binning ATAC"``.
+        Name of the work, such as ``"binning ATAC"``.
     total : int, optional
-        Number of items, where `items` does not know it.
+        Number of items, if `items` has no length.
     unit : str
         Name of the items.
     """
@@ -145,19 +145,19 @@ def track(
 
 @cache
 def terminal() -> Any:
-    """Return the console of stderr, which bars and log lines share: neither cuts the other."""
+    """Return the console of stderr, shared by bars and log lines so that they do not collide."""
     from rich.console import Console
 
     return Console(stderr=True)
 
 
 def clear() -> None:
-    """Take what is shown off the terminal: an error is about to be told."""
+    """Remove all bars from the terminal, before an error message."""
     _Bars.end()
 
 
 class _Bars:
-    """The bars that are on the terminal, one below the other."""
+    """Bars on the terminal, one below the other."""
 
     _one: _Bars | None = None
 
@@ -177,14 +177,14 @@ class _Bars:
             auto_refresh=False,
             transient=True,
             expand=True,
-            # Data go to stdout as they are.
+            # Leave stdout alone, since it may carry data.
             redirect_stdout=False,
             redirect_stderr=False,
         )
 
     @classmethod
     def shared(cls) -> _Bars:
-        """Return the one of this process."""
+        """Return the instance of this process."""
         if cls._one is None:
             cls._one = cls()
         return cls._one
@@ -192,7 +192,7 @@ class _Bars:
     def add(self, what: str, **state: Any) -> Any:
         if not self._progress.tasks:
             self._progress.start()
-            # Rich hides it, and a killed run would leave it so.
+            # Rich hides the cursor, and a killed run would leave it hidden.
             terminal().show_cursor(True)
         return self._progress.add_task(what, **state)
 
@@ -207,7 +207,7 @@ class _Bars:
 
     @classmethod
     def end(cls) -> None:
-        """Take all bars off the terminal."""
+        """Remove all bars from the terminal."""
         if cls._one is not None:
             cls._one._progress.stop()
             cls._one = None
@@ -218,7 +218,7 @@ def _is_terminal() -> bool:
 
 
 def _duration(seconds: float) -> str:
-    """``0:09``, ``1:02:09``."""
+    """Return a duration such as ``0:09`` or ``1:02:09``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""Requests of the commands on variants: every option once, with its help, limits and default."""
+"""Requests of the variant commands: every option with its help, limits and default."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from genomix_cli.options import (
 from genomix_cli.registry import SHARD_LAYOUTS, VARIANT_BASELINES, VARIANT_MODELS
 from genomix_cli.variants.score.tags import PROBABILITY
 
-#: Of a shard that holds several: score in each.
+#: Value of ``--cell`` that scores in each of several cell types.
 ALL_CELLS = "all"
 DEFAULT_MODEL = "gmt-mini"
-#: For simulated genomes, whose motifs and chromatin it knows.
+#: Model trained on simulated genomes, with their motifs and chromatin.
 SIMULATED_MODEL = "gmt-mini-sim"
-# What the validation of pre-training maximises.
+# Metric to maximise in the validation of pre-training.
 PRETRAIN_MONITOR = "minus_loss"
 HELD_OUT, MODEL, BATCHES = "Held out", "Model", "Batches and limits"
 PRETRAINING = "Pre-training"
@@ -52,19 +52,19 @@ MOTIFS, SATURATION = "Motifs", "Saturation mutagenesis"
 
 
 class Part(NamedTuple):
-    """One of `total` parts of the input, `number` counted from 1."""
+    """One of `total` parts of the input; `number` counts from 1."""
 
     number: int
     total: int
 
     @classmethod
     def parse(cls, text: str) -> Part:
-        """Read ``i/n``.
+        """Parse ``i/n``.
 
         Raises
         ------
         UsageError
-            If it is something else, or `i` is not in ``1..n``.
+            If the text has another form, or `i` is not in ``1..n``.
         """
         number, slash, total = text.partition("/")
         if slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total):
@@ -73,13 +73,13 @@ class Part(NamedTuple):
 
 
 def tracks_of_one_cell(values: list[str]) -> dict[str, Path]:
-    """``NAME=FILE`` pairs of the tracks of one cell type, by modality."""
+    """Parse ``NAME=FILE`` pairs of tracks of a single cell type; return files by modality."""
     pairs = parse_pairs(values, "--track")
     return of_one_cell({name: Path(path) for name, path in pairs.items()})
 
 
 def tracks_by_cell(values: list[str]) -> dict[str, Path]:
-    """``NAME=FILE`` pairs: of one cell type by modality, of several by their whole names."""
+    """Parse ``NAME=FILE`` pairs; return files by modality, or by full name if cells differ."""
     pairs = {name: Path(path) for name, path in parse_pairs(values, "--track").items()}
     return pairs if len(cells(pairs)) > 1 else of_one_cell(pairs)
 
@@ -160,7 +160,7 @@ ValidRegions = Annotated[
 
 @dataclass(frozen=True)
 class PrepareRequest:
-    """A genome shard to make of variants."""
+    """Request to make a genome shard from variants."""
 
     vcf: Annotated[Path, Option("VCF or VCF.gz; -: standard input")]
     fasta: Fasta
@@ -192,7 +192,7 @@ class PrepareRequest:
         choices=SHARD_LAYOUTS,
         rare=True,
     )
-    # Ids of longer k-mers do not fit into uint16.
+    # The ids of longer k-mers do not fit into uint16.
     k: int = option(6, "k-mer length for --layout windows", min=3, max=7, rare=True)
     assembly: Assembly = ""
     force: Force = False
@@ -202,7 +202,7 @@ class PrepareRequest:
 
 @dataclass(frozen=True)
 class PrepareGenomeRequest:
-    """A genome shard to make of whole contigs, without variants."""
+    """Request to make a genome shard of whole contigs, without variants."""
 
     fasta: Fasta
     output: Annotated[Path, Option("Shard to write (HDF5)", "-o --output", writes=True)]
@@ -218,7 +218,7 @@ class PrepareGenomeRequest:
 
 @dataclass(frozen=True)
 class HoldOut:
-    """The parts of the genome held out to validate and to test on, as the user names them."""
+    """Parts of the genome to hold out for validation and test."""
 
     valid_contigs: ValidContigs = ()
     test_contigs: tuple[str, ...] = option(
@@ -232,7 +232,7 @@ class HoldOut:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """A model of variants to train on the labels of a shard."""
+    """Request to train a variant model on the labels of a shard."""
 
     shard: Shard
     output: RunOutput
@@ -294,10 +294,10 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Masking:
-    """The part of a window that pre-training hides; spans of tracks in bins.
+    """Part of a window that pre-training hides; spans of tracks are in bins.
 
-    A model that reads k-mers one by one has `share` of these hidden, and a `span` of its own if
-    None.
+    For a k-mer transformer, `share` is the fraction of hidden k-mers, and a `span` of None means
+    the model's default.
     """
 
     share: float = option(
@@ -321,12 +321,12 @@ class Masking:
     longest: int = 20
 
     def check(self, k: int) -> None:
-        """Refuse what leaks or hides too much.
+        """Refuse masking that leaks or hides too much.
 
         Raises
         ------
         UsageError
-            Naming everything that is wrong.
+            If the masking is invalid; the message names every problem.
         """
         wrong = []
         if self.span is not None and self.span < k:
@@ -345,7 +345,7 @@ class Masking:
 
 @dataclass(frozen=True)
 class PretrainRequest:
-    """A model to pre-train on a genome, without labels."""
+    """Request to pre-train a model on a genome, without labels."""
 
     shard: Shard
     output: RunOutput
@@ -390,7 +390,7 @@ class PretrainRequest:
 
 @dataclass(frozen=True)
 class GenomeFiles:
-    """Files of sequence, tracks and contacts: raw ones, or a shard."""
+    """Files of sequence, tracks and contacts, either raw or as a shard."""
 
     fasta: Path | None = option(
         None, "Reference FASTA", "--fasta -f", env="GENOMIX_FASTA", panel=GENOME, unless="genome"
@@ -426,7 +426,7 @@ class GenomeFiles:
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """Variants to score."""
+    """Request to score variants."""
 
     vcf: Path | None = option(
         None, "VCF, VCF.gz or BCF; -: standard input", argument=True, metavar="VCF"
@@ -539,7 +539,7 @@ class ScoreRequest:
 
     @property
     def is_read_once(self) -> bool:
-        """Return True for a pipe: standard input, or a shell's ``<(...)``."""
+        """True for a pipe: standard input, or a shell's ``<(...)``."""
         if self.vcf is None:
             return False
         return str(self.vcf) == "-" or (self.vcf.exists() and not self.vcf.is_file())
@@ -558,7 +558,7 @@ def parse_baselines(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class MotifOptions:
-    """Motifs to name in what is explained, and what is written of them."""
+    """Motifs to find in explained variants, and the outputs on them."""
 
     source: Annotated[str | None, replace(NAME_MOTIFS, panel=MOTIFS)] = None
     p_value: float | None = option(
@@ -591,7 +591,7 @@ class MotifOptions:
 
 @dataclass(frozen=True)
 class SaturationOptions:
-    """A region, or alleles, around which every substitution is scored, and what was measured."""
+    """Region or alleles in which to score every substitution, and measured effects."""
 
     wanted: bool = option(
         False,
@@ -616,13 +616,13 @@ class SaturationOptions:
 
     @property
     def asked(self) -> bool:
-        """Return True where substitutions are to be scored instead of alleles explained."""
+        """True if substitutions are to be scored, rather than alleles explained."""
         return self.wanted or self.region is not None
 
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """Variants whose scores to explain, or a region to mutate."""
+    """Request to explain the scores of variants, or to mutate a region."""
 
     fasta: Fasta
     output: Annotated[
@@ -710,7 +710,7 @@ class ExplainRequest:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """Scored variants to compare with their labels."""
+    """Request to evaluate scored variants against their labels."""
 
     scored: Annotated[Path, Option("Scored VCF", argument=True, metavar="VCF")]
     score_info: str = option(PROBABILITY, "INFO key of the scores, one per ALT")
@@ -736,14 +736,14 @@ class EvaluateRequest:
 
 
 def parse_suite_baselines(text: str) -> tuple[str, ...]:
-    """Return names between commas, of ``all`` or of ``none``."""
+    """Return comma-separated baselines, or those of ``all`` or ``none``."""
     chosen = {"all": tuple(VARIANT_BASELINES), "none": ()}
     return chosen.get(text, parse_names(text))
 
 
 @dataclass(frozen=True)
 class SuiteRequest:
-    """Models of variants to evaluate on a shard, beside baselines."""
+    """Request to evaluate variant models and baselines on a shard."""
 
     shard: Shard
     output: Annotated[Path, Option("Folder of the report", "-o --output", writes=True)]
@@ -848,7 +848,7 @@ class SuiteRequest:
         check_options(self)
 
     def settings(self) -> dict[str, Any]:
-        """Plain data, names of files without their folders."""
+        """Return plain data, with file names instead of paths."""
         plain = asdict(self)
         for name in ("shard", "output", "test_regions", "peaks", "vcf", "table"):
             plain[name] = plain[name] and Path(plain[name]).name
@@ -856,7 +856,7 @@ class SuiteRequest:
         return plain
 
     def inputs(self) -> dict[str, Path]:
-        """The files that are read, by role."""
+        """Return the input files by role."""
         files = {
             "shard": self.shard,
             "test regions": self.test_regions,
@@ -869,7 +869,7 @@ class SuiteRequest:
 
 @dataclass(frozen=True)
 class LeaderboardRequest:
-    """Evaluations of the same variants to join in one table; of several shards, in one each."""
+    """Request to join evaluations of the same variants in one table per shard."""
 
     reports: Annotated[
         tuple[Path, ...],
@@ -909,7 +909,7 @@ SIZES = {
 
 @dataclass(frozen=True)
 class SimulationRequest:
-    """A genome to simulate, with contigs called chr1, chr2, ..."""
+    """Request to simulate a genome with contigs named chr1, chr2, ..."""
 
     out_dir: Annotated[Path, Option("Folder to create", "-o --output", argument=True, writes=True)]
     contigs: int = 2
@@ -934,5 +934,5 @@ class SimulationRequest:
 
     @property
     def lengths(self) -> dict[str, int]:
-        """Contig name to length (bp)."""
+        """Length (bp) of each contig by name."""
         return {f"chr{i + 1}": self.contig_length for i in range(self.contigs)}
