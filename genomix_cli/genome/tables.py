@@ -1,6 +1,6 @@
-"""Text tables as they come: TSV or CSV, gzipped or not, and the line of all that is wrong.
+"""Reading of text tables: TSV or CSV, plain or gzipped, with errors that name the line.
 
-Every table of text is read here, by :func:`open_table`.
+Every text table is read through :func:`open_table`.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from genomix_cli.provenance import facts_of
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What stands for a missing value, in any mixture of capitals.
+#: Spellings of a missing value, in lower case; cells match in any case.
 MISSING = frozenset(
     ["", "na", "nan", "n/a", "#n/a", "<na>", "null", "."]
     + [f"[{words}]" for words in ("not available", "not applicable", "not evaluated", "unknown")]
 )
-# Names as a spreadsheet leaves them that took MARCH1, SEPT2 or 2310009E13 for dates and numbers.
+# Names that a spreadsheet has mangled by taking MARCH1, SEPT2 or 2310009E13 for dates and numbers.
 _MONTH = "(jan|feb|mar|mrz|apr|may|mai|jun|jul|aug|sept?|oct|okt|nov|dec|dez)"
 _CONVERTED = re.compile(
     rf"\d{{1,2}}(-|\. ?|/| ){_MONTH}([-./ ]\d{{2,4}})?|{_MONTH}[-/ ]\d{{1,4}}|"
     r"\d{4}-\d\d-\d\d( 00:00:00)?|\d{1,2}(?P<mark>[./])\d{1,2}(?P=mark)\d{2,4}|\d(\.\d+)?E\+\d+",
     re.IGNORECASE,
 )
-# The days of 2000 to 2030 as spreadsheets number them.
+# Serial numbers of spreadsheets for the days of 2000 to 2030.
 _DAYS = range(36_526, 47_849)
-#: Columns that say which allele a row is about, with what files call them.
+#: Columns that identify the allele of a row, with the names that files use for them.
 LOCUS = {
     "contig": ("contig", "chrom", "#chrom", "chr", "#contig"),
     "pos": ("pos",),
     "ref": ("ref",),
     "alt": ("alt",),
 }
-# Spellings of a missing value for the fast parser; others are parsed cell by cell.
+# Spellings of a missing value for the fast parser, which is case-sensitive.
 _SPELLINGS = sorted({spell(n) for n in MISSING for spell in (str, str.upper, str.title)} | {"NaN"})
-# Characters of a line: 500,000 genotypes of 500 each.
+# Longest line in characters: enough for 500,000 genotypes of 500 each.
 LONGEST = 1 << 28
-# A sequence between quotes may be longer than Python's limit of 131,072 characters.
+# A quoted sequence may be longer than Python's default limit of 131,072 characters.
 csv.field_size_limit(2**31 - 1)
-# What people hand over in place of a table, by its first bytes.
+# Other formats that users give in place of a text table, by their first bytes.
 _OTHER_FORMATS = {
     b"PK\x03\x04": "a zip archive or an Excel sheet",
     b"BZh": "compressed by bzip2",
@@ -67,12 +67,15 @@ _OTHER_FORMATS = {
 
 
 def is_missing(cell: str) -> bool:
-    """Return True if a cell says that there is no value."""
+    """Return True if a cell stands for a missing value."""
     return cell.strip().lower() in MISSING
 
 
 def first_missing(names: Sequence[str]) -> int | None:
-    """Return the index of the first name that means a missing value, of names without margins."""
+    """Return the index of the first name that stands for a missing value, or None.
+
+    The names must have no surrounding white space.
+    """
     if MISSING.isdisjoint(map(str.lower, names)):
         return None
     return next(i for i, name in enumerate(names) if is_missing(name))
@@ -81,7 +84,8 @@ def first_missing(names: Sequence[str]) -> int | None:
 def converted(names: Sequence[str]) -> list[str]:
     """Return the names that a spreadsheet seems to have turned into dates or numbers.
 
-    The number of a day counts as one among names most of which are no numbers.
+    Whole numbers count as converted dates if most names are not numbers, and all whole numbers are
+    the serial numbers of days from 2000 to 2030.
     """
     numeric = list(filter(str.isdecimal, names))
     if 2 * len(numeric) < len(names) and all(int(name) in _DAYS for name in numeric):
@@ -90,9 +94,22 @@ def converted(names: Sequence[str]) -> list[str]:
 
 
 def number(cell: str, where: Callable[[], str], hint: str | None = None) -> float:
-    """Return the number in a cell, NaN if missing; raise DataError for anything else."""
+    """Return the number in a cell, NaN if missing.
+
+    Parameters
+    ----------
+    cell : str
+    where : callable
+        Returns the location of the cell, for the message.
+    hint : str, optional
+
+    Raises
+    ------
+    DataError
+        If the cell is neither a number nor missing.
+    """
     try:
-        # Python reads 1_000 as a thousand, which no table means.
+        # Python would read 1_000 as a thousand, but no table means that.
         return float("x" if "_" in cell else cell)
     except ValueError as error:
         if is_missing(cell):
@@ -102,20 +119,26 @@ def number(cell: str, where: Callable[[], str], hint: str | None = None) -> floa
 
 
 def numbers(cells: Sequence[str], width: int, dtype: Any = np.float32) -> NDArray[Any]:
-    """Parse cells as :func:`number` does, but fast; raise ValueError if one is none.
+    """Parse cells as :func:`number` does, but fast.
 
     Parameters
     ----------
     cells : sequence of str
-        A row each, its cells on lines of their own.
+        One string per row, with its cells separated by line feeds.
     width : int
         Number of cells in a row.
-    dtype : type of numbers, optional
+    dtype : dtype, optional
+        Type of the numbers.
 
     Returns
     -------
     NDArray
         ``[rows, width]``, NaN if missing.
+
+    Raises
+    ------
+    ValueError
+        If a cell is not a number or a common spelling of a missing value.
     """
     import pandas as pd
 
@@ -133,12 +156,12 @@ def numbers(cells: Sequence[str], width: int, dtype: Any = np.float32) -> NDArra
 
 
 def find_locus(columns: Sequence[str], where: object, others: str = "scores") -> dict[str, int]:
-    """Return the indices of the columns contig, pos, ref and alt, in any capitals.
+    """Return the indices of the columns contig, pos, ref and alt, whose names match in any case.
 
     Raises
     ------
     DataError
-        If one is not there, or twice; `others` is what else a table should have.
+        If a column is missing or repeated. The message adds `others` to the expected columns.
     """
     lower = [column.strip().lower() for column in columns]
     spelled = {n: next((s for s in names if s in lower), "") for n, names in LOCUS.items()}
@@ -157,33 +180,33 @@ def find_locus(columns: Sequence[str], where: object, others: str = "scores") ->
 
 
 def place(path: Path, number: int, header: int) -> str:
-    """Return ``file.tsv:3``, or ``file.parquet: row 3`` for files without lines."""
+    """Return a location such as ``file.tsv:3``, or ``file.parquet: row 3`` if `header` is 0."""
     return f"{path}:{number}" if header else f"{path}: row {number}"
 
 
 class Row(NamedTuple):
-    """A row of a table, and the line of the file it is on, from 1."""
+    """Cells of a table row, and its line in the file, from 1."""
 
     line: int
     cells: list[str]
 
 
 class TextTable:
-    """A table of text, open to be read once.
+    """Open text table, which can be read once.
 
     Attributes
     ----------
     path : Path
     columns : list of str
-        Names in the header. Where R wrote one name fewer than there are columns, the first is "".
+        Names in the header. If R wrote one name fewer than there are columns, the first is "".
     header : int
         Line of the header, from 1.
     delimiter : str
         Tab or comma.
     comments : list of str
-        Lines before the header that begin with the mark of comments.
+        Comment lines before the header.
     is_ended : bool
-        False if all was read, and the last line has no end: the file may have been cut short.
+        False if the whole file was read and its last line has no line break; it may be truncated.
     """
 
     def __init__(self, path: Path, handle: TextIO, comment: str = "#") -> None:
@@ -201,20 +224,20 @@ class TextTable:
         self._check_header([text for _, text in first])
 
     def _after_comments(self, handle: TextIO, comment: str) -> Iterator[tuple[int, str]]:
-        """Lines that say something; what comes before the header is kept aside."""
+        """Yield the non-empty lines with their numbers, and collect comments before the header."""
         began, line = False, "\n"
         for number, line in enumerate(short_lines(handle, self.path), 1):
             text = line.rstrip("\n")
             if not began and text.startswith(comment):
                 self.comments.append(text)
-            # A row may be of nothing but tabs.
+            # A line of tabs only is a row of empty cells.
             elif text and ("\t" in text or not text.isspace()):
                 began = True
                 yield number, text
         self.is_ended = line.endswith("\n")
 
     def _check_header(self, rows: Sequence[str]) -> None:
-        """Add the name that R leaves out; refuse a header that fits none of the first rows."""
+        """Add the first name if R left it out, and refuse a header that does not fit the rows."""
         widths = set(map(self.width, rows))
         if len(widths) != 1 or widths == {len(self.columns)}:
             return
@@ -229,11 +252,11 @@ class TextTable:
             )
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """The lines after the header that are not empty, with their numbers."""
+        """Return an iterator over the non-empty lines after the header, with their numbers."""
         return iter(self._lines)
 
     def split(self, text: str) -> list[str]:
-        """The cells of a line; a quote that does not enclose a cell is part of it."""
+        """Return the cells of a line; a quote that does not enclose a cell is part of it."""
         if '"' in text:
             try:
                 return next(csv.reader([text], delimiter=self.delimiter, strict=True))
@@ -242,16 +265,16 @@ class TextTable:
         return text.split(self.delimiter)
 
     def width(self, text: str) -> int:
-        """The number of cells of a line."""
+        """Return the number of cells in a line."""
         return len(self.split(text)) if '"' in text else text.count(self.delimiter) + 1
 
     def rows(self) -> Iterator[Row]:
-        """The rows after the header.
+        """Yield the rows after the header.
 
         Raises
         ------
         DataError
-            If one has more or fewer cells than the header.
+            If a row has more or fewer cells than the header.
         """
         n, delimiter = len(self.columns), self.delimiter
         for number, text in self.lines():
@@ -261,7 +284,7 @@ class TextTable:
             yield Row(number, cells)
 
     def ragged(self, line: int, found: int) -> DataError:
-        """A row of another length than the header."""
+        """Return the error for a row with more or fewer cells than the header."""
         return DataError(
             "the row has another number of columns than the header",
             where=f"{self.path}:{line}",
@@ -270,7 +293,13 @@ class TextTable:
         )
 
     def frame(self) -> pd.DataFrame:
-        """All rows as text, indexed by their lines."""
+        """Return all rows as text, indexed by line number.
+
+        Raises
+        ------
+        DataError
+            If a column is repeated, or a row has more or fewer cells than the header.
+        """
         import pandas as pd
 
         self.refuse_repeated(self.columns)
@@ -284,12 +313,14 @@ class TextTable:
         return pd.DataFrame(data, pd.Index(lines, dtype=np.int64), dtype=object)
 
     def find(self, *names: str) -> int | None:
-        """Index of the first of these columns that is there, in any capitals.
+        """Return the index of the first of these columns that exists, or None.
+
+        `names` are in lower case; column names match in any case.
 
         Raises
         ------
         DataError
-            If it is there twice.
+            If the column is repeated.
         """
         lower = [column.lower() for column in self.columns]
         index = next((lower.index(name) for name in names if name in lower), None)
@@ -298,7 +329,7 @@ class TextTable:
         return index
 
     def refuse_repeated(self, names: Sequence[str]) -> None:
-        """Raise DataError if the header has one of these names twice."""
+        """Raise DataError if the header repeats one of these names."""
         counts = Counter(self.columns)
         twice = next((name for name in names if counts[name] > 1), None)
         if twice is not None:
@@ -308,16 +339,16 @@ class TextTable:
 
 @contextmanager
 def open_table(path: Path, comment: str = "#") -> Iterator[TextTable]:
-    """Open a table of text; what goes wrong in the block while reading is one clear line.
+    """Open a text table; errors while reading it in the block become one clear line.
 
-    Lines before the header that begin with `comment` are set aside.
+    Lines before the header that begin with `comment` are collected as comments.
 
     Raises
     ------
     UsageError
         If there is no such file.
     DataError
-        If it is no table of text, or damaged.
+        If the file is not a text table, or is damaged.
     """
     with open_text(path) as handle:
         yield TextTable(path, handle, comment)
@@ -325,7 +356,7 @@ def open_table(path: Path, comment: str = "#") -> Iterator[TextTable]:
 
 @contextmanager
 def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
-    """Open a text file, gzipped or not; raises as :func:`open_table` does."""
+    """Open a text file, plain or gzipped; raises as :func:`open_table` does."""
     start = first_bytes(path)
     for magic, name in _OTHER_FORMATS.items():
         if start.startswith(magic):
@@ -352,19 +383,21 @@ def leading_lines(path: Path, most: int = 1 << 16) -> tuple[list[str], str]:
 
 
 def how_made(path: Path) -> dict[str, list[str]]:
-    """Return what a table of ours, TSV or Parquet, says of how it was made, by key."""
+    """Return the metadata on how genomix made a table, TSV or Parquet, by key."""
     if first_bytes(path).startswith(MAGIC):
         return read_facts(path)
     return facts_of(leading_lines(path)[0])
 
 
 def short_lines(handle: TextIO, path: Path) -> Iterator[str]:
-    """Yield the lines of a file; a small compressed one may hold a line that fills all memory.
+    """Yield the lines of a file, and refuse lines longer than `LONGEST`.
+
+    A small compressed file can contain a line that would fill all memory.
 
     Raises
     ------
     DataError
-        If a line is longer than `LONGEST`.
+        If a line is too long.
     """
     for number, line in enumerate(iter(partial(handle.readline, LONGEST), ""), 1):
         if len(line) == LONGEST:
@@ -373,12 +406,20 @@ def short_lines(handle: TextIO, path: Path) -> Iterator[str]:
 
 
 def too_long(where: str) -> DataError:
-    """Return the error for a line that is too long to be meant."""
+    """Return the error for a line longer than `LONGEST`."""
     return DataError("the line is longer than 256 MiB: is this the right file?", where=where)
 
 
 def first_bytes(path: Path, n: int = 8) -> bytes:
-    """The start of a file, where a magic number would be."""
+    """Return the first `n` bytes of a file, where a magic number would be.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    DataError
+        If the file cannot be read.
+    """
     if not Path(path).exists():
         raise UsageError("no such file", where=path)
     try:
@@ -391,7 +432,7 @@ def first_bytes(path: Path, n: int = 8) -> bytes:
 def unknown_name(
     name: str, known: Sequence[str], *, what: str, where: object, option: str | None = None
 ) -> GenomixError:
-    """The error for a name that is none of those there are, with the nearest of them."""
+    """Return the error for an unknown name, with the closest known name as a hint."""
     near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
     lower = [other for other in known if other.lower() == name.lower()]
     meant = next(iter(lower or near), None)

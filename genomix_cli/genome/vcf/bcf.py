@@ -1,7 +1,7 @@
-"""Text VCF encoded as BCF by htslib, the library that pysam carries, called directly.
+"""Encoding of text VCF as BCF by the htslib inside pysam, which is called directly.
 
-pysam's own ``VariantFile.write`` removes and adds INFO/END as it sees fit, and loses the reason
-when standard output cannot be written. Here a record goes in and out as in ``bcftools view``.
+pysam's own ``VariantFile.write`` adds and removes INFO/END, and loses the reason if standard output
+cannot be written. Here, records are encoded as by ``bcftools view``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _lib = ctypes.CDLL(pysam.libchtslib.__file__, use_errno=True)
 
 
 class _KString(ctypes.Structure):
-    """htslib's growing string."""
+    """``kstring_t``, htslib's growing string."""
 
     _fields_ = (("size", ctypes.c_size_t), ("room", ctypes.c_size_t), ("text", ctypes.c_char_p))
 
@@ -75,22 +75,25 @@ def write_bcf(
     Parameters
     ----------
     source, target : str or int
-        A path, or a descriptor, which is closed in the end.
+        Path, or a descriptor, which is closed at the end.
     name : str
-        The output, for messages.
+        Name of the output, for messages.
     compressed : bool
-        Otherwise BGZF of level 0, which any tool reads without decompressing.
+        If False, write BGZF of level 0, which costs no time to compress and decompress.
     complete : callable
-        Whether the end of `source` is the end of the data, and not of who wrote it.
+        Returns True if `source` ended because all data were written, and False if its writer
+        failed.
 
     Raises
     ------
     DataError
-        If a record cannot be encoded: its contig or a tag is not declared, for example.
+        If a record cannot be encoded, for example because its contig or a tag is not declared.
     GenomixError
         If the output cannot be written.
     BrokenPipeError
-        If nobody reads it.
+        If the reader of the output has gone.
+    InterruptedError
+        If `complete` returns False; the output then has no end mark.
     """
     with _opened(source, _TEXT, name) as reader:
         header = _read_header(reader)
@@ -111,7 +114,7 @@ def write_bcf(
 
 @contextmanager
 def _opened(where: str | int, mode: bytes, name: str) -> Iterator[Any]:
-    """An open file of htslib; that it could not write to the end comes out when it is closed."""
+    """Yield an open file of htslib, and raise errors that htslib reports only on closing."""
     if isinstance(where, int):
         stream = _hdopen(where, mode)
         file = _hts_hopen(stream, os.fsencode(name), mode) if stream else None
@@ -131,7 +134,7 @@ def _opened(where: str | int, mode: bytes, name: str) -> Iterator[Any]:
 
 
 def _encode(reader: Any, writer: Any, header: Any, name: str) -> None:
-    # As it is now: htslib adds what it comes across undeclared.
+    # Recorded first, because htslib adds undeclared names to the header as it meets them.
     declared = _declared(_text(_header_text, header, 0))
     if _write_header(writer, header) < 0:
         raise _failed(name)
@@ -150,8 +153,8 @@ def _encode(reader: Any, writer: Any, header: Any, name: str) -> None:
 
 
 def _text(function: Any, *arguments: Any) -> str:
-    """Return what a function of htslib writes into its last argument, a string."""
-    # Freed by nobody: once for a header, and once for a record that ends the work.
+    """Return the string that a function of htslib writes into its last argument."""
+    # Never freed, but used at most twice: for the header, and for the record that fails.
     string = _KString()
     function(*arguments, ctypes.byref(string))
     return (string.text or b"").decode("utf-8", "surrogateescape")
@@ -162,7 +165,7 @@ def _declared(header: str) -> set[tuple[str, str]]:
 
 
 def _refusal(line: str, declared: set[tuple[str, str]], name: str) -> Exception:
-    """Return the error for a record not written: it uses what is not declared, or no space."""
+    """Return the error for a record that could not be written: an undeclared name, or the disk."""
     fields = line.rstrip("\n").split("\t", 9)
     used = [("contig", fields[0])]
     used += [("FILTER", key) for key in fields[6].split(";") if key not in (".", "PASS")]
@@ -179,7 +182,7 @@ def _refusal(line: str, declared: set[tuple[str, str]], name: str) -> Exception:
 
 
 def _failed(name: str) -> Exception:
-    """Return the error that htslib's last failure means."""
+    """Return the error for htslib's last failure, from ``errno``."""
     code = ctypes.get_errno()
     if code == errno.EPIPE:
         return BrokenPipeError(code, os.strerror(code))
@@ -188,7 +191,7 @@ def _failed(name: str) -> Exception:
 
 
 def _divert(target: str | int) -> None:
-    """Keep the end mark, which would make the output look complete, from who reads it."""
+    """Redirect a descriptor to nowhere, so that no end mark makes the output look complete."""
     if isinstance(target, int):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, target)

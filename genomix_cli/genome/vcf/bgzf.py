@@ -1,7 +1,6 @@
 """BGZF, the blocked gzip of htslib (SAM specification, section 4.1), on any binary stream.
 
-Written here rather than through htslib, whose writer reports a full disk on stderr in its own
-words and without the system's reason.
+This replaces htslib's writer, which reports a full disk on stderr without the system's reason.
 """
 
 from __future__ import annotations
@@ -16,51 +15,51 @@ from typing import Any, Protocol
 
 #: First bytes of any gzip file.
 GZIP = b"\x1f\x8b"
-#: An empty block, the mark of a complete file.
+#: Empty block that marks the end of a complete file.
 END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 #: Bytes that :func:`is_bgzf` needs to see.
 HEADER_SIZE = 18
 # Blocks of this many bytes stay below 64 kB even when they cannot be compressed.
 BLOCK = 65_280
-# Of 100 bytes, 6 saves one or two more and takes half as long again.
+# zlib level; level 6 would save 1 or 2 % more and take half as long again.
 LEVEL = 5
-# Blocks that wait, per thread: enough that none idles, few enough to be no burden.
+# Queued blocks per thread: enough to keep threads busy, few enough to save memory.
 QUEUE = 4
 
 
 def is_bgzf(start: bytes) -> bool:
     """Return True if a file with these first 18 bytes is BGZF, not just gzip."""
     is_gzip = len(start) >= HEADER_SIZE and start.startswith(GZIP)
-    # Bit 2 of the flags says that there is an extra field, and BC names BGZF's.
+    # Bit 2 of the flags announces an extra field; that of BGZF is called BC.
     return is_gzip and bool(start[3] & 4) and start[12:14] == b"BC"
 
 
 def has_end(path: Path) -> bool:
-    """Return True if a file ends with the empty block that ends BGZF."""
+    """Return True if a file ends with the end mark of BGZF."""
     with path.open("rb") as file:
         file.seek(-min(len(END), path.stat().st_size), os.SEEK_END)
         return file.read() == END
 
 
 class Sink(Protocol):
-    """Object that bytes can be written to."""
+    """Object to which bytes can be written."""
 
     def write(self, data: bytes, /) -> Any:
         """Append bytes."""
 
 
 class BgzfWriter:
-    """Compresses what is written into blocks, which depend on nothing but what was written.
+    """Writer that compresses bytes into BGZF blocks, independent of the number of threads.
 
     Parameters
     ----------
     stream : Sink
-        Stays open; it belongs to the caller. It is written to by the caller's thread alone, so
-        that its errors come up where they can be dealt with.
+        Destination, which the caller must close. Only the caller's thread writes to it, so errors
+        are raised where they can be handled.
     threads : int
-        Threads that compress (zlib runs beside Python); 0: the caller's own.
+        Number of compressing threads (zlib releases Python's lock); 0 compresses in the caller's.
     level : int
-        Of zlib, 1 to 9.
+        zlib level, 1 to 9.
     """
 
     def __init__(self, stream: Sink, *, threads: int = 0, level: int = LEVEL) -> None:
@@ -82,20 +81,20 @@ class BgzfWriter:
                 self._compress(ready[start : start + BLOCK])
 
     def flush(self) -> None:
-        """End the current block and hand over all blocks; without data this does nothing."""
+        """End the current block, if it has data, and write all blocks to the stream."""
         if self._pending:
             self._compress(bytes(self._pending))
             self._pending.clear()
         self._hand_over(0)
 
     def finish(self) -> None:
-        """Write what is left and the end mark; without it, readers know the file is incomplete."""
+        """Write what is left and the end mark, without which readers treat a file as truncated."""
         self.flush()
         self._stream.write(END)
         self.close()
 
     def close(self) -> None:
-        """Stop the threads; what was not handed over is lost."""
+        """Stop the threads; blocks that were not yet written are lost."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
@@ -107,7 +106,7 @@ class BgzfWriter:
         self._hand_over(self._ahead)
 
     def _hand_over(self, left: int) -> None:
-        """Write blocks in their order until `left` are in the queue."""
+        """Write blocks in order until `left` remain in the queue."""
         while len(self._blocks) > left:
             self._stream.write(self._blocks.popleft().result())
 

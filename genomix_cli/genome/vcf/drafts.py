@@ -1,10 +1,10 @@
-"""Outputs in the making that outlive the process: bytes beside the target, and a journal of them.
+"""Drafts of outputs that survive the process, so an interrupted run can be resumed.
 
-The draft of ``NAME`` is the hidden folder ``.NAME.partial`` (a shorter one for a name that is
-nearly too long) with two files: ``data``, what was
-written, and ``journal``, one line per commit after a first line that says what is being made. Each
-line is a checksum and JSON. Data reach the disk before the line that vouches for them, so whatever
-happens, what the last good line counts is there.
+The draft of ``NAME`` is the hidden folder ``.NAME.partial`` beside it (shortened if the name is
+nearly too long) with two files. ``data`` holds the bytes written so far. ``journal`` has one line
+per commit, after a first line that identifies the output; each line is a checksum and JSON. Data
+reach the disk before the line that counts them, so the bytes counted by the last valid line are
+always there.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ FORMAT_VERSION = 1
 
 
 class Commit(NamedTuple):
-    """A line of the journal.
+    """Commit, stored as a line of the journal.
 
     Attributes
     ----------
     size : int
-        Bytes of data that belong to it and to those before.
+        Total bytes of data up to this commit.
     state : dict
-        What the writer wants to know when it goes on from there.
+        State that the writer needs to continue from there.
     """
 
     size: int
@@ -37,31 +37,32 @@ class Commit(NamedTuple):
 
 
 class Draft:
-    """The draft of one output, locked against a second run that would write it.
+    """Draft of one output, locked against other runs that would write it.
 
     Parameters
     ----------
     target : Path
-        In a folder that exists.
+        Output, in an existing folder.
     identity : str
-        Whatever the bytes depend on.
+        Everything the bytes depend on: inputs, settings, version.
     resume : bool
-        Whether to go on from what is there; otherwise it is discarded.
+        If True, continue from an existing draft; otherwise discard it.
 
     Attributes
     ----------
     folder : Path
-        For other files too that are to be removed in the end.
+        Folder of the draft; other files in it are removed with it.
     data : IO
-        To append to, unbuffered.
+        Unbuffered file to append to.
     last : Commit or None
+        Last commit.
 
     Raises
     ------
     UsageError
-        If what is there was made from something else.
+        If the existing draft has another identity.
     GenomixError
-        If another run has it, or the disk refuses.
+        If another run uses the draft, or the disk cannot be written.
     """
 
     def __init__(self, target: Path, identity: str, *, resume: bool) -> None:
@@ -75,7 +76,7 @@ class Draft:
                     self._begin(identity)
                 self.data = self._open_data()
             except BaseException as error:
-                # Interrupted at the start there is nothing to keep, unless it was to go on.
+                # After an interrupt this early, a new draft has nothing worth keeping.
                 if not resume and not isinstance(error, Exception):
                     self._claim.remove()
                 self._journal.close()
@@ -83,28 +84,28 @@ class Draft:
 
     @property
     def path(self) -> Path:
-        """The file of the data."""
+        """Path of the data file."""
         return self.folder / "data"
 
     def commit(self, state: dict[str, Any]) -> None:
-        """Make everything that was written so far last."""
+        """Make everything written so far durable, and record `state` with it."""
         with file_errors(self.target):
             os.fsync(self.data.fileno())
             self.last = Commit(self.data.tell(), state)
             self._note(self.last._asdict())
 
     def close(self) -> None:
-        """Leave the draft as it is, for another run."""
+        """Close the draft, and leave it for another run."""
         self.data.close()
         self._journal.close()
 
     def remove(self) -> None:
-        """Remove the draft."""
+        """Remove the draft and release its lock."""
         self._claim.remove()
         self.close()
 
     def _take_up(self, identity: str) -> Commit | None:
-        """The last commit of the journal, which is cut behind it; None if there is none."""
+        """Return the last valid commit, or None, and truncate the journal after it."""
         header, commits = _read_journal(self._journal)
         size = self.path.stat().st_size if self.path.exists() else 0
         good = [(end, commit) for end, commit in commits if commit.size <= size]
@@ -154,7 +155,10 @@ def _header(identity: str) -> dict[str, Any]:
 
 
 def _read_journal(journal: IO[bytes]) -> tuple[dict[str, Any], list[tuple[int, Commit]]]:
-    """The first line, and each commit with the byte its line ends at, up to the first bad line."""
+    """Return the first line and the commits, each with the offset at which its line ends.
+
+    Reading stops at the first damaged line.
+    """
     journal.seek(0)
     header: dict[str, Any] = {}
     commits: list[tuple[int, Commit]] = []
@@ -162,7 +166,7 @@ def _read_journal(journal: IO[bytes]) -> tuple[dict[str, Any], list[tuple[int, C
     for line in journal.read().splitlines(keepends=True):
         checksum, _, text = line.removesuffix(b"\n").partition(b" ")
         if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
-            break  # torn by a crash
+            break  # incomplete after a crash
         entry, end = json.loads(text), end + len(line)
         if header:
             commits.append((end, Commit(entry["size"], entry["state"])))

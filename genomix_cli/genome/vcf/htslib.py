@@ -1,7 +1,7 @@
-"""BCF read, indexes made, and text read by them, through pysam.
+"""Reading of BCF and of indexed text, and making of indexes, through pysam.
 
-htslib reports trouble on stderr in its own words; here it is silent, and what it says by failing
-becomes an error of ours.
+htslib prints its own messages to stderr. They are silenced here, and its failures are turned into
+`GenomixError`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from genomix_cli.errors import DataError, GenomixError
 from genomix_cli.genome.tables import leading_lines
 
 pysam.set_verbosity(0)
-# Bytes that are no UTF-8 pass, as they do in text.
+# Bytes that are not UTF-8 are passed through, as they are in text.
 set_encoding_error_handler("surrogateescape")
 
-# What pysam raises: it names the file, and trips over a descriptor that has no name.
+# Errors that pysam raises; some come from naming the file, which fails for a descriptor.
 FAILURES = (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -36,28 +36,28 @@ AGAIN = "copy or download it again"
 
 
 class BcfFile:
-    """Records of a BCF as lines of text.
+    """BCF file whose records are read as lines of text.
 
     Parameters
     ----------
     source : Path or int
-        A file, or a descriptor to read from.
+        File, or a descriptor to read from.
     name : str
-        For messages.
+        Name in messages.
     index : Path, optional
-        What :meth:`fetch` goes by.
+        Index, which :meth:`fetch` needs.
 
     Raises
     ------
     DataError
-        If it or its index is damaged; while iterating too.
+        If the file or its index is damaged; also during iteration.
     """
 
     def __init__(self, source: Path | int, name: str, index: Path | None = None) -> None:
         self.name = name
         if index is not None:
             check_index(index)
-        # Of a file it would load an index that lies beside it, wanted or not: not of a descriptor.
+        # Given a path, pysam would load an index beside the file; given a descriptor, it does not.
         self._own = os.open(source, os.O_RDONLY) if isinstance(source, Path) and not index else None
         target = self._own if self._own is not None else source
         try:
@@ -74,7 +74,7 @@ class BcfFile:
 
     @property
     def contigs(self) -> tuple[str, ...]:
-        """Contigs that the header declares, in its order."""
+        """Contigs that the header declares, in header order."""
         return tuple(map(str, self._file.header.contigs))
 
     def in_order(self, contigs: Iterable[str]) -> list[str]:
@@ -89,7 +89,7 @@ class BcfFile:
         return self._text(lambda: self._file, self.name)
 
     def fetch(self, contig: str, start: int, end: int | None) -> Iterator[str]:
-        """Records that overlap a half-open interval (0-based)."""
+        """Return an iterator over the records that overlap a 0-based, half-open interval."""
         return self._text(lambda: self._file.fetch(contig, start, end), f"{self.name} at {contig}")
 
     def _text(self, records: Callable[[], Iterable[Any]], where: str) -> Iterator[str]:
@@ -103,7 +103,7 @@ class BcfFile:
             raise DataError(f"is damaged or truncated{after}", where=where, hint=AGAIN) from error
 
     def close(self) -> None:
-        """Close the file; after an error pysam fails once more."""
+        """Close the file, ignoring errors: after a failure, pysam fails again on closing."""
         with contextlib.suppress(*FAILURES):
             self._file.close()
         if self._own is not None:
@@ -112,7 +112,7 @@ class BcfFile:
 
 
 class IndexedText:
-    """A BGZF text file read through its index.
+    """BGZF text file that is read through its index.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ class IndexedText:
         return [contig for contig in self.contigs if contig in wanted]
 
     def fetch(self, contig: str, start: int, end: int | None) -> Iterator[str]:
-        """Lines that overlap a half-open interval (0-based)."""
-        # In braces, names may have colons.
+        """Yield the lines that overlap a 0-based, half-open interval."""
+        # Braces allow names with colons.
         to = "" if end is None else str(end)
         region = f"{{{contig}}}:{start + 1}-{to}"
         try:
@@ -164,13 +164,14 @@ class IndexedText:
 
 
 def check_index(index: Path) -> None:
-    """Refuse an index that ends before all that it announces: htslib does not survive it.
+    """Refuse a truncated or inconsistent index, which would crash htslib.
 
     Specifications: https://samtools.github.io/hts-specs/tabix.pdf and CSIv1.pdf
 
     Raises
     ------
     DataError
+        If the index ends before the data that it announces, or is not an index.
     """
     try:
         with gzip.open(index) as file:
@@ -194,7 +195,7 @@ def check_index(index: Path) -> None:
 
 
 def _after_contig(data: bytes, at: int, is_csi: bool) -> int:
-    """Place behind a contig of an index: its bins, each with chunks of 16 bytes."""
+    """Return the offset after the entry of a contig: its bins, each with chunks of 16 bytes."""
     bins, at = _count(data, at)
     for _ in range(bins):
         chunks, at = _count(data, at + (12 if is_csi else 4))
@@ -208,7 +209,7 @@ def _after_contig(data: bytes, at: int, is_csi: bool) -> int:
 
 
 def _count(data: bytes, at: int) -> tuple[int, int]:
-    """A number that cannot be negative, and the place behind it."""
+    """Read a non-negative int32; return it and the offset after it."""
     count = struct.unpack_from("<i", data, at)[0]
     if count < 0:
         raise ValueError(count)
@@ -226,19 +227,19 @@ def index_file(path: Path, draft: Path, name: str, *, preset: str) -> Path:
     Parameters
     ----------
     path : Path
-        Sorted by contig and position.
+        File sorted by contig and position.
     draft : Path
-        The index to be, but for its suffix.
+        Path of the new index, without its suffix.
     name : str
-        The output, for messages.
+        Name of the output, for messages.
     preset : {"vcf", "bcf", "tsv"}
-        ``tsv``: columns 1 and 2 are contig and position (1-based), after ``##`` lines and a line
-        of names.
+        In ``tsv``, columns 1 and 2 are contig and 1-based position, after ``##`` lines and a line
+        of column names.
 
     Returns
     -------
     Path
-        The index: ``.tbi``, or ``.csi`` for BCF and where a record lies beyond 2^29 - 1.
+        Path of the index: ``.tbi``, or ``.csi`` for BCF and for positions beyond 2^29 - 1.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Lines that an indexed VCF or BCF has in or near regions."""
+"""Reading of indexed VCF and BCF files by region."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ from genomix_cli.genome.vcf.regions import END, Regions
 
 log = logging.getLogger("genomix")
 
-# Regions nearer than this are read in one go: as much is decompressed at least.
+# Regions closer together than this many bases are read together, as one block covers both anyway.
 NEAR = 1 << 15
 
 
 def jump(file: Any, regions: Regions) -> Iterator[list[str]]:
-    """Yield the lines that an indexed file has in or near regions, in the file's order.
+    """Yield blocks of the lines in regions, in the file's order, and some lines between regions.
+
+    The caller selects the exact lines; nearby regions are read together.
 
     Parameters
     ----------
     file : BcfFile or IndexedText
     regions : Regions
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, or its index belongs to another file.
     """
     intervals_of = ((contig, regions.find(contig)) for contig in file.contigs)
     wanted = {contig: some for contig, some in intervals_of if some is not None}
@@ -40,7 +47,7 @@ def jump(file: Any, regions: Regions) -> Iterator[list[str]]:
 
 
 def _span(file: Any, contig: str, start: int, end: int) -> Iterator[list[str]]:
-    """Yield the lines whose POS lies in an interval: htslib gives those too that reach into it."""
+    """Yield lines whose POS lies in an interval; htslib also returns lines that overlap it."""
     lines = file.fetch(contig, max(start, 0), None if end >= END else end)
     try:
         for block in in_blocks(lines):
@@ -50,7 +57,10 @@ def _span(file: Any, contig: str, start: int, end: int) -> Iterator[list[str]]:
 
 
 def find_index(path: Path) -> Path | None:
-    """Return the index where htslib looks for it; warn if it is older than its file."""
+    """Return the index beside a file, or None, and warn if it is older than the file.
+
+    As in htslib, a ``.csi`` takes precedence over a ``.tbi``.
+    """
     names = (Path(f"{path}{suffix}") for suffix in (".csi", ".tbi"))
     index = next((name for name in names if name.is_file()), None)
     if index is not None and index.stat().st_mtime < path.stat().st_mtime:

@@ -1,7 +1,7 @@
-"""Input of a VCF: a file or standard input, as it is, compressed, or BCF.
+"""Input of VCF or BCF from a file or standard input, plain or compressed.
 
-Text is read in large blocks that are cut into lines at once: reading line by line takes several
-times as long.
+Text is read in large blocks that are split into lines at once; reading line by line would take
+several times as long.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ STANDARD_STREAM = "-"
 BCF = b"BCF\x02"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-#: Bytes of text that are cut into lines at a time.
+#: Bytes of text that are split into lines at a time.
 BLOCK = 1 << 18
-#: Lines that come together where there are no blocks.
+#: Lines per block for sources that yield single lines.
 LINES = 1000
-# Bytes from which the number of records is estimated.
+# Bytes at the start of a file from which the number of records is estimated.
 SAMPLE = 1 << 20
 
 
 class Input:
-    """An open file, not yet read.
+    """Open input file, whose format is known but whose text has not been read.
 
     Parameters
     ----------
     path : str or Path
-        A file, or ``-`` for standard input.
+        File, or ``-`` for standard input.
     again : bool
-        Whether the file is open already, so that what is odd about it has been said.
+        True if the file was opened before, so its oddities have been reported already.
 
     Attributes
     ----------
     name : str
-        As messages name it.
+        Name in messages.
     is_bcf : bool
 
     Raises
     ------
     DataError
-        If it cannot be read, is empty, or is truncated as far as can be told from its end.
+        If the input cannot be read or is empty, or a file lacks the end mark of BGZF.
     """
 
     def __init__(self, path: str | Path, again: bool = False) -> None:
@@ -70,7 +70,7 @@ class Input:
             if not self.stream.start:
                 raise DataError("is empty", where=self.name, expected="a VCF header")
             self.is_bgzf = bgzf.is_bgzf(self.stream.start)
-            # Before hours of work, where the file can be looked at twice.
+            # A file, unlike a pipe, can be checked for truncation before hours of work.
             if self.is_bgzf and self.is_file and not bgzf.has_end(self.path):
                 raise without_end(self.path)
             self.is_bcf = self.stream.peek(len(BCF)) == BCF
@@ -92,23 +92,25 @@ class Input:
             self._raw.close()
 
     def blocks(self) -> Iterator[list[str]]:
-        """Text as lists of lines without their ends, which are line feeds and nothing else.
+        """Yield the text as lists of lines without line breaks.
+
+        Only line feeds, with or without a carriage return, break lines.
 
         Raises
         ------
         DataError
-            If it is damaged or truncated, with the line.
+            If the file is damaged or truncated; the message gives the line.
         """
         for data in self.pieces():
             yield data.decode("utf-8", "surrogateescape").split("\n")
 
     def pieces(self) -> Iterator[bytes]:
-        """Text as bytes of whole lines, with a line feed between each two.
+        """Yield the text as bytes of whole lines, separated by line feeds.
 
         Raises
         ------
         DataError
-            If it is damaged or truncated, with the line.
+            If the file is damaged or truncated; the message gives the line.
         """
         for data in self._text():
             text = self._without_returns(data) if b"\r" in data else data
@@ -116,7 +118,7 @@ class Input:
             yield text
 
     def _text(self) -> Iterator[bytes]:
-        """Bytes cut at line ends."""
+        """Yield decompressed bytes, cut at line ends."""
         pieces: list[bytes] = []
         for data in self._decompressed():
             end = data.rfind(b"\n")
@@ -135,7 +137,7 @@ class Input:
         stream: Any = io.BufferedReader(self.stream, BLOCK)
         if self.stream.start.startswith(bgzf.GZIP):
             stream = gzip.GzipFile(fileobj=stream)
-        # Of a pipe, what is there is taken at once.
+        # From a pipe, read1 returns what is available instead of waiting for a full block.
         read = stream.read if self.is_file else stream.read1
         where = lambda: f"{self.name}:{self._count + 1}"  # noqa: E731
         try:
@@ -168,9 +170,9 @@ class Input:
 
 
 class _Stream(io.RawIOBase):
-    """Raw bytes of a stream whose start is known in advance and whose end is remembered.
+    """Raw stream that allows a look at its start, and remembers its last bytes.
 
-    Standard input cannot be rewound after its format is told, nor its last block looked up.
+    Standard input cannot be rewound once its format is known, and its end cannot be read first.
     """
 
     def __init__(self, raw: Any, name: str) -> None:
@@ -195,7 +197,7 @@ class _Stream(io.RawIOBase):
         return count
 
     def peek(self, count: int) -> bytes:
-        """The first bytes, decompressed; fewer where there are no more, or they are damaged."""
+        """Return the first `count` bytes, decompressed; fewer if the input is short or damaged."""
         while True:
             if not self.start.startswith(bgzf.GZIP):
                 return self.start[:count]
@@ -207,7 +209,7 @@ class _Stream(io.RawIOBase):
                 return data
 
     def _more(self) -> bool:
-        """Take in more of the start."""
+        """Read more of the start; return False at the end of the input."""
         try:
             data: bytes = self._raw.read(1 << 14)
         except OSError as error:
@@ -218,13 +220,13 @@ class _Stream(io.RawIOBase):
 
     @property
     def complete(self) -> bool:
-        """True if BGZF's end mark came last."""
+        """True if the last bytes read are the end mark of BGZF."""
         return self._end == bgzf.END
 
 
 def _open(path: str | Path, name: str) -> Any:
     if str(path) == STANDARD_STREAM:
-        # Without Python's buffer: a thread that waits in it for more would keep us from ending.
+        # Unbuffered: a thread that waits for data in Python's buffer would block the exit.
         return getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
     try:
         return open(path, "rb", buffering=0)
@@ -235,7 +237,7 @@ def _open(path: str | Path, name: str) -> Any:
 def without_end(where: object) -> DataError:
     """Return the error for a file without the empty block that ends BGZF.
 
-    Where it was cut between two blocks nothing else tells, so records may be missing.
+    The missing block is the only sign that a file was cut between two blocks and lacks records.
     """
     return DataError(
         "is truncated, or lacks the BGZF end-of-file block",
@@ -245,9 +247,9 @@ def without_end(where: object) -> DataError:
 
 
 def expected_records(path: Path) -> float | None:
-    """Return about how many records a file of text has, from its first megabyte.
+    """Estimate the number of records of a text VCF from its first megabyte.
 
-    None for BCF and what is no file.
+    Returns None for BCF, for damaged files, and for anything that is not a regular file.
     """
     if not path.is_file():
         return None
@@ -269,13 +271,14 @@ def expected_records(path: Path) -> float | None:
 
 
 class BcfInput:
-    """A BCF read by htslib, as lines.
+    """Reader that returns the records of a BCF as lines of text, through htslib.
 
     Parameters
     ----------
     source : Input
-        Stays open; it belongs to the caller.
+        Input, which the caller must close.
     index : Path, optional
+        Index of the file, for access by region.
     """
 
     def __init__(self, source: Input, index: Path | None = None) -> None:
@@ -294,7 +297,13 @@ class BcfInput:
             raise
 
     def blocks(self) -> Iterator[list[str]]:
-        """Records as lists of lines."""
+        """Yield the records as lists of lines.
+
+        Raises
+        ------
+        DataError
+            If the input cannot be read, is damaged, or is truncated.
+        """
         yield from in_blocks(iter(self.file))
         if self._feeder is not None:
             self._feeder.join()
@@ -305,14 +314,14 @@ class BcfInput:
                 raise without_end(self._source.name)
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the reader, but not its source."""
         self.file.close()
         if self._feeder is not None:
             self._feeder.close()
 
 
 class _Feeder(threading.Thread):
-    """Hands a stream on to htslib, which wants a descriptor that it reads from the start."""
+    """Thread that copies a stream to a pipe, since htslib needs a descriptor at its start."""
 
     def __init__(self, stream: _Stream) -> None:
         super().__init__(daemon=True, name="bcf input")
@@ -323,7 +332,7 @@ class _Feeder(threading.Thread):
 
     def run(self) -> None:
         buffer = memoryview(bytearray(1 << 16))
-        # Broken by htslib's end, when it has found the data damaged.
+        # htslib closes the pipe early if it finds the data damaged.
         with contextlib.suppress(BrokenPipeError), open(self._end, "wb", buffering=0) as pipe:
             while count := self._read(buffer):
                 rest = buffer[:count]
@@ -342,6 +351,6 @@ class _Feeder(threading.Thread):
 
 
 def in_blocks(lines: Iterator[str]) -> Iterator[list[str]]:
-    """Lines in lists, which cost less to hand on."""
+    """Yield lines in lists of `LINES`, which are cheaper to pass on than single lines."""
     while block := list(islice(lines, LINES)):
         yield block

@@ -1,8 +1,8 @@
-"""Many lines of a VCF at once: their bytes, and where the columns lie in them.
+"""Blocks of VCF lines: their bytes, and the offsets of the columns.
 
-Most of what is done to a record needs a number or a letter of it. Looked up for thousands of lines
-together this costs a fraction of a list of strings for each, and a line that passes through is
-never taken apart.
+Most operations need only a number or a letter of a record. Looking it up for thousands of lines
+together costs a fraction of splitting each line into strings, and lines that are only passed
+through are never split.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from genomix_cli.genome.vcf.record import Record
 CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO = range(8)
 #: Number of fixed columns.
 WIDTH = 8
-# Longer numbers are no positions.
+# Numbers with this many digits or more are not valid positions.
 POS_DIGITS = 18
-# Bytes per line from which on, as with many samples, most tabs are of no interest.
+# Mean bytes per line from which most tabs lie beyond the fixed columns, as with many samples.
 WIDE = 1024
 _POWERS = 10 ** np.arange(POS_DIGITS)[::-1]
 
 Rows = NDArray[np.int64]
-#: Makes an error of: problem, number of the line, what was expected, what was found.
+#: Function that makes an error from problem, line number, expected and found.
 Wrong = Callable[[str, int, str, str], DataError]
 
 
 class Run(NamedTuple):
-    """Neighbouring lines of one contig: those from `start` to before `stop`."""
+    """Consecutive lines of one contig, from `start` up to but not including `stop`."""
 
     start: int
     stop: int
@@ -43,20 +43,20 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Lines(Sequence[Record]):
-    """Lines of a VCF, none of them empty: a sequence of records, made when asked for.
+    """Non-empty lines of a VCF, as a sequence of records that are created on access.
 
     Attributes
     ----------
     data : bytes
-        The lines, with a line feed between each two.
+        The lines, separated by line feeds.
     starts : NDArray
-        int64 ``[n]``: where each begins.
+        int64 ``[n]``: offset in `data` at which each line begins.
     ends : NDArray
-        int64 ``[8, n]``: where each of the fixed columns ends.
+        int64 ``[8, n]``: offset at which each of the fixed columns ends.
     pos : NDArray
         int64 ``[n]``: POS, 1-based.
     numbers : NDArray
-        int64 ``[n]``: number of each line in its file, 0 if it is not known.
+        int64 ``[n]``: number of each line in its file; 0 if unknown.
     """
 
     data: bytes
@@ -67,20 +67,21 @@ class Lines(Sequence[Record]):
 
     @classmethod
     def parse(cls, data: bytes, number: int, wrong: Wrong) -> Lines:
-        """Find the columns; empty lines are left out.
+        """Locate the columns of lines; empty lines are left out.
 
         Parameters
         ----------
         data : bytes
-            Lines, with a line feed between each two.
+            Lines, separated by line feeds.
         number : int
-            Of the first line; 0 if lines have none.
+            Number of the first line; 0 if unknown.
         wrong : callable
+            Function that makes the error for an invalid line.
 
         Raises
         ------
         DataError
-            If a line has too few columns or no position: what `wrong` makes of it.
+            If a line has too few columns or an invalid position; made by `wrong`.
         """
         letters = np.frombuffer(data, np.uint8)
         starts = np.append(0, np.flatnonzero(letters == ord("\n")) + 1)
@@ -106,7 +107,7 @@ class Lines(Sequence[Record]):
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Lines:
-        """Return the lines of some records."""
+        """Return the lines of records."""
         records = list(records)
         lines = cls.of_texts(["\t".join(record.fields) for record in records])
         lines.numbers[:] = [record.line for record in records]
@@ -114,12 +115,12 @@ class Lines(Sequence[Record]):
 
     @classmethod
     def of_texts(cls, texts: Iterable[str]) -> Lines:
-        """Return lines from their texts."""
+        """Return lines parsed from strings."""
         return cls.parse("\n".join(texts).encode("utf-8", "surrogateescape"), 0, _invalid)
 
     @classmethod
     def none(cls) -> Lines:
-        """Return no lines."""
+        """Return an empty block of lines."""
         empty = np.zeros(0, np.int64)
         return cls(b"", empty, np.zeros((WIDTH, 0), np.int64), empty, empty)
 
@@ -177,7 +178,7 @@ class Lines(Sequence[Record]):
 
     @cached_property
     def stops(self) -> Rows:
-        """Ends of the lines, int64 ``[n]``."""
+        """Offset at which each line ends, int64 ``[n]``."""
         return _line_ends(self.starts, len(self.data))
 
     @cached_property
@@ -186,17 +187,17 @@ class Lines(Sequence[Record]):
         return np.frombuffer(self.data, np.uint8)
 
     def column(self, number: int) -> tuple[Rows, Rows]:
-        """Return where a column behind the first starts and ends, int64 ``[n]`` each."""
+        """Return the offsets at which a column (not the first) starts and ends, int64 ``[n]``."""
         return self.ends[number - 1] + 1, self.ends[number]
 
     def texts(self, number: int) -> list[bytes]:
-        """Return the texts of a column behind the first."""
+        """Return the text of a column (not the first) in each line."""
         bounds = (each.tolist() for each in self.column(number))
         return [self.data[start:end] for start, end in zip(*bounds, strict=True)]
 
     @cached_property
     def runs(self) -> list[Run]:
-        """Runs of the same contig, in order."""
+        """Runs of lines of the same contig, in order."""
         count, data = len(self), self.data
         if not count:
             return []
@@ -209,7 +210,7 @@ class Lines(Sequence[Record]):
         return [Run(start, stop, _text(names[start])) for start, stop in pairwise(starts)]
 
     def only(self, wanted: NDArray[np.bool_]) -> Lines:
-        """Return the lines that are `wanted`, bool ``[n]``."""
+        """Return the lines selected by a mask, bool ``[n]``."""
         if wanted.all():
             return self
         edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
@@ -217,7 +218,10 @@ class Lines(Sequence[Record]):
 
 
 def between(blocks: Iterable[Lines], start: int, stop: int | None = None) -> Iterator[Lines]:
-    """Yield the lines from one up to before another, counted over all blocks."""
+    """Yield the lines `start` to `stop` (exclusive), counted from 0 over all blocks.
+
+    A `stop` of None means all remaining lines.
+    """
     at = 0
     for lines in blocks:
         first = max(start - at, 0)
@@ -238,7 +242,10 @@ def _line_ends(starts: Rows, size: int) -> Rows:
 
 
 def _few_tabs(data: bytes, letters: NDArray[np.uint8], starts: Rows, ends: Rows) -> Rows:
-    """Return where the first eight columns end, int64 ``[8, n]``; beyond the line for too few."""
+    """Return the ends of the first eight columns, int64 ``[8, n]``, by finding all tabs.
+
+    If a line has too few columns, the FILTER column ends at or beyond the end of the line.
+    """
     tabs = np.concatenate([np.flatnonzero(letters == ord("\t")), np.full(WIDTH, len(data))])
     found = tabs[np.searchsorted(tabs, starts) + np.arange(WIDTH)[:, None]]
     np.minimum(found[INFO], ends, out=found[INFO])
@@ -246,7 +253,7 @@ def _few_tabs(data: bytes, letters: NDArray[np.uint8], starts: Rows, ends: Rows)
 
 
 def _first_tabs(data: bytes, letters: NDArray[np.uint8], starts: Rows, ends: Rows) -> Rows:
-    """Return the same, looking no farther than the eighth column."""
+    """Return the same as :func:`_few_tabs`, searching each line only up to the eighth column."""
     found = np.empty((WIDTH, len(starts)), np.int64)
     for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
         for k in range(WIDTH):
@@ -257,7 +264,7 @@ def _first_tabs(data: bytes, letters: NDArray[np.uint8], starts: Rows, ends: Row
 
 
 def _numbers(letters: NDArray[np.uint8], first: Rows, last: Rows) -> Rows | None:
-    """Return whole numbers from their digits, int64 ``[n]``; None if one is something else."""
+    """Parse whole numbers from their digits, int64 ``[n]``; return None if one is invalid."""
     values, length = np.empty(len(first), np.int64), last - first
     lengths = np.unique(length).tolist()
     for digits in lengths:
@@ -272,7 +279,7 @@ def _numbers(letters: NDArray[np.uint8], first: Rows, last: Rows) -> Rows | None
 
 
 def _first_wrong(texts: Sequence[bytes], numbers: Sequence[int], wrong: Wrong) -> DataError:
-    """Return the error of the first line that is none."""
+    """Return the error for the first invalid line."""
     for text, number in zip(texts, numbers, strict=True):
         fields = _text(text).split("\t", WIDTH)
         if len(fields) < WIDTH:

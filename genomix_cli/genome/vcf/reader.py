@@ -1,7 +1,7 @@
-"""VCF as text, in and out, leaving untouched whatever is not asked to change.
+"""Reading of VCF as text, without changing anything that is passed through.
 
-Columns are found up to INFO; everything behind it passes as it is, and so do bytes that are
-no UTF-8. Specification: https://samtools.github.io/hts-specs/VCFv4.4.pdf
+Columns are parsed up to INFO. Everything after it is passed through unchanged, and so are bytes
+that are not valid UTF-8. Specification: https://samtools.github.io/hts-specs/VCFv4.4.pdf
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CONTIG = re.compile(r'##contig=<(?:[^",]*(?:"[^"]*")?,)*?ID=([^,>]+)')
 
 
 class Header(NamedTuple):
-    """The lines before the records.
+    """Header lines of a VCF, without line breaks.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Header(NamedTuple):
 
     @property
     def contigs(self) -> tuple[str, ...]:
-        """Contigs that are declared."""
+        """Names of the contigs that the header declares."""
         return tuple(match[1] for match in map(_CONTIG.match, self.meta) if match)
 
     @property
@@ -56,7 +56,7 @@ class Header(NamedTuple):
         return self.columns.split("\t")[len(COLUMNS) + 1 :]
 
     def refuse_for_bcf(self, where: object) -> None:
-        """Refuse a header that text VCF can hold and BCF cannot, before hours of work.
+        """Refuse a header that is valid in text VCF but not in BCF, before hours of work.
 
         Raises
         ------
@@ -73,20 +73,20 @@ class Header(NamedTuple):
             )
 
     def without(self, *starts: str) -> Header:
-        """The header without the ``##`` lines that begin with any of `starts`."""
+        """Return the header without the ``##`` lines that begin with any of `starts`."""
         return self._replace(meta=tuple(m for m in self.meta if not m.startswith(starts)))
 
     def only(self, *starts: str) -> list[str]:
-        """The ``##`` lines that begin with any of `starts`."""
+        """Return the ``##`` lines that begin with any of `starts`."""
         return [line for line in self.meta if line.startswith(starts)]
 
     def plus(self, lines: Iterable[str]) -> Header:
-        """The header with more ``##`` lines; a line break in one becomes a space."""
+        """Return the header with more ``##`` lines; line breaks inside them become spaces."""
         return self._replace(meta=(*self.meta, *(" ".join(m.splitlines()) for m in lines)))
 
     @property
     def lines(self) -> list[str]:
-        """All lines, without their ends."""
+        """All header lines, without line breaks."""
         return [*self.meta, self.columns]
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class Header(NamedTuple):
 def info_line(
     key: str, number: str, kind: str, description: str, *, source: str = "", version: str = ""
 ) -> str:
-    """A ``##INFO`` line."""
+    """Return an ``##INFO`` header line."""
     fields = {"ID": key, "Number": number, "Type": kind, "Description": _quoted(description)}
     if source:
         fields |= {"Source": _quoted(source), "Version": _quoted(version)}
@@ -109,36 +109,37 @@ def _quoted(text: str) -> str:
 
 
 def contig_line(name: str, length: int | None) -> str:
-    """A ``##contig`` line."""
+    """Return a ``##contig`` header line; a `length` of None is left out."""
     return f"##contig=<ID={name}{'' if length is None else f',length={length}'}>"
 
 
 class VcfReader:
-    """Records of a VCF, one after another.
+    """Reader of the records of a VCF or BCF, in file order.
 
-    Plain, gzip, BGZF and BCF are told apart by their content. Windows line ends are accepted, with
-    a warning. Empty lines are passed over.
+    Plain text, gzip, BGZF and BCF are recognised by their content. Windows line ends are accepted
+    with a warning. Empty lines are skipped.
 
     Parameters
     ----------
     path : str or Path
-        A file, or ``-`` for standard input.
+        File, or ``-`` for standard input.
     regions : Regions, optional
-        Only records whose POS lies in them. Where an index (``.csi``, ``.tbi``) lies beside the
-        file, the rest is not read.
+        Return only records whose POS lies in these regions. If the file has an index (``.csi`` or
+        ``.tbi``), the rest is not read.
     again : bool
-        Whether another reader of the file has warned of what is odd about it.
+        True if the file was opened before, so its oddities have been reported already.
 
     Attributes
     ----------
     name : str
-        The file as messages name it.
+        Name of the file in messages.
     header : Header
 
     Raises
     ------
     DataError
-        If it cannot be read, is no VCF, or is truncated; while iterating too, with the place.
+        If the file cannot be read, is not VCF, or is truncated. Errors during iteration give the
+        line or position.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class VcfReader:
     ) -> None:
         self.path = Path(path)
         self._regions = regions
-        # The line that was read last; those of an index or a BCF have no numbers.
+        # Number of the last line read; lines read through an index or from a BCF have none.
         self._line = 0
         self._numbered = True
         self._open = ExitStack()
@@ -174,7 +175,7 @@ class VcfReader:
         self._open.close()
 
     def where(self, record: Record) -> str:
-        """A place in the file, as messages name it: by the line if it is known."""
+        """Return the location of a record for messages: its line if known, else its position."""
         if record.line:
             return f"{self.name}:{record.line}"
         return f"{self.name} at {record.chrom}:{record.pos}"
@@ -183,11 +184,11 @@ class VcfReader:
         return self._records
 
     def lines(self) -> Iterator[Lines]:
-        """The records, many at a time; a reader is read either way, not both."""
+        """Return an iterator over blocks of records; use either this or iteration, not both."""
         return self._lines
 
     def _text(self, index: Path | None) -> Iterator[bytes]:
-        """The header, then pieces of whole lines."""
+        """Read the header, and return the remaining text in pieces of whole lines."""
         pieces = self._input.pieces()
         rest = self._read_header(pieces)
         if index is None or self._regions is None:
@@ -215,7 +216,7 @@ class VcfReader:
                 number += data.count(b"\n") + 1
 
     def _inside(self, regions: Regions, blocks: Iterator[Lines]) -> Iterator[Lines]:
-        """Lines of the regions; if there is no contig of them at all, this is said."""
+        """Yield the lines within regions, and warn if the file has none of their contigs."""
         seen = set(self.header.contigs)
         for lines in blocks:
             seen.update(run.contig for run in lines.runs)
@@ -225,7 +226,7 @@ class VcfReader:
             log.warning("%s: has no contig of the regions, e.g. %s", self.name, names)
 
     def _read_header(self, pieces: Iterator[bytes]) -> list[bytes]:
-        """Read the header; what is left of its last piece, if anything."""
+        """Read the header, and return what follows it in the last piece read."""
         meta: list[str] = []
         for data in pieces:
             end = -1

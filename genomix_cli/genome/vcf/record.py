@@ -1,4 +1,4 @@
-"""One line of a VCF."""
+"""A record of a VCF as text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ _INFO = 7
 
 
 class Record(NamedTuple):
-    """One line.
+    """Record of a VCF, split into columns.
 
     Attributes
     ----------
     line : int
-        Where it stands in the file, from 1; 0 where this is not known, as in a BCF.
+        Line number in the file, from 1; 0 if unknown, as in a BCF.
     pos : int
-        1-based, as the file has it.
+        POS, 1-based.
     fields : list of str
-        The eight fixed columns and, if there are more, the rest of the line.
+        The eight fixed columns and, if there are more, the rest of the line as one string.
     """
 
     line: int
@@ -26,21 +26,21 @@ class Record(NamedTuple):
 
     @property
     def chrom(self) -> str:
-        """Contig."""
+        """Name of the contig."""
         return self.fields[0]
 
     @property
     def ref(self) -> str:
-        """REF as spelled."""
+        """REF as spelled in the file."""
         return self.fields[3]
 
     @property
     def alts(self) -> list[str]:
-        """ALT as spelled; ``["."]`` when there is none."""
+        """ALT alleles as spelled in the file; ``["."]`` if there are none."""
         return self.fields[4].split(",")
 
     def info(self, key: str) -> str | None:
-        """The value of an INFO key: None when absent, empty for a flag."""
+        """Return the value of an INFO key: None if absent, empty for a flag."""
         for entry in self.fields[_INFO].split(";"):
             name, _, value = entry.partition("=")
             if name == key:

@@ -1,4 +1,4 @@
-"""Parts of a genome that are asked for: ``chr1:1,000-2,000,chr2``, a BED file, a list of sites."""
+"""Genomic regions, given as ``chr1:1,000-2,000,chr2``, a BED file or a list of sites."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genomix_cli.genome.intervals import ContigNames, canonical, merge
 from genomix_cli.genome.vcf.input import Input
 from genomix_cli.genome.vcf.lines import Lines
 
-#: A contig to its end, and from its start: POS 0 is the telomere, before the first base.
+#: End and start of a region that spans a whole contig. It includes POS 0, the telomere.
 END = 2**62
 START = -1
 
@@ -25,7 +25,7 @@ _BED = tuple(
     for kind in (".bed", ".narrowpeak", ".broadpeak")
     for compressed in ("", ".gz", ".bgz")
 )
-# A comma before three digits is one of thousands, any other begins the next region.
+# A comma before three digits separates thousands, any other separates regions.
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
 _REGION = re.compile(
     r"(?:\{(?P<braced>[^{}]+)\}|(?P<name>[^,:{}]+))"
@@ -35,7 +35,7 @@ _REGION = re.compile(
 
 
 class Interval(NamedTuple):
-    """Bases of a contig, 0-based and half-open."""
+    """Interval of a contig, 0-based and half-open."""
 
     contig: str
     start: int
@@ -43,22 +43,22 @@ class Interval(NamedTuple):
 
 
 class Regions:
-    """Intervals by contig, sorted and merged.
+    """Sorted, merged intervals by contig.
 
-    A record belongs to them if its POS does, wherever its REF ends (``--regions-overlap 0`` of
-    bcftools): regions that do not overlap never give a record twice. Contigs ``chr1`` and ``1``
-    are the same. A contig to its end includes POS 0, the telomere, which the index of a BCF alone
-    does not find.
+    A record belongs to the regions if its POS does, wherever its REF ends (``--regions-overlap 0``
+    of bcftools), so disjoint regions never give a record twice. Contigs ``chr1`` and ``1`` are the
+    same. A region that spans a whole contig includes POS 0, the telomere, except where records are
+    found through the index of a BCF.
 
     Parameters
     ----------
     intervals : iterable of Interval
-        In any order; of two spellings of a contig the first stays.
+        Intervals in any order; if a contig has two spellings, the first is kept.
 
     Attributes
     ----------
     by_contig : dict of str to NDArray
-        int64 ``[n, 2]`` of start and end, 0-based and half-open.
+        int64 ``[n, 2]``: start and end, 0-based and half-open.
     """
 
     def __init__(self, intervals: Iterable[Interval]) -> None:
@@ -73,28 +73,31 @@ class Regions:
 
     @classmethod
     def parse(cls, text: str) -> Regions:
-        """Read ``chr1:1,000-2,000,chr2,chr3:500-,{HLA-A*01:01}:7``: 1-based, the end included.
+        """Parse a list such as ``chr1:1,000-2,000,chr2,chr3:500-,{HLA-A*01:01}:7``.
 
-        A name with a colon goes in braces. One position is one base.
+        Positions are 1-based and ends are included; a single position means one base. Names with a
+        colon go in braces.
 
         Raises
         ------
         UsageError
-            If it is no such list.
+            If the text is not such a list.
         """
         return cls(_parsed(text))
 
     @classmethod
     def read(cls, path: str | Path) -> Regions:
-        """Read a file: by its name BED (0-based, half-open), else a VCF or CHROM, POS and END.
+        """Read regions from a file, plain or compressed.
 
-        Plain or compressed. Without END (1-based, included) a line is one base, with CHROM alone
-        a whole contig; all lines have the same columns. Of a VCF, every POS counts.
+        A file with the suffix of BED or of ENCODE peaks is 0-based and half-open. Any other file is
+        a VCF, each POS of which is a region, or a table of CHROM, POS and END, 1-based with the end
+        included. A line without END is one base; a line with only CHROM is a whole contig. All
+        lines must have the same number of columns.
 
         Raises
         ------
         DataError
-            If the file cannot be read, a line is wrong or has other columns, or there is none.
+            If the file cannot be read or has no regions, or a line is invalid.
         """
         is_bed = str(path).lower().endswith(_BED)
         regions = cls(_read_lines(path, is_bed))
@@ -104,18 +107,18 @@ class Regions:
 
     @classmethod
     def wanted(cls, text: str | None, path: Path | None) -> Regions | None:
-        """Parse `text`, else read `path`; None where neither is given, for a whole file."""
+        """Parse `text` if given, else read `path`; return None if neither is given."""
         if text is not None:
             return cls.parse(text)
         return None if path is None else cls.read(path)
 
     def find(self, contig: str) -> NDArray[np.int64] | None:
-        """Intervals of a contig as any file spells it; None where nothing of it is asked for."""
+        """Return the intervals of a contig, int64 ``[n, 2]``, in any spelling; None without any."""
         name = self._names.find(contig)
         return None if name is None else self.by_contig[name]
 
     def select(self, lines: Lines) -> Lines:
-        """The lines whose POS lies in them."""
+        """Return the lines whose POS lies in the regions."""
         inside = np.zeros(len(lines), bool)
         for start, stop, contig in lines.runs:
             intervals = self.find(contig)
@@ -126,7 +129,7 @@ class Regions:
         return lines.only(inside)
 
     def __str__(self) -> str:
-        """As :meth:`parse` reads it; the same regions always give the same text."""
+        """Return text that :meth:`parse` reads; the same regions always give the same text."""
         return ",".join(
             _spelled(name, start, end)
             for name in sorted(self.by_contig)
@@ -184,7 +187,7 @@ def _read_lines(path: str | Path, is_bed: bool) -> Iterator[Interval]:
                 where = f"{path}:{number}"
                 width = line.count("\t") + 1 if "\t" in line else len(line.split())
                 first = first or width
-                # A line that was cut short would be another region, or a whole contig.
+                # A truncated line would otherwise be another region, or a whole contig.
                 if width != first:
                     what = "the line has another number of columns than the first"
                     raise DataError(what, where=where, expected=str(first), found=str(width))
@@ -192,7 +195,7 @@ def _read_lines(path: str | Path, is_bed: bool) -> Iterator[Interval]:
 
 
 def _from_line(line: list[str], is_bed: bool, where: str) -> Interval:
-    """An interval of a line; a third column that is no number is something else than END."""
+    """Return the interval of a line; a third column that is not a number is not END."""
     contig, *columns = line
     if not columns:
         return Interval(contig, START, END)

@@ -1,4 +1,4 @@
-"""Outputs for records: VCF, BCF and tables, whole or not at all, and gone on with later."""
+"""Writing of VCF, BCF and tables: outputs appear whole or not at all, and can be resumed."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from genomix_cli.provenance import file_errors
 
 log = logging.getLogger("genomix")
 
-# More than cores, for each waits now and then until Python lets it hand over a block.
+# Compressing threads; more than cores, since each sometimes waits for Python's lock.
 THREADS = 4
-# Seconds to wait for a thread whose work is no longer wanted.
+# Seconds to wait for a thread whose output is no longer needed.
 PATIENCE = 1.0
-# Drafts that are read again at once.
+# zlib level of drafts that are only converted to another format.
 DRAFT_LEVEL = 1
 
 
 class Format(Enum):
-    """Formats of outputs; the values are those of ``-O`` where it has one."""
+    """Output formats; the values are those of ``-O``, if it has one for the format."""
 
     VCF = "v"
     VCF_GZ = "z"
@@ -43,12 +43,12 @@ class Format(Enum):
 
     @property
     def is_table(self) -> bool:
-        """True if rows are lines of a table, not records of a VCF."""
+        """True for tables, whose lines are not VCF records."""
         return self in (Format.TSV, Format.TSV_GZ, Format.PARQUET)
 
     @property
     def is_bcf(self) -> bool:
-        """True if htslib encodes it."""
+        """True for BCF, which htslib encodes."""
         return self in (Format.BCF, Format.BCF_RAW)
 
     @property
@@ -58,7 +58,7 @@ class Format(Enum):
 
 
 _LETTERS = {f.value: f for f in (Format.VCF, Format.VCF_GZ, Format.BCF_RAW, Format.BCF, Format.TSV)}
-# The first that fits counts.
+# In order of precedence.
 _SUFFIXES = {
     Format.PARQUET: (".parquet",),
     Format.TSV_GZ: (".tsv.gz", ".tsv.bgz", ".txt.gz", ".txt.bgz"),
@@ -75,11 +75,11 @@ def format_of(path: str | Path, letter: str | None = None) -> Format:
     Parameters
     ----------
     path : str or Path
-        Its suffix decides where `letter` does not; without either it is VCF. Parquet goes by the
-        suffix alone.
+        Output; without `letter`, its suffix decides, and an unknown suffix means VCF. The suffix of
+        Parquet overrides `letter`.
     letter : {"v", "z", "u", "b", "t"}, optional
-        VCF, VCF.gz, uncompressed BCF, BCF or TSV, as in bcftools: wins over the suffix. ``t`` is
-        compressed if the name ends in ``.gz`` or ``.bgz``.
+        VCF, VCF.gz, uncompressed BCF, BCF (as in bcftools) or TSV; overrides other suffixes. With
+        ``t``, the output is compressed if its name ends in ``.gz`` or ``.bgz``.
 
     Raises
     ------
@@ -99,12 +99,12 @@ def format_of(path: str | Path, letter: str | None = None) -> Format:
 
 
 def table_format(path: Path) -> Format:
-    """Return the kind of table that a name asks for.
+    """Return the table format for an output; TSV for standard output and devices.
 
     Raises
     ------
     UsageError
-        If it asks for something else.
+        If the suffix is not that of a table.
     """
     form = format_of(path)
     if form.is_table:
@@ -117,12 +117,12 @@ def table_format(path: Path) -> Format:
 
 
 def cell(name: Any) -> str:
-    """Return a name as text that fits a cell of a table.
+    """Return a name as the text of a table cell.
 
     Raises
     ------
     DataError
-        If it does not.
+        If it contains a tab or a line break.
     """
     text = str(name)
     if "\t" in text or "\n" in text or "\r" in text:
@@ -139,22 +139,22 @@ class Sink(Protocol):
         """Append bytes."""
 
     def flush(self) -> None:
-        """Hand on everything that was written."""
+        """Pass on everything written so far."""
 
     def finish(self) -> None:
-        """Hand on everything and whatever marks the end."""
+        """Pass on everything and write the end mark, if the format has one."""
 
     def close(self) -> None:
-        """Let go of threads; without :meth:`finish` first, the output stays incomplete."""
+        """Stop threads; unless :meth:`finish` was called first, the output stays incomplete."""
 
 
 class Output:
-    """Lines to a file or standard output; made by :func:`open_output`.
+    """Output of lines to a file or standard output; made by :func:`open_output`.
 
     Attributes
     ----------
     resumed : dict or None
-        State of the commit to go on from; None at the start.
+        State of the commit to resume from; None for a new output.
     """
 
     def __init__(self, sink: Sink, draft: Draft | None = None) -> None:
@@ -163,36 +163,36 @@ class Output:
         self.resumed = draft.last.state if draft is not None and draft.last is not None else None
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Append lines, given without their ends."""
+        """Append lines, given without line breaks."""
         lines = list(lines)
         if lines:
             self.text("\n".join([*lines, ""]).encode("utf-8", "surrogateescape"))
 
     def text(self, data: bytes) -> None:
-        """Append whole lines, with their ends."""
+        """Append whole lines, including line breaks."""
         if data:
             self._sink.write(data)
 
     def commit(self, state: dict[str, Any]) -> None:
-        """End a block: what was written so far lasts, and `state` with it.
+        """End a block and make the output so far durable, together with `state`.
 
         Parameters
         ----------
         state : dict
-            Plain data for JSON. ``records``, if it is there, is the number of records so far.
+            Plain data for JSON. ``records``, if present, is the number of records so far.
         """
         self.end_block()
         if self._draft is not None:
             self._draft.commit(state)
 
     def end_block(self) -> None:
-        """End a block without the promise of :meth:`commit`; the bytes are the same."""
+        """End a block as :meth:`commit` does, with the same bytes, but not durably."""
         self._sink.flush()
 
 
 @dataclass(frozen=True)
 class _Whole:
-    """A raw stream that writes all it is given: the system may take less at a time."""
+    """Sink that writes all bytes to a raw stream, which may accept fewer at a time."""
 
     raw: Any
     name: str
@@ -204,13 +204,13 @@ class _Whole:
                 rest = rest[self.raw.write(rest) :]
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is buffered."""
 
     finish = close = flush
 
 
 class _BcfPump(threading.Thread):
-    """Encodes lines as they come: htslib reads them from a pipe and writes to a descriptor."""
+    """Thread that encodes lines as BCF: htslib reads from a pipe and writes to a descriptor."""
 
     def __init__(self, descriptor: int, name: str, compressed: bool) -> None:
         super().__init__(daemon=True, name="bcf output")
@@ -246,7 +246,7 @@ class _BcfPump(threading.Thread):
             raise
 
     def flush(self) -> None:
-        """Nothing: htslib does as it sees fit."""
+        """Do nothing: htslib decides when to write."""
 
     def finish(self) -> None:
         self._complete = True
@@ -256,11 +256,11 @@ class _BcfPump(threading.Thread):
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
-        # Given up, it may be writing to somebody who does not read.
+        # An abandoned thread may be blocked on a reader that does not read.
         self.join(None if self._complete or self._error else PATIENCE)
 
     def _end(self) -> None:
-        """Wait for the thread; raises what has ended it."""
+        """Wait for the thread, and raise its error if it failed."""
         self.close()
         if self._error is not None:
             raise self._error
@@ -278,36 +278,43 @@ def open_output(
 ) -> Iterator[Output]:
     """Open an output that appears whole when the block ends without an error, or not at all.
 
-    Until then it is a draft beside it (see `genomix_cli.genome.vcf.drafts`). If the work is
-    interrupted or the disk full, the draft is kept as far as it was committed, and `resume`
-    continues from there: the final bytes are the same. After any other error the draft is removed.
+    Until then, a draft beside it holds the data (see `genomix_cli.genome.vcf.drafts`). If the work
+    is interrupted or the disk is full, the draft is kept up to the last commit. `resume` continues
+    from there, and the final bytes are the same. After any other error, the draft is removed.
 
     Parameters
     ----------
     path : str or Path
-        ``-`` is standard output, written as it comes, and so is what is neither file nor folder.
+        File to write. ``-`` (standard output) and devices are written directly, without a draft.
     format : Format
-        BCF and Parquet are made from the draft in the end, BCF on standard output line by line.
+        BCF and Parquet are converted from the draft at the end; BCF on standard output is encoded
+        line by line.
     columns : sequence of Column, optional
-        Of a Parquet file; without them all are text.
+        Columns of a Parquet file; by default, all are text.
     index : bool
-        Make ``.tbi`` (``.csi`` for BCF and long contigs). The first two columns of a TSV are then
-        contig and position, 1-based.
+        If True, write a ``.tbi`` index (``.csi`` for BCF and long contigs). The first two columns
+        of a TSV must then be contig and 1-based position.
     resume : bool
-        Go on from a draft if there is one.
+        If True, continue from a draft if there is one.
     identity : str
-        Whatever the bytes depend on: inputs, settings, version.
+        Everything the bytes depend on: inputs, settings, version.
+
+    Yields
+    ------
+    Output
 
     Raises
     ------
     UsageError
-        If there can be no index, nothing to go on with, or a draft of something else.
+        If the output cannot be indexed or resumed, or the draft is of other inputs or settings.
     MissingExtraError
-        If Parquet needs pyarrow.
+        If the format is Parquet and pyarrow is not installed.
+    DataError
+        If the output is complete but cannot be indexed, because it is not sorted.
     GenomixError
-        If it cannot be written.
+        If the output cannot be written.
     BrokenPipeError
-        If nobody reads standard output any longer.
+        If the reader of standard output has gone.
     """
     check_target(path, format, index=index, resume=resume)
     target = Path(os.path.realpath(path))
@@ -321,7 +328,7 @@ def open_output(
 
 
 def is_streamed(path: str | Path) -> bool:
-    """Return True for standard output, and for what is neither file nor folder."""
+    """Return True for standard output and for devices, which are written without a draft."""
     target = Path(os.path.realpath(path))
     return str(path) == STANDARD_STREAM or (target.exists() and not target.is_file())
 
@@ -329,12 +336,16 @@ def is_streamed(path: str | Path) -> bool:
 def check_target(
     path: str | Path, format: Format, *, index: bool = False, resume: bool = False
 ) -> None:
-    """Refuse before any work what would fail after it: see :func:`open_output`.
+    """Refuse an output that could not be written, before any work is done.
+
+    The arguments are those of :func:`open_output`.
 
     Raises
     ------
     UsageError
+        If the path is a folder or lies in none, or the output cannot be resumed or indexed.
     MissingExtraError
+        If the format is Parquet and pyarrow is not installed.
     """
     is_stream = is_streamed(path)
     if str(path) != STANDARD_STREAM and Path(path).is_dir():
@@ -358,7 +369,7 @@ def check_target(
 
 @contextmanager
 def _streamed(path: str | Path, format: Format) -> Iterator[Output]:
-    """Standard output or a device, without Python's buffer, which would fail once more later."""
+    """Yield an output to a stream without Python's buffer, which would fail again at exit."""
     if str(path) == STANDARD_STREAM:
         sys.stdout.flush()
         name, descriptor = "standard output", os.dup(sys.stdout.fileno())
@@ -380,7 +391,7 @@ def _streamed(path: str | Path, format: Format) -> Iterator[Output]:
 
 @dataclass(frozen=True)
 class _Work:
-    """Product of a draft: format, place, index."""
+    """Settings for turning a draft into the output: format, target, index."""
 
     path: str | Path
     target: Path
@@ -389,7 +400,7 @@ class _Work:
     index: bool
 
     def sink(self, draft: Draft) -> Sink:
-        """Return the destination of lines: text to be converted is compressed, if lightly."""
+        """Return the sink for lines; text that will be converted is lightly compressed."""
         raw = _Whole(draft.data, str(self.path))
         if self.format in (Format.VCF, Format.TSV):
             return raw
@@ -398,7 +409,7 @@ class _Work:
         return BgzfWriter(raw, threads=THREADS, level=DRAFT_LEVEL)
 
     def publish(self, draft: Draft) -> None:
-        """Turn the whole draft into the output, and the index with it."""
+        """Turn the complete draft into the output and its index, and move both into place."""
         product = draft.path
         if self.format.is_bcf:
             from genomix_cli.genome.vcf.bcf import write_bcf
@@ -420,7 +431,7 @@ class _Work:
             raise problem
 
     def _index(self, product: Path) -> tuple[Path | None, DataError | None]:
-        """The index, or why there can be none: hours of work are not lost for want of it."""
+        """Return the index, or the error that prevents it, to raise after the output is saved."""
         from genomix_cli.genome.vcf.htslib import index_file
 
         preset = "bcf" if self.format.is_bcf else "tsv" if self.format.is_table else "vcf"
@@ -431,7 +442,7 @@ class _Work:
             return None, problem
 
     def _place(self, index: Path) -> None:
-        """Put the index beside its file, in place of an older one of either kind."""
+        """Move the index beside its file, and remove older ones of either kind."""
         for suffix in {".tbi", ".csi"} - {index.suffix}:
             Path(f"{self.target}{suffix}").unlink(missing_ok=True)
         os.replace(index, f"{self.target}{index.suffix}")
@@ -439,7 +450,7 @@ class _Work:
 
 @contextmanager
 def _drafted(draft: Draft, work: _Work) -> Iterator[Output]:
-    """A draft while it is written, and what becomes of it."""
+    """Yield the output of a draft; publish it afterwards, or keep or remove it on an error."""
     try:
         sink = work.sink(draft)
         try:
@@ -461,7 +472,7 @@ def _drafted(draft: Draft, work: _Work) -> Iterator[Output]:
 
 
 def _can_go_on(error: BaseException) -> bool:
-    """Return True if the same work can succeed another time: data and request are right."""
+    """Return True if resuming can succeed: the error is not one of the data or the request."""
     if isinstance(error, GenomixError):
         return not isinstance(error, (DataError, CheckError, UsageError))
     return isinstance(error, (KeyboardInterrupt, SystemExit))
