@@ -1,4 +1,4 @@
-"""Reports on files: kind and a few facts, and for a scored VCF the highest scores."""
+"""Reports on files and folders: their kind, main facts and, for a scored VCF, highest scores."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from genomix_cli.genome.vcf.reader import Record
     from genomix_cli.variants.trained import ModelConfig
 
-# Lines that `score` puts into the header, ##genomixKey=value, and what they are called here.
+# Keys of the header lines that `score` writes, ##genomixKey=value, and their labels in a report.
 HEADER_LINES = {
     "Model": "model",
     "Mode": "windows",
@@ -50,7 +50,7 @@ HEADER_LINES = {
 }
 
 COHORT = "cohort"
-# Columns of a table that are named.
+# Number of column names shown of a table.
 MAX_COLUMNS = 8
 # Metrics shown of a trained classifier; metrics.json has more.
 METRICS = "metrics.json"
@@ -65,14 +65,15 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Report:
-    """Description of a file.
+    """Description of a file or folder.
 
     Attributes
     ----------
     path : Path
     kind : str
+        Kind of the file, such as ``scored VCF``.
     facts : dict of str to Any
-        Plain data: text, numbers, lists of text.
+        Facts by label, as plain data: text, numbers, lists of text.
     tables : tuple of Listing
     """
 
@@ -83,20 +84,24 @@ class Report:
 
 
 def inspect(path: Path, top: int = 10) -> Report:
-    """Say what a file or folder is.
+    """Describe a file or folder.
 
     Parameters
     ----------
     path : Path
     top : int
-        Rows in a table of the highest scores.
+        Number of rows in a table of the highest scores.
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
     UsageError
         If there is no such file.
     DataError
-        If it is none of the kinds that genomix reads or writes, or is damaged.
+        If the file is damaged, or not of a kind that genomix reads or writes.
     """
     path = Path(path)
     if not path.exists():
@@ -150,7 +155,7 @@ def _evaluation(path: Path) -> Report:
 def _leaderboard(path: Path) -> Report:
     data = read_json(path / LEADERBOARD)
     with guarded(path / LEADERBOARD):
-        # Of version 1 there is one dataset, at the top, whose leader is the reference.
+        # Version 1 has one dataset, at the top level, whose leader is the reference.
         datasets = data.get("datasets", [data])
         tables = [_of_dataset(each) for each in datasets]
         contigs, notes = (
@@ -172,7 +177,7 @@ def _of_dataset(board: Mapping[str, Any]) -> Listing:
 def _compared(
     path: Path, kind: str, variants: int, data: Mapping[str, Any], *tables: Listing
 ) -> Report:
-    """Return what an evaluation and a leaderboard say in the same words."""
+    """Return the report of an evaluation or a leaderboard, which share these facts."""
     facts = {
         "result": data["headline"],
         "variants": variants,
@@ -185,7 +190,17 @@ def _compared(
 def _intervals(
     main: str, first: str, rows: Sequence[tuple[Any, ...]], title: str = "compared"
 ) -> Listing:
-    """Return the entrants by the metric that decides, and how far the first is ahead of each."""
+    """Return a table of entrants: main metric with interval, and the lead of `first` over each.
+
+    Parameters
+    ----------
+    main, first : str
+        Names of the main metric and of the entrant that the others are compared with.
+    rows : sequence of tuple
+        Entrant, number of variants, metric, lead; the last two have value, low and high, or are
+        None.
+    title : str
+    """
     columns = ("entrant", "variants", main, "low", "high", f"{first} less this", "from", "to")
     ends = ("value", "low", "high")
     cells = ((*row[:2], *((row[i] or {}).get(end) for i in (2, 3) for end in ends)) for row in rows)
@@ -213,7 +228,7 @@ def _variant_model(path: Path) -> Report:
         facts["purpose"] = "demonstration: not for real conclusions"
     if config.pretrained_only:
         facts["purpose"] = "to start from (--init): pre-trained only"
-    # Per part of the data and metric, an interval, and the best that any model could reach.
+    # For each part of the data and metric: the interval, and the ceiling for any model.
     with guarded(path / METRICS):
         rows = tuple(
             (part, name, value["value"], value["low"], value["high"], values.get(f"bayes_{name}"))
@@ -251,7 +266,7 @@ def _cohort_model(path: Path) -> Report:
 
 
 def _calibrations(config: CohortRun) -> Listing:
-    """Temperature, and least probability in a set, by what is measured of a sample."""
+    """Return a table of temperature and set thresholds, by the modalities that a sample has."""
 
     def samples(measured: tuple[tuple[bool, ...], ...] | None) -> str:
         names = [[m.name for m in compress(config.modalities, each)] for each in measured or ()]
@@ -284,7 +299,7 @@ def _sequence_model(path: Path) -> Report:
 
 
 def _as_scorer(path: Path) -> dict[str, Any]:
-    """Return what a network of activity has as a model of variants."""
+    """Return the facts that concern an activity or profile network as a scorer of variants."""
     from genomix_cli.variants.trained import read_config
 
     config = read_config(path)
@@ -296,7 +311,7 @@ def _as_scorer(path: Path) -> dict[str, Any]:
 
 
 def _backgrounds(path: Path, config: ModelConfig) -> list[str] | str:
-    """Return what the variants were whose scores are stored beside the weights."""
+    """Describe the background variants whose scores are stored beside the weights."""
     from genomix_cli.provenance import sha256
     from genomix_cli.variants.score.background import load_backgrounds
 
@@ -305,7 +320,7 @@ def _backgrounds(path: Path, config: ModelConfig) -> list[str] | str:
 
 
 def _outputs(arch: Mapping[str, Any]) -> tuple[Listing, ...]:
-    """Return the outputs of a network of activity."""
+    """Return a table of the outputs of an activity or profile network, if it is one."""
     if "outputs" not in arch:
         return ()
     columns = ("name", "assay", "unit", "left", "right")
@@ -322,7 +337,7 @@ def _metrics(path: Path) -> dict[str, Any]:
 
 
 def _held_out(path: Path) -> tuple[Listing, ...]:
-    """Metrics of a classifier and its baselines on held-out data, a row per model."""
+    """Return a table of held-out metrics of a classifier and its baselines, one row per model."""
     with guarded(path / METRICS):
         outcomes = _metrics(path).get("outcomes", [])
         if not outcomes:
@@ -336,7 +351,7 @@ def _held_out(path: Path) -> tuple[Listing, ...]:
 
 
 def _headline(path: Path) -> dict[str, Any]:
-    """Result of the comparison and its warnings, in words."""
+    """Return the result of the comparison with baselines, and its warnings, in words."""
     metrics = _metrics(path)
     facts = {"result": metrics.get("headline"), "mind": metrics.get("warnings")}
     return {name: text for name, text in facts.items() if text}
@@ -347,7 +362,7 @@ def _parameters(weights: Path) -> int:
 
     try:
         with safe_open(weights, "np") as tensors:
-            shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+    """Return a table of held-out metrics of a classifier and its baselines, a row per model."""
     except (OSError, SafetensorError) as error:
         raise DataError(f"cannot be read: {error}", where=weights) from error
     return sum(map(math.prod, shapes))
@@ -411,7 +426,7 @@ def _sequences(path: Path) -> Report:
 
 
 def _sequence_tables(sequences: Sequences) -> Iterator[Listing]:
-    """Phenotypes, splits, and the classes of the label in each split."""
+    """Yield tables of phenotypes, of splits, and of the label's classes in each split."""
     phenotypes = tuple(map(_phenotype, sequences.phenotypes))
     yield Listing("phenotypes", ("phenotype", "kind", "known", "values"), phenotypes)
     splits = sorted({str(name) for name in sequences.split} - {""})
@@ -429,7 +444,7 @@ def _sequence_tables(sequences: Sequences) -> Iterator[Listing]:
 
 
 def _phenotype(phenotype: Phenotype) -> tuple[str, str, int, str]:
-    """Name, kind, number of known values, and the values."""
+    """Return name, kind, number of known values, and a summary of the values of a phenotype."""
     name, categories, values = phenotype.name, phenotype.categories, phenotype.values
     if categories is not None:
         return name, "category", int((values >= 0).sum()), _listed(categories)
@@ -449,30 +464,30 @@ def _cohort(path: Path) -> Report:
 def look_closer(
     report: Report, beside: Path | None = None, plots: Path | None = None, *, force: bool = False
 ) -> Report:
-    """Compare a cohort with another, and draw it.
+    """Compare a cohort with another one, and draw figures of it.
 
     Parameters
     ----------
     report : Report
-        Of :func:`inspect`.
+        Report of a cohort, from :func:`inspect`.
     beside : Path, optional
-        Another cohort: a table of Kolmogorov-Smirnov distances is added to the report.
+        Another cohort, for which a table of Kolmogorov-Smirnov distances is added.
     plots : Path, optional
-        Folder for pictures and the page that shows them.
+        Folder for figures and a page that shows them.
     force : bool
-        Replace an earlier folder of pictures.
+        If True, replace an existing folder of figures.
 
     Returns
     -------
     Report
-        With the table, and how many pictures there are.
+        Report with the table of distances and the number of figures.
 
     Raises
     ------
     UsageError
-        If it is no cohort, or the folder is not to be replaced.
+        If the report is not of a cohort, or the folder exists and may not be replaced.
     DataError
-        If the two have no modality in common.
+        If the two cohorts have no modality in common.
     """
     from genomix_cli.cohorts.figures import called, check_folder, draw_cohorts
     from genomix_cli.cohorts.inspect.compare import compare, listing
@@ -565,7 +580,7 @@ def _with_contigs(path: Path, kind: str, file: Any) -> Report:
 
 
 def _table(path: Path) -> Report:
-    """Say how a table of scores, reasons or metrics was made."""
+    """Return the report of a table of scores, reasons or metrics."""
     said, columns, rows = how_made(path), *_size(path)
     words = said.get("Command", [""])[0].split()[:2]
     shown = [*columns[:MAX_COLUMNS], *(["..."] if len(columns) > MAX_COLUMNS else [])]
@@ -574,7 +589,7 @@ def _table(path: Path) -> Report:
 
 
 def _size(path: Path) -> tuple[list[str], int]:
-    """Names of a table's columns, and the number of its rows."""
+    """Return the names of a table's columns, and its number of rows."""
     if _start(path).startswith(MAGIC):
         return parquet_size(path)
     lines, names = leading_lines(path)
@@ -599,10 +614,10 @@ def _vcf(path: Path, top: int) -> Report:
         header = reader.header
         key = ranking_key(header.meta)
         signed = key is not None and is_signed(key)
-        # A change of activity is a difference itself.
+        # A change in activity is a difference already, so DIFFERENCE would repeat it.
         shown = [name for name in (key, DIFFERENCE) if name and not (signed and name == DIFFERENCE)]
         alleles = _scored_alleles(reader, shown, counts, reasons)
-        # Of equal scores the first in the file comes first. Asked for none, it would read none.
+        # Equal scores stay in file order. At least 1, since nlargest(0) would not read the file.
         rank: Any = (lambda row: abs(row[4])) if signed else itemgetter(4)
         highest = heapq.nlargest(max(top, 1), alleles, key=rank)[:top]
     scored = counts.pop("scored")
@@ -622,7 +637,10 @@ def _vcf(path: Path, top: int) -> Report:
 def _scored_alleles(
     records: Iterable[Record], keys: Iterable[str], counts: Counter[str], reasons: Counter[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield place and values of the alleles with the first, and count them all on the way."""
+    """Yield locus and values of alleles that have a value for the first key.
+
+    On the way, count records, alleles, scored alleles, and the reasons of alleles without a score.
+    """
     for record in records:
         counts["records"] += 1
         values = [(record.info(name) or "").split(",") for name in (REASON, *keys)]
@@ -645,7 +663,7 @@ def _number(text: str) -> float | None:
 
 
 def _own_lines(said: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Facts about scores or another result, from what the file says of how it was made."""
+    """Return facts from a file's provenance lines, with digests shortened to 12 digits."""
     facts: dict[str, Any] = {}
     for key, label in HEADER_LINES.items():
         short = [re.sub(r"sha256:(\w{12})\w*", r"\1", text) for text in said.get(key, ())]
@@ -655,12 +673,12 @@ def _own_lines(said: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 
 
 def _contigs(lengths: Mapping[str, int]) -> str:
-    """``2 (chr1, chr2), 600,000 bp``."""
+    """Return text such as ``2 (chr1, chr2), 600,000 bp``."""
     return f"{len(lengths)} {_first(list(lengths))}, {sum(lengths.values()):,} bp"
 
 
 def _listed(names: Sequence[str]) -> str:
-    """``2 (a, b)``."""
+    """Return text such as ``2 (a, b)``."""
     return f"{len(names):,} {_first(names)}"
 
 
@@ -669,7 +687,7 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Version and command that made a file of ours, and its inputs."""
+    """Return the version, command and inputs from the provenance of a genomix file."""
     facts: dict[str, Any] = {"genomix": provenance.get("version", "?")}
     if provenance.get("command"):
         facts["command"] = provenance["command"]

@@ -1,10 +1,10 @@
 """Options of commands, declared on the fields of request dataclasses.
 
-A request is a frozen dataclass. A field ``epochs: int = option(10, "Epochs, at most", min=1)`` is
-the command's ``--epochs``, its line of help, the check of its value, the key of settings files and
-a row of the reference page. One that is required, or of a type that many requests share, is
-``output: Annotated[Path, Option("File to write")]``. A field that is a dataclass itself is a group
-of such options.
+A request is a frozen dataclass. A field ``epochs: int = option(10, "Epochs, at most", min=1)``
+defines the command's ``--epochs``: its help, the check of its value, its key in settings files and
+its row on the reference page. A required option, or one whose type many requests share, is written
+``output: Annotated[Path, Option("File to write")]``. A field that is itself a dataclass is a group
+of options.
 """
 
 from __future__ import annotations
@@ -34,49 +34,54 @@ _OPTION = "option"
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One option of a command.
+    """Option of a command.
 
     Attributes
     ----------
     help : str
         One line, without a full stop.
     flags : str
-        Spellings, as ``-o --output`` or ``--control/--no-control``; default: the field's name.
+        Spellings, such as ``-o --output`` or ``--control/--no-control``; default: the field's name.
     min, max : float, optional
-        Limits of a number, both allowed.
+        Limits of a number, both inclusive.
     choices : iterable of str
-        The values that there are, such as a `Registry`; with `open`, others are allowed too.
+        Allowed values, such as a `Registry`.
     open : bool
+        If True, other values than `choices` are allowed too.
     env : str
-        Environment variable.
+        Environment variable that sets the option.
     metavar : str
-        Placeholder of the value in help.
+        Placeholder for the value in help.
     parse : callable, optional
-        From the text (a list of texts for a repeated option) to the value. Raises `UsageError`.
+        Function from the text (for a repeated option, a list of texts) to the value. Raises
+        `UsageError`.
     commas : bool
-        A tuple is one value with commas, not a repeated option.
+        If True, a tuple is given as one value with commas, not by repeating the option.
     shown : str
-        The default in help, where the value itself says little.
+        Text for the default in help, if the value itself is not informative.
     panel : str, optional
-        Heading in help, also of the options after this one in the class; "": the first panel.
+        Heading in help, which also applies to the following options of the class; "" is the first
+        panel.
     old : str
-        Former spellings, accepted without a word.
+        Former spellings, which are accepted silently.
     model : bool
-        A name or a folder: in a settings file it is a path where one exists beside the file.
+        True for the name or folder of a model. In a settings file, it is a path if the folder
+        exists beside that file.
     argument : bool
-        Positional; with `flags`, an option that is accepted as an argument too.
+        True for a positional argument; with `flags`, an option that is also accepted as one.
     unless : str
-        Another option: where that is given, this one counts only if it is on the command line.
+        Name of another option. If that is given, this option counts only if it is on the command
+        line too.
     hidden : bool
-        Accepted, but help does not show it.
+        If True, the option is accepted but not shown in help.
     rare : bool
-        ``--help`` leaves it to ``--help-all``.
+        If True, only ``--help-all`` shows the option.
     writes : bool or str
-        The value is a path that the command writes; of a flag: the file that it writes in the
-        folder of ``--model``. Paths of all other options are read.
+        True if the value is a path that the command writes. For a flag, the name of the file that
+        it writes in the folder of ``--model``. Paths of all other options are read.
     reads : bool
-        The value is one of `choices`, or names a file that is read; without choices it may be
-        something else too.
+        True if the value is one of `choices` or a file to read; without choices, it may also be
+        something else.
     """
 
     help: str
@@ -116,7 +121,7 @@ class Option:
 
 
 def option(default: Any, help: str, flags: str = "", **details: Any) -> Any:
-    """Make a field of a request an option that has a default; the rest is of `Option`."""
+    """Return a request field that is an option with a default; `details` are fields of `Option`."""
     metadata = {_OPTION: Option(help, flags, **details)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
@@ -124,14 +129,17 @@ def option(default: Any, help: str, flags: str = "", **details: Any) -> Any:
 
 
 class Without(NamedTuple):
-    """Fields of a group that are no options where it stands: ``Annotated[Group, Without(...)]``."""
+    """Names of group fields that are not options of a request.
+
+    Used as ``Annotated[Group, Without(...)]`` in that request.
+    """
 
     names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Rarely:
-    """Marks an option, or all of a group, as rare where it stands: ``Annotated[Seed, RARE]``."""
+    """Mark of an option or group as rare in one request, used as ``Annotated[Seed, RARE]``."""
 
 
 RARE = Rarely()
@@ -139,15 +147,15 @@ RARE = Rarely()
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """An option with the field that it fills.
+    """Option together with the request field that it sets.
 
     Attributes
     ----------
     path : tuple of str
-        Names of the fields that lead to it from the request.
+        Names of the fields that lead from the request to the field.
     option : Option
     kind : type
-        Of the field, without None.
+        Type of the field, without None.
     default : Any
         `REQUIRED` if there is none.
     """
@@ -166,52 +174,52 @@ class Leaf:
 
     @cached_property
     def flag(self) -> str:
-        """The name of the option in messages and settings files."""
+        """Name of the option in messages and settings files."""
         long = [flag.partition("/")[0] for flag in self.flags]
         names = [flag for flag in long if flag.startswith("--")]
-        # An option that only takes something away, as "/--no-grow", goes by that name.
+        # An option with only a negative form, such as "/--no-grow", is named by that.
         return (names or [self.metavar or self.flags[0].removeprefix("/")])[0]
 
     @property
     def usage(self) -> str:
-        """The placeholder of an argument, in brackets where it may be left out."""
+        """Placeholder of an argument, in brackets if it is optional."""
         return self.metavar if self.is_required else f"[{self.metavar}]"
 
     @property
     def name(self) -> str:
-        """A Python name of the option, unique within a command; lower case, as in older Click."""
+        """Python name of the option, unique within a command; lower case, as in older Click."""
         return self.flag.removeprefix("--").replace("-", "_").lower()
 
     @property
     def is_flag(self) -> bool:
-        """Return True if the option takes no value."""
+        """True if the option takes no value."""
         return self.kind is bool and self.option.parse is None
 
     @property
     def is_list(self) -> bool:
-        """Return True if the option may be repeated."""
+        """True if the option may be repeated."""
         return get_origin(self.kind) in (tuple, Mapping, dict) and not self.option.commas
 
     @property
     def is_path(self) -> bool:
-        """Return True if a settings file means a path beside itself."""
+        """True if the value is a path, which a settings file gives relative to itself."""
         return Path in (self.kind, *get_args(self.kind))
 
     @property
     def is_required(self) -> bool:
-        """Return True if there is no default."""
+        """True if there is no default."""
         return self.default is REQUIRED
 
     @cached_property
     def choices(self) -> tuple[str, ...]:
-        """The values that there are; empty where any is."""
+        """Allowed values; empty if any value is allowed."""
         if get_origin(self.kind) is Literal:
             return get_args(self.kind)
         return tuple(self.option.choices)
 
     @property
     def metavar(self) -> str:
-        """Placeholder of the value in help."""
+        """Placeholder for the value in help."""
         if self.option.metavar or self.is_flag:
             return self.option.metavar
         if self.choices and len("|".join(self.choices)) <= 30 and not self.option.commas:
@@ -224,17 +232,17 @@ class Leaf:
         return {int: "N", float: "X", Path: "PATH"}.get(each, "TEXT")
 
     def convert(self, given: Any) -> Any:
-        """Return the field's value.
+        """Convert a given value to that of the field.
 
         Parameters
         ----------
         given : str, list of str or bool
-            As Click and settings files have it.
+            Value from Click or a settings file.
 
         Raises
         ------
         UsageError
-            If it is no such value, naming the option.
+            If the value is invalid; the message names the option.
         """
         if self.is_flag:
             return given
@@ -243,12 +251,19 @@ class Leaf:
         return value
 
     def check(self, value: Any, given: Any = None) -> None:
-        """Refuse a value of the field that is no choice or out of range.
+        """Refuse a value that is not among the choices or is out of range.
+
+        Parameters
+        ----------
+        value : Any
+            Value of the field.
+        given : Any, optional
+            Value as the user gave it, for the message.
 
         Raises
         ------
         UsageError
-            Naming the option.
+            If the value is refused; the message names the option.
         """
         if self.choices and not self.option.open:
             for each in value if isinstance(value, tuple) else (value,):
@@ -286,12 +301,12 @@ class Leaf:
 
 
 def leaves(request: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
-    """The options of a request, in the order of its fields.
+    """Yield the options of a request, in the order of its fields.
 
     Parameters
     ----------
     request : type or dataclass instance
-        An instance gives its own values as defaults.
+        The values of an instance become the defaults.
     path : tuple of str
         Names of the fields that lead to `request`.
     """
@@ -322,21 +337,21 @@ def _marked(option: Option, rare: bool) -> Option:
 
 
 def check_options(request: Any) -> None:
-    """Refuse a request with a value that is no choice or out of range.
+    """Refuse a request with a value that is not among the choices or is out of range.
 
     Raises
     ------
     UsageError
-        Naming the option.
+        If there is one; the message names the option.
     """
     for leaf in leaves(request):
         leaf.check(leaf.default)
 
 
 def build(request: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
-    """Make a request of the values of its options, by `Leaf.path`.
+    """Build a request from values of its options, by `Leaf.path`.
 
-    The others have the defaults of `request`: of the class, or an instance's own values.
+    Other options get the defaults of the class `request` or, if it is an instance, its own values.
     """
     instance = None if isinstance(request, type) else request
     own = {path[0]: value for path, value in values.items() if len(path) == 1}
@@ -357,7 +372,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _bare(hint: Any) -> tuple[Any, ...]:
-    """A type without None, and what it is annotated with."""
+    """Return a type without None, followed by its annotations."""
     notes: tuple[Any, ...] = ()
     while True:
         if get_origin(hint) is Annotated:
@@ -365,7 +380,7 @@ def _bare(hint: Any) -> tuple[Any, ...]:
             notes = (*more, *notes)
         elif get_origin(hint) in (Union, types.UnionType):
             kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-            if len(kinds) > 1:  # as Literal["auto"] | Mode
+            if len(kinds) > 1:  # such as Literal["auto"] | Mode
                 hint = Literal[tuple(each for kind in kinds for each in get_args(kind))]
             else:
                 hint = kinds[0]
@@ -374,12 +389,12 @@ def _bare(hint: Any) -> tuple[Any, ...]:
 
 
 def parse_pairs(values: Iterable[str] | None, option: str, what: str = "FILE") -> dict[str, str]:
-    """``NAME=WHAT`` values of an option as a mapping, in the order given.
+    """Parse ``NAME=WHAT`` values of an option into a mapping, in the given order.
 
     Raises
     ------
     UsageError
-        If a value is no pair, or a name comes twice.
+        If a value is not a pair, or a name is repeated.
     """
     pairs: dict[str, str] = {}
     for value in values or ():
@@ -394,12 +409,14 @@ def parse_pairs(values: Iterable[str] | None, option: str, what: str = "FILE") -
 
 
 def parse_settings(values: Iterable[str], option: str) -> dict[str, Any]:
-    """``KEY=VALUE`` as a mapping, the last of a key; a value is as `parse_value` has it.
+    """Parse ``KEY=VALUE`` settings into a mapping; the last value of a repeated key wins.
+
+    Values are parsed by `parse_value`.
 
     Raises
     ------
     UsageError
-        If a value is no pair.
+        If a setting is not a pair.
     """
     settings = {}
     for value in values:
@@ -411,24 +428,24 @@ def parse_settings(values: Iterable[str], option: str) -> dict[str, Any]:
 
 
 def parse_names(value: str) -> tuple[str, ...]:
-    """Names between commas."""
+    """Split names at commas; empty names are dropped."""
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 def parse_words(value: str) -> tuple[str, ...]:
-    """Names between commas or spaces."""
+    """Split names at commas and spaces."""
     return tuple(value.replace(",", " ").split())
 
 
 def parse_value(text: str) -> Any:
-    """A value as TOML has it, but a word needs no quotes."""
+    """Parse a value as TOML; what is not TOML, such as an unquoted word, is text."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
         return text
 
 
-# Options that many requests have.
+# Options that many requests share.
 _RUNNING, _GENOME = "Running", "Genome and tracks"
 Device = Annotated[
     str,

@@ -96,7 +96,7 @@ class Progress:
         self._next = float("inf")
 
     def text(self) -> str:
-        """Return ``12 of 40 windows, 3.1 per second, 0:09 left``."""
+        """Return text such as ``12 of 40 windows, 3.1 per second, 0:09 left``."""
         count = f"{self._done:,.0f}" + (f" of {self._total:,.0f}" if self._total else "")
         rate = (self._done - self._before) / max(now() - self._started, 1e-9)
         parts = [" ".join(filter(None, (count, self._unit)))]

@@ -349,7 +349,7 @@ class Claim:
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove the folder."""
+        """Remove the folder and release the lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.journal.close()
 
@@ -436,7 +436,7 @@ def disk_errors(target: object, folder: Path | None = None) -> Iterator[None]:
 
 
 def _refusal(error: Exception, folder: Path | None) -> str | None:
-    """Return the reason why the disk refuses; None if an error is about something else."""
+    """Return why the disk cannot be written to; None if the error has another cause."""
     if isinstance(error, OSError) and error.errno in DISK_REFUSES:
         return error.strerror
     if folder is None:
