@@ -362,7 +362,7 @@ def _parameters(weights: Path) -> int:
 
     try:
         with safe_open(weights, "np") as tensors:
-    """Return a table of held-out metrics of a classifier and its baselines, a row per model."""
+            shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise DataError(f"cannot be read: {error}", where=weights) from error
     return sum(map(math.prod, shapes))
