@@ -78,7 +78,7 @@ class BcfFile:
         return tuple(map(str, self._file.header.contigs))
 
     def in_order(self, contigs: Iterable[str]) -> list[str]:
-        """Those of `contigs` that have records, in the order in which these come."""
+        """Return those of `contigs` that have records, in the order of the file."""
         offsets: dict[str, int] = {}
         for contig in contigs:
             if next(self.fetch(contig, 0, None), None) is not None:
@@ -139,7 +139,7 @@ class IndexedText:
         return tuple(self._file.contigs)
 
     def in_order(self, contigs: Iterable[str]) -> list[str]:
-        """Those of `contigs` that have records, in the order in which these come."""
+        """Return those of `contigs` that have records, in the order of the file."""
         wanted = set(contigs)
         return [contig for contig in self.contigs if contig in wanted]
 

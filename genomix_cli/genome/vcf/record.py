@@ -1,4 +1,4 @@
-"""A record of a VCF as text."""
+"""Record of a VCF as text."""
 
 from __future__ import annotations
 
