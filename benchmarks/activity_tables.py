@@ -9,14 +9,14 @@ lentimpra.tsv  200 bp; HepG2, WTC11: log2 activity in the cell line's library; K
 mattioli.tsv   144 bp; HUES64, mESC: log2 activity
 dhs.tsv        200 bp; cell: the one cell type of four where the site is open
 open.tsv       200 bp; open_CELL: yes for the sites of dhs.tsv open in the cell, no for places of
-               chr22 with as many G and C that are closed in all cell types known of
+               chr22 with as many G and C that are closed in all known cell types
 gue_TASK.tsv   TASK: bound, yes or no (tf0 to tf4, 101 bp), or promoter (prom_core_all 70 bp,
                prom_300_all 300 bp)
 
-Left out is every sequence that shares 24 bases, on either strand, with an element of Kircher et al.
-2019, whose variants are for testing alone. Parts are those of the authors where they have a part to
-learn from; elsewhere by a hash of the group, 80 % train, 10 % validation, 10 % test; sequences that
-share 24 bases are in one group there.
+Sequences that share 24 bases, on either strand, with an element of Kircher et al. 2019 are left
+out, because the variants in those are for testing only. The split is the authors' if it has a
+training part. Otherwise it is by a hash of the group (80 % train, 10 % validation, 10 % test), and
+sequences that share 24 bases are in one group.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ NO_WORD = np.uint64(4**SHARED)
 PIECE = 20_000
 MATTIOLI_BASES, DHS_BASES = 144, 200
 GUE = ("tf0", "tf1", "tf2", "tf3", "tf4", "prom_core_all", "prom_300_all")
-#: Closed places of chr22 for each open site; their margin to a site or peak, and the share of
-#: places, those with the strongest signal of a cell type, that are not called closed.
+#: Number of closed places on chr22 for each open site; their margin to a site or peak; and the
+#: fraction of places, those with the strongest signal in a cell type, that are not called closed.
 CLOSED, MARGIN, STRONG = 2, 500, 0.2
 CHR22, SEED = "chr22", 1
 #: Names of the authors' parts in our tables.
@@ -127,8 +127,8 @@ def dhs(data: Path) -> pd.DataFrame:
 def open_sites(data: Path, sites: pd.DataFrame) -> pd.DataFrame:
     """Return the sites of ``dhs.tsv``, and closed positions of chr22 with matched GC content.
 
-    Whether a site is open in the other cell types as well is left open. Neighbours on chr22 are in
-    one part.
+    Cells for other cell types are empty, since a site may be open there too. Neighbours on chr22
+    are in one part.
     """
     chromosome = read_chr22(data)
     starts = closed_starts(data, chromosome)
@@ -225,10 +225,10 @@ def part_of(group: str) -> str:
 
 
 def words(sequences: Iterable[str]) -> NDArray[np.uint64]:
-    """Numbers of the runs of 24 bases of sequences one after the other, with a gap after each.
+    """Return a number for every run of 24 bases in the concatenated sequences, with gaps between.
 
-    The number is that of the strand where it is smaller; a run with an unknown base, as in a gap,
-    has `NO_WORD`. uint64 ``[bases and gaps - 23]``, none after the last.
+    uint64 ``[bases and gaps - 23]``, with no gap after the last sequence. A run has the smaller
+    number of its two strands, or `NO_WORD` if it has an unknown base, as in a gap.
     """
     codes = encode("N".join(sequences))
     return np.minimum(_numbers(codes), _numbers(reverse_complement(codes))[::-1])
@@ -278,7 +278,7 @@ def linked(group: pd.Series, sequences: Sequence[str]) -> pd.Series:
     edges = (np.ones(same.sum(), np.int8), (owner[:-1][same], owner[1:][same]))
     graph = sparse.coo_matrix(edges, shape=(len(names), len(names)))
     _, component = connected_components(graph, directed=False)
-    # Names are sorted, so that of a component is its first.
+    # Names are sorted, so a component takes the first of its names.
     _, first = np.unique(component, return_index=True)
     return pd.Series(names[first][component][own], group.index)
 

@@ -2,8 +2,8 @@
 
     python benchmarks/chr22.py DATA_DIR
 
-DATA_DIR holds chr22.fa.gz, variants.chr22.vcf.gz, tracks/ and contacts/ (hg38). Each step is a
-process of its own; times are wall seconds, memory is the peak resident set.
+DATA_DIR holds chr22.fa.gz, variants.chr22.vcf.gz, tracks/ and contacts/ (hg38). Each step runs in
+its own process. Times are wall seconds; memory is the peak resident set.
 """
 
 from __future__ import annotations

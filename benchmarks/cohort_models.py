@@ -8,11 +8,10 @@
     python benchmarks/cohort_models.py ablations COHORT --samples 1000 --rounds 3
     python benchmarks/cohort_models.py sparsity COHORT --samples 1000 --rounds 1
 
-The accuracies are those of `genomix train`: benchmarks/cohort_models.sh has the commands, and
-`table` prints what run folders on the same samples say, as in docs/benchmarks.md: the models, then
-each less the first, on the same draws of the samples held out. `ablations` and `sparsity` fit
-variants of Cancer Alpha to the first samples of a cohort, once for each seed, and judge them by the
-others.
+The accuracies come from `genomix train`; benchmarks/cohort_models.sh has the commands. `table`
+reads run folders on the same samples and prints the tables of docs/benchmarks.md: the models, then
+each minus the first, on the same draws of held-out samples. `ablations` and `sparsity` fit variants
+of Cancer Alpha to the first samples of a cohort, once per seed, and evaluate them on the others.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def latency(seed: int) -> None:
 
 
 def once(name: str, samples: int, seed: int) -> None:
-    """CPU seconds and MiB of one epoch, in a process of its own: one line of JSON."""
+    """Print CPU seconds and MiB of one epoch as a line of JSON; run it in its own process."""
     import torch
 
     torch.set_num_threads(1)
@@ -116,7 +115,7 @@ def peak() -> float:
 
 
 def scale(name: str, rounds: int, seed: int) -> None:
-    """Time and memory of an epoch against the samples, and the exponent with its interval."""
+    """Print time and memory of an epoch by number of samples, and the exponent of the time."""
     print("| samples | CPU seconds of an epoch | peak MiB | of it before training |")
     print("|---|---|---|---|")
     points: list[tuple[int, float]] = []
@@ -146,7 +145,7 @@ def exponent(points: list[tuple[int, float]]) -> tuple[float, float]:
 
 
 def table(runs: list[Path]) -> None:
-    """The models of run folders, the most accurate first; verdicts are those of each run."""
+    """Print the models of run folders, most accurate first, with each run's own verdicts."""
     rows, timing = {}, {}
     for run in runs:
         metrics = json.loads((run / "metrics.json").read_text())
@@ -177,7 +176,7 @@ def _table(rows: list[dict[str, Any]], timing: dict[str, float | None]) -> None:
 
 
 def less_first(runs: list[Path]) -> None:
-    """Accuracy and log loss of each model less the first's, paired, over the samples held out."""
+    """Print paired differences in accuracy and log loss of each model minus the first."""
     predicted = [pd.read_parquet(run / "predictions.parquet") for run in runs]
     by_name = {name: rows for each in predicted for name, rows in each.groupby("model", sort=False)}
     right, loss = {}, {}
@@ -195,7 +194,7 @@ def less_first(runs: list[Path]) -> None:
 
 
 def variants(which: str, cohort: Path, samples: int, seeds: range) -> None:
-    """Accuracy of Cancer Alpha over seeds, and how even its attention is, by variant."""
+    """Print the accuracy of variants of Cancer Alpha, and how uniform their attention is."""
     with open_cohort(cohort) as file:
         data = read_samples(file)
     train, test = (data.take(rows) for rows in np.split(np.arange(len(data)), [samples]))
@@ -212,7 +211,7 @@ def variants(which: str, cohort: Path, samples: int, seeds: range) -> None:
 
 
 def _fitted(fields: dict[str, Any], train: Samples, test: Samples, seed: int) -> list[float]:
-    """Accuracy, log loss, entropy of attention over that of even attention, largest weight."""
+    """Return accuracy, log loss, attention entropy relative to uniform, and largest weight."""
     model = COHORT_MODELS.load("cancer-alpha").of(fields)
     model.fit(train, FitSettings(seed=seed))
     log_p, attention = model.log_probability(test), model.attention(test)
@@ -220,7 +219,7 @@ def _fitted(fields: dict[str, Any], train: Samples, test: Samples, seed: int) ->
     found += [-log_p[np.arange(len(test)), test.label].mean()]
     if attention is None:
         return [*found, np.nan, np.nan]
-    rows = np.nan_to_num(attention[test.present])  # [n, M], of modalities that are there
+    rows = np.nan_to_num(attention[test.present])  # [n, M], of modalities that are present
     entropy = -(rows * np.log(np.maximum(rows, 1e-12))).sum(1).mean()
     return [*found, entropy / np.log(rows.shape[1]), rows.max(1).mean()]
 

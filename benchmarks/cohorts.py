@@ -1,4 +1,4 @@
-"""Cohorts: ceilings of the presets, time and memory of large ones, fitted ones beside the real one.
+"""Simulated cohorts: ceilings of the presets, time and memory, and comparison with real cohorts.
 
 ::
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def ceilings(samples: int, seed: int) -> None:
-    """A line for each preset, difficulty, with and without synergy."""
+    """Print the ceilings of each preset and difficulty, with and without synergy."""
     columns = ("preset", "difficulty", "synergy", "Bayes accuracy", "95 %", "AUROC")
     print("|", " | ".join((*columns, "late fusion", "best single")), "|")
     print("|" + "---|" * 8)
@@ -57,7 +57,7 @@ def ceilings(samples: int, seed: int) -> None:
 
 
 def speed(samples: int, seed: int) -> None:
-    """Seconds and peak memory of the `cancer-alpha` preset: 330 features."""
+    """Print seconds and peak memory of simulating the `cancer-alpha` preset, with 330 features."""
     parameters = read_parameters("cancer-alpha", samples=samples)
     with tempfile.TemporaryDirectory() as folder:
         request = CohortRequest(Path(folder) / "c.h5mu", parameters, seed=seed)
@@ -70,7 +70,7 @@ def speed(samples: int, seed: int) -> None:
 
 
 def table(samples: int, seed: int) -> None:
-    """Seconds and peak memory of `prepare cohort` for a text table of 100,000 CpGs."""
+    """Print seconds and peak memory of `prepare cohort` for a text table of 100,000 CpGs."""
     import numpy as np
 
     from genomix_cli.cohorts.prepare.cohort import prepare_cohort
@@ -101,7 +101,7 @@ FACTORS = (0, 3, 6, 10, 15)
 
 
 def fitted(cohort: Path, seed: int) -> None:
-    """A line for the real cohort, and for cohorts fitted to it with more and more factors."""
+    """Print a row for the real cohort, and one per number of factors for cohorts fitted to it."""
     from genomix_cli.cohorts.fit.cohort import fit_cohort
     from genomix_cli.cohorts.inspect.compare import compare
     from genomix_cli.cohorts.requests import FitRequest
@@ -129,9 +129,10 @@ def fitted(cohort: Path, seed: int) -> None:
 
 
 def factors(cohort: Path, seed: int) -> None:
-    """Distances of copy number and mutations drawn with latent factors, which they do not have.
+    """Print distances to real data if copy number and mutations had latent factors.
 
-    Mutations are drawn with probabilities that are linear in the factors, cut at 0 and 1.
+    The simulator gives them none. Mutations are drawn with probabilities that are linear in the
+    factors, cut at 0 and 1.
     """
     import numpy as np
     import pandas as pd
@@ -184,7 +185,7 @@ def factors(cohort: Path, seed: int) -> None:
 
 
 def _logistic(cohort: Cohort, modalities: tuple[str, ...]) -> str:
-    """Accuracy in 5 folds of logistic regression on standardised features (C = .01)."""
+    """Return the 5-fold accuracy of logistic regression on standardised features (C = .01)."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -198,7 +199,7 @@ def _logistic(cohort: Cohort, modalities: tuple[str, ...]) -> str:
 
 
 def main() -> int:
-    """Run one of them."""
+    """Run the requested benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("ceilings", "speed", "table", "fitted", "factors"))
     parser.add_argument("--cohort", type=Path, help="real cohort to fit, complete")

@@ -1,9 +1,9 @@
-"""Models side by side on the same held-out variants, each against the first by paired bootstrap.
+"""Compare models on the same held-out variants, each with the first, by paired bootstrap.
 
     python benchmarks/compare.py SHARD CONTIG RUN [RUN ...] [--variants 20000]
 
 Prints a Markdown table. The interval of a difference comes from the same draws of loci for both
-models; a difference counts only where its interval excludes zero.
+models; a difference counts only if its interval excludes zero.
 """
 
 from __future__ import annotations

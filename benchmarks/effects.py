@@ -1,14 +1,14 @@
-"""Measured effects of real variants as a small genome of their own, for `genomix prepare variants`.
+"""Make small genomes of measured variant effects for `genomix prepare variants`.
 
     python benchmarks/effects.py udacha DATA WORK --tables TABLES
     python benchmarks/effects.py kircher DATA WORK
 
-DATA holds the public files, TABLES is what benchmarks/activity_tables.py made of them. Of UDACHA a
-contig is a chromosome: its DHS that hold an SNV, side by side with 200 N between them, so that a
-window holds several and SNVs can be ranked. Of Kircher et al. a contig is an element. Written into
-WORK: genome.fa, variants.vcf and labels.tsv, with the effect, log2 of alternate over reference,
-with its sign, and as group the file or the experiment. Of two rows of an allele in a cell type the
-first stays. Kircher is for testing alone.
+DATA holds the public files, and TABLES the output of benchmarks/activity_tables.py on them. For
+UDACHA, a contig is a chromosome: its DHS that hold an SNV, joined with 200 N between them, so that
+a window holds several and SNVs can be ranked. For Kircher et al., a contig is an element. The
+script writes genome.fa, variants.vcf and labels.tsv into WORK. The label is the signed effect, log2
+of alternate over reference; the group is the file or the experiment. If an allele has two rows in a
+cell type, the first is kept. Kircher is for testing only.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def of_udacha(data: Path, tables: Path) -> tuple[pd.DataFrame, dict[str, Codes]]
     """Return the rows on the joined DHS of their chromosomes."""
     sequences = read_sequences(data, tables)
     found = covered(read_udacha(data), places(data, sequences), sequences)
-    found = found[found["sequence"] != CHR22]  # the chromosome itself: a window of it has its own
+    found = found[found["sequence"] != CHR22]  # chr22 itself is not a DHS
     names = found.drop_duplicates("sequence")[["contig", "sequence"]]
     joined, first = {}, {}
     for chromosome, own in names.groupby("contig", sort=True)["sequence"]:

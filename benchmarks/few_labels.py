@@ -1,9 +1,9 @@
-"""A VCF with few labelled variants of a simulated genome, as an assay of some loci would give.
+"""Make a VCF with few labelled variants of a simulated genome, like an assay of a few loci.
 
     python benchmarks/few_labels.py SIMULATED OUT.vcf [--labels 1000] [--per-locus 8]
 
-SIMULATED is a folder of `genomix simulate genome`. Of the last two contigs the first megabase stays
-(to validate and to test on), and of the others stretches of neighbours, evenly spread.
+SIMULATED is a folder of `genomix simulate genome`. The VCF keeps the first megabase of the last two
+contigs (for validation and testing), and evenly spaced runs of neighbours on the others.
 """
 
 from __future__ import annotations

@@ -1,23 +1,24 @@
-"""Everything that needs a GPU, in one run of under eight minutes: a JSON and the docs' tables.
+"""Run everything that needs a GPU, in under eight minutes, for a JSON and the docs' tables.
 
     python benchmarks/gpu.py OUT.json [--device cuda] [--precision bf16] [--dry]
     python benchmarks/gpu.py OUT.json --table
 
-Each stage has a process of its own and a budget of seconds; what runs past it is stopped, and the
-others go on. OUT.json is written anew after every stage, so that an interruption loses the rest
-alone. `--dry` runs all stages at tiny sizes on a CPU.
+Each stage runs in its own process with a time limit in seconds. A stage that exceeds its limit is
+stopped, and the others go on. OUT.json is rewritten after every stage, so an interruption loses
+only the remaining stages. `--dry` runs all stages at tiny sizes on a CPU.
 
 doctor
-    Answers of `gmt-mini-sim` and `gmt-mini` beside those stored with them.
+    Scores of `gmt-mini-sim` and `gmt-mini`, compared with those stored with them.
 peak
-    The rate of a large product of matrices in this precision: what fractions are taken of.
+    The rate of a large matrix product in this precision, the reference for fractions of peak.
 mini, base, paper
-    A window, a variant of a full window, one in a window of its own (`benchmarks/presets.py`).
+    Time of a window, of a variant in a full window, and of a variant in its own window
+    (`benchmarks/presets.py`).
 training
-    A step of `paper` with checkpointing (`benchmarks/training_memory.py`).
+    A training step of `paper` with checkpointing (`benchmarks/training_memory.py`).
 VCF with mini, with paper
-    `genomix score` of 200,000 SNVs, one per 600 bp, from end to end: genome, VCF and weights are
-    made up before the clock starts.
+    `genomix score` on 200,000 SNVs, one per 600 bp, from end to end. Genome, VCF and weights are
+    generated before the clock starts.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from genomix_cli.variants.score.doctor import examine
 from genomix_cli.variants.score.vcf import score_variants
 
 VARIANTS, FEW = 200_000, 200
-#: Rows and columns of the matrices, and their products between two looks at the clock.
+#: Size of the square matrices, and number of products per time measurement.
 SIZE, PRODUCTS = 8192, 20
 SECONDS_BETWEEN_LOOKS = 0.2
 MIB = 2**20

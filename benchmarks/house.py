@@ -1,10 +1,10 @@
-"""Figures of the code itself: size, functions, circles, help, and how far a task walks.
+"""Print statistics of the code: size, functions, import cycles, help, and files per task.
 
     python benchmarks/house.py [--no-walks]
 
 A code line is neither blank, nor a comment, nor part of a docstring. Imports inside functions count
-as imports, those for types alone do not. A walk is how many files of the package a small task
-executes a function of; what runs only because a file is imported does not count.
+as imports; imports only for types do not. A walk is the number of files of the package in which a
+small task executes a function; code that runs only at import does not count.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Lines(NamedTuple):
 
 
 def modules() -> dict[str, Path]:
-    """Name and path of every module of the package."""
+    """Return name and path of every module of the package."""
     named = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -46,7 +46,7 @@ def modules() -> dict[str, Path]:
 
 
 def count_lines(source: str) -> Lines:
-    """Count the lines of a source, blank ones left out (but within docstrings)."""
+    """Count the lines of a source, without blank lines outside docstrings."""
     inside: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
@@ -58,7 +58,7 @@ def count_lines(source: str) -> Lines:
 
 
 def functions() -> dict[str, int]:
-    """Lines of each function, decorators left out, under ``module:line name``."""
+    """Return the lines of each function, without decorators, by ``module:line name``."""
     return {
         f"{name}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
         for name, path in modules().items()
@@ -68,7 +68,7 @@ def functions() -> dict[str, int]:
 
 
 def imports() -> dict[str, set[str]]:
-    """Modules of the package that each module imports, at its top or inside a function."""
+    """Return the modules that each module imports, at its top or inside a function."""
     names = modules()
     return {
         name: {target for target in _imported(path) if target in names and target != name}
@@ -105,7 +105,7 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def _reachable(graph: dict[str, set[str]], start: str) -> set[str]:
-    """Modules that `start` imports, directly or not; itself only by a circle."""
+    """Return the modules that `start` imports, directly or not; itself only in a cycle."""
     reached: set[str] = set()
     waiting = list(graph[start])
     while waiting:
@@ -117,7 +117,7 @@ def _reachable(graph: dict[str, set[str]], start: str) -> set[str]:
 
 
 def help_of(*words: str) -> tuple[int, float]:
-    """Lines of a command's help at 80 columns, and CPU seconds of its fastest start."""
+    """Return the lines of a command's help at 80 columns, and CPU seconds of its fastest start."""
     environment = {"COLUMNS": "80", "TERMINAL_WIDTH": "80", "PATH": "/usr/bin:/bin", "HOME": "/tmp"}
     command = [sys.executable, "-m", "genomix_cli", *words, "--help"]
     taken = []
@@ -131,7 +131,7 @@ def help_of(*words: str) -> tuple[int, float]:
 
 
 def _seconds_of_commands() -> float:
-    """CPU time, which a busy machine changes less than the clock's."""
+    """Return the CPU time of child processes, which a busy machine affects less than wall time."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -158,7 +158,7 @@ json.dump([code, sorted(f for f in entered if f.startswith(package))], open("wal
 
 
 def walk(folder: Path, *arguments: str) -> list[str]:
-    """Files of the package that a command enters a function of.
+    """Return the files of the package in which a command executes a function.
 
     Raises
     ------
@@ -180,11 +180,11 @@ def walk(folder: Path, *arguments: str) -> list[str]:
 
 
 def walks() -> dict[str, list[str]]:
-    """Files entered by a variant through `score` and by a tiny table through `prepare`."""
+    """Return the files used to score one variant, and to prepare a tiny table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "one.vcf").write_text(_first_variant())
-        # A cohort with a label has two classes at least.
+        # A cohort with a label needs at least two classes.
         (folder / "expression.tsv").write_text("sample\tTP53\tMYC\ns1\t1.5\t2\ns2\t0\t4\n")
         (folder / "clinical.tsv").write_text("sample\tclass\ns1\ttumour\ns2\tnormal\n")
         config = ["--config", str(DEMO / "genomix.toml")]
@@ -207,7 +207,7 @@ def _first_variant() -> str:
 
 
 def size() -> str:
-    """Return the figures of the sources, a line for each."""
+    """Return the statistics of the sources, one per line."""
     counts = [count_lines(path.read_text(encoding="utf-8")) for path in modules().values()]
     total = Lines(*map(sum, zip(*counts, strict=True)))
     lengths = functions()
@@ -227,7 +227,7 @@ def size() -> str:
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the statistics."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--no-walks", action="store_true", help="leave out what runs commands")
     options = parser.parse_args()

@@ -1,12 +1,12 @@
-"""How fast model inputs are put together from real chr22 files, as a Markdown table.
+"""Measure the rate of building model inputs from real chr22 files, as a Markdown table.
 
     python benchmarks/inputs.py DATA_DIR [--repeats 7]
 
-DATA_DIR holds chr22.fa.gz, variants.chr22.vcf.gz, tracks/ and contacts/ (hg38). One core. Every row
-is timed once in each round, so that a busy machine slows all of them, and medians over the rounds
-are printed. "By base" is the way through pyBigWig's values, which is left for files whose blocks
-are not known; "one by one" keeps nothing between windows. A shard's windows are views: their bytes
-are not touched.
+DATA_DIR holds chr22.fa.gz, variants.chr22.vcf.gz, tracks/ and contacts/ (hg38). Runs on one core.
+Every row is timed once in each round, so that a busy machine slows all of them alike; the table has
+medians over rounds. "By base" reads pyBigWig's values, the fallback for files whose blocks are
+unknown. "One by one" keeps nothing between windows. A shard's windows are views, so their bytes are
+not read.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def without_blocks(path: Path) -> BigWig:
 
 
 def bin_rows(folder: Path) -> Iterator[tuple[str, Row]]:
-    """Whole bigWigs to bins."""
+    """Yield rows that bin whole bigWigs."""
     n = -(-LENGTH // BIN_SIZE)
     for path in sorted(folder.glob("*.bw")):
         track, by_base = BigWig(path), without_blocks(path)
@@ -96,7 +96,7 @@ def raw_genome(data: Path, fasta: Path, tracks: dict[str, str]) -> RawGenome:
 
 
 def windows(source: GenomeSource, starts: range) -> Callable[[], None]:
-    """Load every window, as the models read it."""
+    """Return a call that loads every window, as models read it."""
 
     def run() -> None:
         for start in starts:
@@ -106,7 +106,7 @@ def windows(source: GenomeSource, starts: range) -> Callable[[], None]:
 
 
 def one_by_one(source: RawGenome) -> RawGenome:
-    """Windows one by one, tracks by base."""
+    """Make a genome read windows one by one and tracks by base."""
     for track in source._raw.values():
         track.file._blocks = None
         track._ahead = ReadAhead(track._read, 0)
@@ -115,7 +115,7 @@ def one_by_one(source: RawGenome) -> RawGenome:
 
 
 def window_rows(data: Path, work: Path) -> Iterator[tuple[str, Row]]:
-    """Windows in genome order, and far apart."""
+    """Yield rows that load windows in genome order, and windows far apart."""
     walk, apart = range(0, LENGTH - WINDOW, STRIDE), range(0, LENGTH - WINDOW, SPARSE)
     plain, packed = work / "chr22.fa", work / "chr22.fa.gz"
     sources = {
@@ -141,7 +141,7 @@ def window_rows(data: Path, work: Path) -> Iterator[tuple[str, Row]]:
 
 
 def shard_rows(data: Path, work: Path) -> Iterator[tuple[str, Row]]:
-    """The same windows from a shard."""
+    """Yield rows that load the same windows from a shard."""
     for many, tracks in (("3", TRACKS), ("5", TRACKS | MORE_TRACKS)):
         path = work / f"{many}.h5"
         prepare_variants(
@@ -195,7 +195,7 @@ def show(rows: dict[str, Row], seconds: dict[str, float]) -> None:
 
 
 def prepare_fasta(data: Path, work: Path) -> None:
-    """The reference, plain and bgzipped."""
+    """Write the reference, plain and bgzipped."""
     import pysam
 
     with gzip.open(data / "chr22.fa.gz") as packed, (work / "chr22.fa").open("wb") as plain:

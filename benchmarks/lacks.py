@@ -3,8 +3,9 @@
 Usage: python benchmarks/lacks.py SCORED.vcf.gz
 
 SCORED is one contig of `genomix simulate genome`, scored. Gradient boosting learns on the first
-half of the contig from the model's logit and from some of the causes (motif broken, element open,
-promoter in contact), and is judged on the second half. A cause that the model knows adds nothing.
+half of the contig from the model's logit and some of the causes (motif broken, element open,
+promoter in contact), and is evaluated on the second half. A cause that the model knows adds
+nothing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Rate at which `genomix score --lookup` finds alleles, as a Markdown table.
+"""Measure the rate at which `genomix score --lookup` finds alleles, as a Markdown table.
 
     python benchmarks/lookup.py [--rows 600000]
 
-Made-up scores of SNVs, three at every base, in a VCF.gz with its index; queries are some of them,
-every so many bases. CPU seconds of one core, of finding alone: reading and checking the input, and
-writing, come on top and are in `benchmarks/scale.py`.
+The file is an indexed VCF.gz of made-up scores, three SNVs per base; queries are some of these SNVs
+at a fixed spacing. Times are CPU seconds of one core for the look-up only. Reading and checking the
+input, and writing, are in `benchmarks/scale.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SPACINGS = ((1, 1), (1, 10), (1, 100), (1, 1000), (30, 30), (300, 300))
 
 
 def alleles(bases: str, length: int, spacing: int, info: str) -> str:
-    """Every SNV at every so many bases, as lines of a VCF."""
+    """Return all three SNVs at every `spacing` bases, as lines of a VCF."""
     return "".join(
         f"chr1\t{pos}\t.\t{bases[pos - 1]}\t{alt}\t.\t.\t{info}\n"
         for pos in range(1, length + 1, spacing)

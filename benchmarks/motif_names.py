@@ -1,14 +1,14 @@
-"""Share of variants whose broken motif `genomix explain --motifs` names.
+"""Measure how often `genomix explain --motifs` names the motif that a variant breaks.
 
     python benchmarks/motif_names.py FOLDER [--alleles 150] [--motifs consensus] [--baseline ref]
 
-FOLDER gets a simulated genome (2 x 1 Mb, seed 4711) and its scores by `gmt-mini-sim`, unless it has
-them. True positives are alleles that break a planted motif at an open site, have label 1 and a
-probability of at least .5; so many of them, evenly through the genome, are explained with few steps
-(attributions need not be complete to name a motif).
+The script writes a simulated genome (2 x 1 Mb, seed 4711) and its scores by `gmt-mini-sim` to
+FOLDER, unless they exist. True positives are alleles that break a planted motif at an open site,
+have label 1 and a probability of at least .5. `--alleles` of them, evenly spread through the
+genome, are explained with few steps (attributions need not be complete to name a motif).
 
-Printed, as Markdown: true positives by planted motif, the share for which it is named first, and
-for which it is named at all.
+Prints, as Markdown: true positives by planted motif, the share for which the motif is named first,
+and the share for which it is named at all.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def genomix(*words: object) -> None:
 
 
 def true_positives(scored: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and planted motif of each."""
+    """Yield name and planted motif of each true positive."""
     with pysam.VariantFile(str(scored)) as file:
         for record in file:
             for i, alt in enumerate(record.alts or ()):
@@ -43,7 +43,7 @@ def true_positives(scored: Path) -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    """Explain true positives and count."""
+    """Explain the true positives and count the motifs that are named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--alleles", type=int, default=150)

@@ -1,10 +1,10 @@
-"""Runs on the same held-out variants, from their predictions.tsv: each against the first.
+"""Compare runs on the same held-out variants, from their predictions.tsv, with the first run.
 
     python benchmarks/paired.py RUN RUN [RUN ...]
 
-Prints a Markdown table: AUROC and AUPRC with 95 % intervals over loci of 100 kb, the first run's
-less each other's under the same draws, the Bayes ceiling where it is known, and how much of the gap
-between another run and the ceiling the first one closes. On the variants that all of them tested.
+Prints a Markdown table for the variants that all runs tested: AUROC and AUPRC with 95 % intervals
+over loci of 100 kb, the first run minus each other run under the same draws, the Bayes ceiling if
+it is known, and how much of the gap between another run and the ceiling the first run closes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Variants a second: `genomix score` beside gReLU and tangermeme, as a Markdown table.
+"""Compare the speed of `genomix score` with gReLU and tangermeme, as a Markdown table.
 
     python benchmarks/peers.py DATA_DIR --grelu-python PY --tangermeme-python PY [-n 24]
         [--genomix-python PY]
@@ -10,19 +10,19 @@ its own environment, on one CPU thread, on the same variants, with 100 kb around
     python3 -m venv ENV && ENV/bin/pip install torch==2.13.0 tangermeme==1.6.0
 
 The peers run a network of their kind (`peers_network.py`) with as many parameters as GMT mini and a
-cheaper pass. They pass every variant through it twice, reference and alternate: that is what they
-are for, and what is compared. genomix passes a reference window once and every variant in it
-through a few tokens, so its speed depends on the density of the variants and is given for two: one
-per 600 bp (a whole genome's; made up, fixed seed) and isolated ones (real, at least 100 kb apart),
-where it pays a window per variant. The peers' cost is the same at any density; they take `-n` of
-the dense ones.
+cheaper pass. They pass every variant through it twice, reference and alternate, as they are
+designed to. genomix passes a reference window once, and every variant in it through a few tokens,
+so its speed depends on the density of the variants. It is measured at two densities: one variant
+per 600 bp (as in a whole genome; made up, fixed seed), and isolated ones (real, at least 100 kb
+apart), where each variant costs a window. The peers' cost is the same at any density; they score
+`-n` of the dense variants.
 
-The tools take turns, every figure is a median over rounds, of CPU seconds, for others may share the
-machine (but a pass of genomix is timed by the wall clock). Left out is what a process does before
-its first variant (imports, loading the model; of genomix a run of one variant), which has a column
-of its own. Reading sequence,
-tracks and contacts is in. What differs is in the table: the peers read one-hot bases, genomix
-k-mers, tracks and contacts. The peers' effects are checked against each other.
+The tools take turns, and every number is a median of CPU seconds over rounds, because others may
+share the machine (but a pass of genomix is timed by the wall clock). Start-up before the first
+variant (imports, loading the model; for genomix, a run of one variant) is excluded and has a column
+of its own. Reading sequence, tracks and contacts is included. The table states what differs: the
+peers read one-hot bases; genomix reads k-mers, tracks and contacts. The peers' effects are checked
+against each other.
 """
 
 from __future__ import annotations
@@ -53,17 +53,16 @@ HERE = Path(__file__).parent
 CONTIG, START, END, SEED = "chr22", 30_000_000, 31_000_000, 20_261_121
 WINDOW = 100_000
 DENSE, ISOLATED = "one per 600 bp", "isolated"
-#: More options of `genomix score`, by the set of variants: isolated ones want `--mode centred`,
-#: once there is such an option.
+#: Additional options of `genomix score` by set of variants: isolated ones get centred windows.
 MODE = {DENSE: ["--mode", "shared"], ISOLATED: ["--mode", "centred"]}
 #: Batch sizes that the peers may choose from.
 BATCHES = (1, 2, 4)
-#: Variants that a peer tries each batch size on.
+#: Number of variants on which a peer tries each batch size.
 TRIAL = 4
-#: As close as two ways of the same float32 arithmetic come, as a share of the largest effect.
+#: Tolerated difference between two float32 implementations, relative to the largest effect.
 TOLERANCE = 0.01
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-#: Asked of the environment that scores.
+#: Program that reports versions and parameters from the environment that scores.
 ABOUT = """
 import json, torch
 from genomix_cli import __version__
@@ -85,9 +84,9 @@ class Measured:
     reads : str
         Inputs of its network.
     seconds : dict of str to list of float
-        Per variant, by set of variants, one value a round.
+        Seconds per variant by set of variants, one value per round.
     passes : list of float
-        Seconds of one pass over 100 kb, one value a round.
+        Seconds of one pass over 100 kb, one value per round.
     startup : list of float
     """
 
@@ -260,7 +259,7 @@ def main() -> None:
         work = Path(folder)
         score_options = inputs(options.data, work)
         fasta = work / "chr22.fa"
-        with Fasta(fasta) as reference:  # gReLU wants the sizes beside it
+        with Fasta(fasta) as reference:  # gReLU needs the contig sizes in a file
             sizes = [f"{name}\t{length}\n" for name, length in reference.lengths.items()]
         Path(f"{fasta}.sizes").write_text("".join(sizes))
         real = options.data / "variants.chr22.vcf.gz"

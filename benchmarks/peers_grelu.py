@@ -15,18 +15,18 @@ class PeerModel(LightningModel):
     """gReLU's model around our network."""
 
     def build_model(self) -> None:
-        """Instead of one of gReLU's own networks."""
+        """Build our network in place of one of gReLU's."""
         self.model = build()
 
 
 def load() -> PeerModel:
-    """The model; no loader process beside this one, because one core is the rule."""
+    """Return the model, without loader processes, because the benchmark uses one core."""
     parameters = {"task": "regression", "loss": "mse", "num_workers": 0}
     return PeerModel(model_params={"model_type": Network.__name__}, train_params=parameters)
 
 
 def main() -> None:
-    """Serve."""
+    """Answer the requests of `peers.py`."""
     model = load().eval()
 
     def score(fasta: Path, variants: list[Variant], batch: int) -> list[float]:

@@ -1,6 +1,6 @@
-"""What the peers of `peers.py` share: their network, and the loop that answers its requests.
+"""The network of the peers of `peers.py`, and the loop that answers its requests.
 
-Runs in the peers' environments: torch and the standard library only.
+Runs in the peers' environments, so it imports only torch and the standard library.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 WINDOW = 100_000
 SEED = 1
-# Bare passes timed after each request.
+# Number of bare passes that are timed after each request.
 PASSES = 3
 
-#: A variant as it comes in JSON: contig, 1-based position, ref, alt.
+#: A variant in JSON: contig, 1-based position, ref, alt.
 Variant = tuple[str, int, str, str]
-#: (FASTA, variants, batch size) -> alt - ref of each.
+#: Maps FASTA, variants and batch size to the effect (alt - ref) of each variant.
 Score = Callable[[Path, list[Variant], int], list[float]]
 
 
@@ -39,14 +39,14 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, width, bins]`` -> the same."""
+        """Map ``[B, width, bins]`` to the same shape."""
         return x + self.body(x)
 
 
 class Head(nn.Module):
     """Attention pooling over the bins, then a small MLP to one output.
 
-    `n_tasks` is what gReLU asks of a head.
+    gReLU requires `n_tasks` of a head.
     """
 
     def __init__(self, width: int, hidden: int) -> None:
@@ -57,7 +57,7 @@ class Head(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, width, bins]`` -> ``[B, 1, 1]``."""
+        """Map ``[B, width, bins]`` to ``[B, 1, 1]``."""
         x = self.norm(x).transpose(1, 2)
         pooled = (self.attend(x).softmax(dim=1) * x).sum(1)
         return self.mlp(pooled)[..., None]
@@ -66,9 +66,9 @@ class Head(nn.Module):
 class Network(nn.Module):
     """Convolution tower to 50-bp bins and dilated residual blocks over +-50 kb, one output.
 
-    Its widths make its parameters as many as GMT mini's (1,628,962) to 0.01 %. Pooling comes
-    early, so a pass is cheap for that many parameters. The weights are random: only the cost
-    counts, and the same seed gives both peers the same network.
+    Its number of parameters is within 0.01 % of GMT mini's (1,628,962). Pooling comes early, so a
+    pass is cheap for that number. The weights are random, because only the cost matters; with the
+    same seed, both peers have the same network.
     """
 
     def __init__(self, width: int = 128, blocks: int = 23, hidden: int = 52) -> None:
@@ -83,12 +83,12 @@ class Network(nn.Module):
         self.head = Head(width, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One-hot bases ``[B, 4, WINDOW]`` -> ``[B, 1, 1]``."""
+        """Map one-hot bases ``[B, 4, WINDOW]`` to ``[B, 1, 1]``."""
         return self.head(self.embedding(x))
 
 
 def build() -> Network:
-    """The network on one thread, in evaluation mode.
+    """Build the network on one thread, in evaluation mode.
 
     He initialisation without biases (residual branches scaled down) keeps the effect of one
     base well above rounding.
@@ -101,13 +101,13 @@ def build() -> Network:
             nn.init.kaiming_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
     for layer in network.modules():
-        if isinstance(layer, Residual):  # or the sum of many blocks grows out of hand
+        if isinstance(layer, Residual):  # otherwise the sum over many blocks would explode
             layer.body[-1].weight.data.mul_(0.3)
     return network.eval()
 
 
 def pass_seconds(network: nn.Module) -> float:
-    """Seconds of one bare pass over one sequence, the median of a few."""
+    """Return the seconds of one bare pass over one sequence, the median of `PASSES`."""
     bases = torch.randint(0, 4, (WINDOW,))
     x = nn.functional.one_hot(bases, 4).T[None].float().contiguous()
     spent = []
@@ -122,8 +122,8 @@ def pass_seconds(network: nn.Module) -> float:
 def serve(version: str, network: Network, score: Score) -> None:
     """Answer requests, one JSON line each, until stdin ends.
 
-    A request is ``{"fasta": ..., "variants": [...], "batch": ...}``; the first line out says who
-    answers. What the tool itself prints goes to stderr.
+    A request is ``{"fasta": ..., "variants": [...], "batch": ...}``. The first line of output names
+    the tool. Anything that the tool prints itself goes to stderr.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -15,11 +15,11 @@ BASES = "ACGT"
 
 
 def main() -> None:
-    """Serve."""
+    """Answer the requests of `peers.py`."""
     network = build()
 
     def score(fasta: Path, variants: list[Variant], batch: int) -> list[float]:
-        # A locus is centred right of its middle base; shifted by one, the window is gReLU's.
+        # tangermeme centres a locus right of its middle base: shift it to match gReLU's window.
         rows = [(contig, pos, pos + 1) for contig, pos, _, _ in variants]
         loci = pd.DataFrame(rows, columns=["chrom", "start", "end"])
         windows = extract_loci(loci, str(fasta), in_window=WINDOW, n_jobs=1)

@@ -1,11 +1,11 @@
-"""Measure what the places of simulated variants tell of their labels, by placement.
+"""Measure what the positions of simulated variants reveal about their labels, by placement.
 
 Usage: python benchmarks/placement.py WORK
 
-For each placement of ``genomix simulate genome``, a genome of 4 x 3 Mb with 20 variants per kb.
-Gradient boosting learns on chr1 to chr3, from the places alone, and is judged on chr4: from the
-distance to the nearest other site, as `genomix evaluate` does, and from the distances to the eight
-sites on either side. Intervals are of 200 draws of loci of 100 kb.
+For each placement of ``genomix simulate genome``, the script simulates a genome of 4 x 3 Mb with 20
+variants per kb. Gradient boosting learns from positions alone on chr1 to chr3 and is evaluated on
+chr4: from the distance to the nearest other site, as in `genomix evaluate`, and from the distances
+to the eight sites on either side. Intervals come from 200 draws of loci of 100 kb.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What a window and a variant cost for each size of GMT on a device, as a Markdown table.
+"""Measure the cost of a window and of a variant for each size of GMT, as a Markdown table.
 
     python benchmarks/presets.py [--device cuda] [--precision bf16] [--presets mini base paper]
                                  [--centre-bins 0] [--peak 989]
 
-Random weights on a made-up genome, through `Engine`, as `genomix score` uses it. `--peak` is the
-dense bf16 rate of the card in TFLOP/s (989 for an H200). The last column is the time for 5 million
-variants at one per 600 bp: windows and variants, input excluded (`benchmarks/inputs.py`).
+A GMT with random weights scores a made-up genome through `Engine`, as in `genomix score`. `--peak`
+is the dense bf16 rate of the card in TFLOP/s (989 for an H200). The last column is the time for 5
+million variants at one per 600 bp: windows and variants, without input (`benchmarks/inputs.py`).
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ from genomix_cli.variants.score.reading import WINDOWS, Target
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "TF")
 GENOME, SPACING, VARIANTS = 3.1e9, 600, 5e6
 ROUNDS = 5
-#: Isolated variants of a round.
+#: Number of isolated variants in a round.
 ISOLATED = 10
 
 
 def flops(model: GMT) -> float:
-    """Return the operations of a window of N tokens.
+    """Return the floating-point operations of a window of N tokens.
 
-    24 N d^2 + 4 N^2 d per layer; of the last one only keys and values.
+    24 N d^2 + 4 N^2 d per layer; only keys and values in the last layer.
     """
     n, d = len(model.layout.contact_bin), model.config.d_model
     return float((24 * n * d**2 + 4 * n**2 * d) * (model.config.n_layers - 1) + 4 * n * d**2)
 
 
 def targets(genome: MadeUpGenome, window: int, core: int, device: torch.device) -> list[Target]:
-    """SNVs of as many cores as go through the trunk together, at the density of a genome."""
+    """Return SNVs at a genome's density, in as many cores as share a pass through the trunk."""
     length = core if device.type == "cpu" else min(WINDOWS[-1] * core, window)
     return [snv(genome, pos, core) for pos in range(window, window + length, SPACING)]
 
 
 def isolated(genome: MadeUpGenome, window: int) -> list[Target]:
-    """SNVs that each need a window."""
+    """Return SNVs that need a window each."""
     return [snv(genome, pos) for pos in range(window // 2, 3 * window // 2, window // ISOLATED)]
 
 
 def snv(genome: MadeUpGenome, pos: int, core: int = WINDOW) -> Target:
-    """Some SNV at a position."""
+    """Return an SNV at a position."""
     ref = genome.codes("made-up", pos, pos + 1)
     return Target("made-up", Allele(pos, ref, (ref + 1) % 4), pos // core)
 
 
 def seconds_alone(engine: Engine, snvs: list[Target]) -> float:
-    """Seconds of an SNV in a window of its own, input included; those of the CPU, if it is one."""
+    """Return seconds per SNV in its own window, input included; CPU seconds on a CPU."""
     clock = time.process_time if engine.device.type == "cpu" else time.perf_counter
     start = clock()
     engine.score(snvs)
@@ -68,7 +68,7 @@ def seconds_alone(engine: Engine, snvs: list[Target]) -> float:
 
 
 class Cost(NamedTuple):
-    """Parameters, bases of a core, seconds of a window, a variant in it and one alone, FLOP/s."""
+    """Parameters, bases of a core, seconds of a window, of a variant in it or alone, FLOP/s."""
 
     parameters: int
     core: int
@@ -79,7 +79,7 @@ class Cost(NamedTuple):
 
 
 def cost(fields: Mapping[str, Any], device: torch.device, precision: Precision) -> Cost:
-    """Measure a GMT of random weights."""
+    """Measure a GMT with random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = GMTConfig(TRACKS, **fields)
@@ -107,12 +107,12 @@ def cost(fields: Mapping[str, Any], device: torch.device, precision: Precision) 
 
 
 def minutes(found: Cost) -> float:
-    """Return minutes for the variants of a genome and their windows."""
+    """Return the minutes for all variants of a genome and their windows."""
     return (GENOME / found.core * found.window + VARIANTS * found.variant) / 60
 
 
 def measure(preset: str, options: argparse.Namespace) -> list[str]:
-    """One row."""
+    """Return the cells of one row."""
     fields = PRESETS[preset]
     if options.centre_bins is not None:
         fields = {**fields, "centre_bins": options.centre_bins}

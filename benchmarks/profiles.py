@@ -1,10 +1,11 @@
-"""Profiles and counts of a simulated genome in which motifs leave footprints, beside the truth.
+"""Compare predicted with true profiles on a simulated genome whose motifs leave footprints.
 
     python benchmarks/profiles.py WORK [--seed N]
 
-makes a genome of 1 Mb with two motifs on either strand, broken copies of them, and the reads of two
-strands around the whole ones; prepares it, trains a BPNet with a contig held out, and scores
-variants. The true rate of every base is known: what no model can beat is a row of its own.
+The script makes a genome of 1 Mb with two motifs on either strand, broken copies of them, and reads
+of two strands around the intact ones. It prepares the genome, trains a BPNet with a held-out
+contig, and scores variants. The true rate of every base is known, so the best possible result is a
+row of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ TEST = "chr4"
 MOTIFS = ("TGACTCAG", "CCACCAGGGG")
 BASES = np.array(list("ACGT"))
 BACKGROUND, SPACING = 0.02, 500
-# Reads of a whole motif, and bases from its middle to the summits of the two strands.
+# Reads of an intact motif, and bases from its middle to the summits of the two strands.
 READS, SUMMIT, SPREAD = (40.0, 80.0), (6, 15), 4.0
 
 
@@ -41,7 +42,7 @@ def complement(letters: str) -> str:
 
 
 def plant(rng: np.random.Generator) -> np.ndarray:
-    """Return random DNA with a motif, whole or broken, every 500 bases or so."""
+    """Return random DNA with a motif, intact or broken, about every 500 bases."""
     dna = rng.choice(BASES, LENGTH, p=(0.29, 0.21, 0.21, 0.29))
     for start in range(200, LENGTH - 200, SPACING):
         motif = list(MOTIFS[rng.integers(2)])
@@ -56,7 +57,7 @@ def plant(rng: np.random.Generator) -> np.ndarray:
 
 
 def rates(dna: str) -> np.ndarray:
-    """Return the expected reads of each base and strand, ``[2, bases]``: what the truth is."""
+    """Return the true rates, the expected reads of each strand and base ``[2, bases]``."""
     rate = np.full((2, len(dna)), BACKGROUND)
     at = np.arange(len(dna))
     for motif, reads, summit in zip(MOTIFS, READS, SUMMIT, strict=True):
@@ -65,7 +66,7 @@ def rates(dna: str) -> np.ndarray:
             while start >= 0:
                 middle = start + len(word) / 2
                 near = slice(max(0, int(middle) - 60), int(middle) + 60)
-                # The second strand has fewer reads: a motif on the other strand looks different.
+                # The second strand has fewer reads, so that motifs differ between strands.
                 for strand, side, share in ((0, -1, 0.7), (1, 1, 0.3)):
                     strand, side = (1 - strand, -side) if turned else (strand, side)
                     kernel = np.exp(-(((at[near] - middle - side * summit) / SPREAD) ** 2) / 2)
@@ -93,7 +94,7 @@ def run(*words: object) -> float:
 
 
 def truth(work: Path, rate: dict[str, np.ndarray]) -> list[dict[str, object]]:
-    """Return rows of the true rates on the windows held out."""
+    """Return rows of metrics for the true rates on the held-out windows."""
     data = open_sequences(work / "windows.h5")
     data = data.take(data.split == "test")
     assert data.windows is not None
@@ -119,7 +120,7 @@ def truth(work: Path, rate: dict[str, np.ndarray]) -> list[dict[str, object]]:
 
 
 def variants(work: Path, dna: str, rng: np.random.Generator) -> pd.DataFrame:
-    """Write SNVs of the contig held out, half of them in motifs; return their true changes."""
+    """Write SNVs of the held-out contig, half of them in motifs; return their true changes."""
     inside = {
         start + i
         for motif in MOTIFS
@@ -149,7 +150,7 @@ def variants(work: Path, dna: str, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Run all of it, and print a table."""
+    """Run all steps, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--seed", type=int, default=20261130, help="seed of the genome")

@@ -1,4 +1,4 @@
-"""Real data as one genome: chr22, DHS and MPRA constructs, with their tracks, labels and parts.
+"""Make one genome of real data: chr22, DHS and MPRA constructs, with tracks, labels and parts.
 
     python benchmarks/real_data.py DATA WORK
 
@@ -13,10 +13,9 @@ labels.tsv     Kircher: effect |log2|, label 1 at p < 1e-5 and |log2| >= 0.2, 0 
                UDACHA on chr22 and in DHS: effect |comb_es|, label 1 at p < 0.01, 0 at p > 0.2
 variants.vcf   the alleles of labels.tsv
 pretrain.bed, valid.bed, test.bed
-               held out in pre-training; and to stop by and to test on in fine-tuning
-
-Loci are split, not rows: test are every fifth Mb of chr22, the DHS of chr1, and every third of the
-21 loci of Kircher in alphabetical order until there are nine experiments.
+               held out in pre-training; for validation and for testing in fine-tuning
+Loci are split, not rows: the test part is every fifth Mb of chr22, the DHS of chr1, and every third
+of the 21 loci of Kircher in alphabetical order until there are nine experiments.
 """
 
 from __future__ import annotations
@@ -55,10 +54,10 @@ UDACHA = {
     "HepG2__hepatoblastoma_.dnase.tsv.gz": "HepG2",
     "K562__myelogenous_leukemia_.atac.tsv.gz": "K562",
 }
-# Cell lines of the assays whose elements are all in one.
+# Elements whose assays were all done in one cell line.
 HEPG2, K562 = ("F9", "LDLR", "LDLR.2", "SORT1", "SORT1-flip", "SORT1.2"), ("PKLR-24h", "PKLR-48h")
-#: Cell type of an experiment where it is one that others know too: HEL 92.1.7, in which four were
-#: done, is an erythroleukaemia line as K562 is (Kircher et al. 2019, table 1).
+#: Four experiments were done in HEL 92.1.7, an erythroleukaemia line like K562, which other models
+#: know (Kircher et al. 2019, table 1).
 HEL = ("BCL11A", "GP1BA", "HBB", "HBG1")
 CELL = {**dict.fromkeys(HEPG2, "HepG2"), **dict.fromkeys((*K562, *HEL), "K562")}
 BLOCK, EVERY = 1_000_000, 5
@@ -67,7 +66,7 @@ VALID_LOCI = ("F9", "MSMB", "ZFAND3")
 
 
 class Dhs(NamedTuple):
-    """A sequence: where it lies in hg38 (start -1: not known to the base), and in our genome."""
+    """A DHS sequence: its place in hg38 (start -1 if not known exactly), and in our genome."""
 
     contig: str
     start: int
@@ -91,13 +90,13 @@ class Label(NamedTuple):
 
 
 def rows_of(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of a gzipped TSV."""
+    """Yield the rows of a gzipped TSV."""
     with gzip.open(path, "rt") as handle:
         yield from csv.DictReader(handle, delimiter="\t")
 
 
 def read_dhs(data: Path) -> list[Dhs]:
-    """Every DHS, in random order within its part."""
+    """Return every DHS, in random order within its part."""
     rng = np.random.default_rng(0)
     file = next((data / "dhs_dnadiffusion").glob("*.txt.gz"))
     rows = list(rows_of(file))
@@ -107,7 +106,7 @@ def read_dhs(data: Path) -> list[Dhs]:
     for row in rows:
         part = PARTS[row["data_label"]]
         low, high, summit = int(row["start"]), int(row["end"]), int(row["summit"])
-        # Around the summit, inside the DHS; of narrower ones the rule is not known.
+        # Around the summit, inside the DHS. For narrower DHS, the authors' rule is not known.
         start = min(max(summit - LENGTH // 2, low), high - LENGTH) if high - low >= LENGTH else -1
         sequence = row["sequence"].upper()
         found.append(Dhs(row["chr"], start, sequence, CELLS[row["TAG"]], part, slots[part]))
@@ -116,7 +115,7 @@ def read_dhs(data: Path) -> list[Dhs]:
 
 
 def write_genome(data: Path, work: Path, dhs: list[Dhs]) -> dict[str, int]:
-    """The FASTA; returns the length of each contig."""
+    """Write the FASTA; return the length of each contig."""
     rng = np.random.default_rng(1)
     lengths = {}
     with open(work / "genome.fa", "w") as out:
@@ -142,7 +141,7 @@ def write_genome(data: Path, work: Path, dhs: list[Dhs]) -> dict[str, int]:
 
 
 def constructs(data: Path) -> dict[str, str]:
-    """Sequence of each element of Kircher et al."""
+    """Return the sequence of each element of Kircher et al."""
     found: dict[str, str] = {}
     for line in (data / "satmut_kircher2019" / "element_sequences.hg38.fa").read_text().split("\n"):
         if line.startswith(">"):
@@ -154,7 +153,7 @@ def constructs(data: Path) -> dict[str, str]:
 
 
 def write_track(path: Path, lengths: dict[str, int], intervals: dict[str, np.ndarray]) -> None:
-    """A bigWig of float ``[n, 3]`` start, end, value; what lies between is 0."""
+    """Write a bigWig of intervals float ``[n, 3]`` (start, end, value), with 0 between them."""
     with pyBigWig.open(str(path), "w") as out:
         out.addHeader(list(lengths.items()))
         for contig, given in intervals.items():
@@ -169,7 +168,7 @@ def write_track(path: Path, lengths: dict[str, int], intervals: dict[str, np.nda
 
 
 def write_tracks(data: Path, work: Path, dhs: list[Dhs], lengths: dict[str, int]) -> None:
-    """All tracks, zero where a track has no signal on a contig that it measures."""
+    """Write all tracks, with 0 where a track has no signal on a contig that it measures."""
     folder = work / "tracks"
     folder.mkdir(exist_ok=True)
     for name, file in TRACKS.items():
@@ -189,7 +188,7 @@ def write_tracks(data: Path, work: Path, dhs: list[Dhs], lengths: dict[str, int]
 
 
 def kircher(data: Path) -> Iterator[Label]:
-    """Saturation mutagenesis on the constructs; deletions get the base before them."""
+    """Yield labels of saturation mutagenesis; deletions get the base before them, as in a VCF."""
     folder, sequences = data / "satmut_kircher2019", constructs(data)
     with open(folder / "elements_summary.tsv", newline="") as table:
         elements = csv.DictReader(table, delimiter="\t")
@@ -203,7 +202,7 @@ def kircher(data: Path) -> Iterator[Label]:
         if not 0 <= at < len(sequence) or sequence[at] != ref:
             continue
         if alt == "-":
-            # Which base of a run is deleted makes no difference: the first row of them stays.
+            # Deleting any base of a run gives the same allele: move it to the first one.
             while at and sequence[at - 1] == ref:
                 at -= 1
             if at == 0 or sequence[at - 1] == "N":
@@ -216,7 +215,7 @@ def kircher(data: Path) -> Iterator[Label]:
 
 
 def udacha(data: Path, dhs: list[Dhs]) -> Iterator[Label]:
-    """Allele-specific accessibility on chr22, and where a DHS of known place covers the variant."""
+    """Yield labels of allele-specific accessibility, on chr22 and in DHS with a known place."""
     by_place = {}
     for found in dhs:
         for offset in range(LENGTH) if found.start >= 0 else ():
@@ -237,12 +236,12 @@ def udacha(data: Path, dhs: list[Dhs]) -> Iterator[Label]:
 
 
 def locus(experiment: str) -> str:
-    """Experiments on one element share a locus."""
+    """Return the locus of an experiment; experiments on one element share it."""
     return experiment.replace("-", ".").split(".")[0].replace("ZRSh", "ZRS")
 
 
 def write_parts(work: Path, lengths: dict[str, int]) -> None:
-    """What is held out, as BED."""
+    """Write the held-out regions as BED files."""
     experiments = [name.removeprefix("sat_") for name in lengths if name.startswith("sat_")]
     test: list[str] = []
     loci = sorted({locus(name) for name in experiments})
@@ -262,17 +261,17 @@ def write_parts(work: Path, lengths: dict[str, int]) -> None:
 
 
 def whole(contig: str, lengths: dict[str, int]) -> tuple[str, int, int]:
-    """A contig from end to end."""
+    """Return a contig from end to end as an interval."""
     return contig, 0, lengths[contig]
 
 
 def write_bed(path: Path, intervals: list[tuple[str, int, int]]) -> None:
-    """Sorted."""
+    """Write intervals to a BED file, sorted."""
     path.write_text("".join(f"{c}\t{start}\t{end}\n" for c, start, end in sorted(intervals)))
 
 
 def write_labels(work: Path, labels: list[Label], lengths: dict[str, int]) -> None:
-    """labels.tsv and variants.vcf; of two rows of an allele in a tissue the first stays."""
+    """Write labels.tsv and variants.vcf; of two rows of an allele in a tissue, keep the first."""
     first = {}
     for row in labels:
         first.setdefault((*row[:4], row.tissue), row)
@@ -291,7 +290,7 @@ def write_labels(work: Path, labels: list[Label], lengths: dict[str, int]) -> No
 
 
 def main() -> None:
-    """Write everything."""
+    """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)

@@ -1,23 +1,23 @@
-"""A model on the real variants of 29 saturation-mutagenesis experiments, beside its peers.
+"""Compare a model with peers on the real variants of 29 saturation-mutagenesis experiments.
 
     python benchmarks/real_variants.py --data DATA --tables TABLES [--model NAME] -o OUT
 
-DATA holds satmut_kircher2019/, mpra_dragonn_convmodel/ and motifs/; TABLES is what
-benchmarks/activity_tables.py made of DATA. Among the peers are the teachers of gmt-mini
-(benchmarks/teacher_pairs.py) themselves. The variants are SNVs of Kircher et al. 2019
-(doi:10.1038/s41467-019-11526-w) with at least 10 barcodes, the effect log2 of the allele's activity
-over that of the reference. Nothing is fitted to them. `genomix score` reads each element as a
-contig, with the SNV in the middle of its window, and unknown bases beyond the ends. The peers'
-windows stay inside the element, so a model of activity has a second row, NAME (inside), for which
-its windows do too. A model with a score of the experiment's own cell type (GENOMIX_DA_CELL_cell;
-`real_data.CELL` has them) has a third, NAME (cell): that score, or its mean for the other
-experiments. Written into OUT: what `genomix score` reads and writes, scores.tsv with a row
-per SNV and a column per model, and experiments.tsv with the correlations. Without --model: the
-peers alone, to which --peer adds models.
+DATA holds satmut_kircher2019/, mpra_dragonn_convmodel/ and motifs/; TABLES is the output of
+benchmarks/activity_tables.py on DATA. The peers include the teachers of gmt-mini
+(benchmarks/teacher_pairs.py). The variants are SNVs of Kircher et al. 2019
+(doi:10.1038/s41467-019-11526-w) with at least 10 barcodes; the effect is log2 of the allele's
+activity over that of the reference. Nothing is fitted to them. `genomix score` reads each element
+as a contig, with the SNV in the middle of its window and unknown bases beyond the ends. The peers'
+windows stay inside the element, so an activity model has a second row, NAME (inside), for windows
+that do too. A model with a score for the experiment's own cell type (GENOMIX_DA_CELL_cell; the cell
+types are in `real_data.CELL`) has a third row, NAME (cell): that score, or its mean for the other
+experiments. The script writes into OUT: input and output of `genomix score`, scores.tsv with a row
+per SNV and a column per model, and experiments.tsv with the correlations. Without --model, it
+compares only the peers, to which --peer adds models.
 
-Printed, as Markdown: Pearson's r of score and effect, and of their magnitudes, per experiment; its
-mean over all experiments, the nine of docs/benchmarks.md, and the six in HepG2; how far the model's
-means are above each peer's, with 95 % intervals over loci; and controls.
+Prints, as Markdown: Pearson's r of score and effect, and of their magnitudes, per experiment; its
+mean over all experiments, over the nine of docs/benchmarks.md, and over the six in HepG2; the
+model's mean minus each peer's, with 95 % intervals over loci; and controls.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ SETS: dict[str, Callable[[str], bool]] = {
     "the nine": NINE.__contains__,
     "HepG2 six": HEPG2.__contains__,
 }
-#: Fields of `genomix score`, the one to prefer first.
+#: Fields of `genomix score`, in order of preference.
 FIELDS = (ACTIVITY, DIFFERENCE)
-#: The teachers as a model: the columns whose sum is its change of activity, and its name.
+#: The teachers as a model: the columns whose sum is its change in activity, and its name.
 TAUGHT, TEACHERS = ("teacher", "open", "motifs"), "teachers"
-#: Alleles for the control that swaps them.
+#: Number of SNVs in the control that swaps their alleles.
 SWAPPED = 500
 
 
 def main() -> None:
-    """Score, compare, print."""
+    """Score the variants, compare the models, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)
@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def kircher(data: Path) -> tuple[Snvs, pd.DataFrame]:
-    """The SNVs, and a row each: experiment, pos (1-based in the element), ref, alt, effect."""
+    """Return the SNVs, and their experiment, pos (1-based in the element), ref, alt, effect."""
     elements = constructs(data)
     sequences = {name: encode(bases) for name, bases in elements.items()}
     summary = read_table(data / "satmut_kircher2019" / "elements_summary.tsv")
@@ -127,7 +127,7 @@ def kircher(data: Path) -> tuple[Snvs, pd.DataFrame]:
 
 
 def snvs_of(table: pd.DataFrame, sequences: dict[str, NDArray[np.uint8]]) -> Snvs:
-    """SNVs of a table with the columns experiment, pos and alt."""
+    """Return the SNVs of a table with the columns experiment, pos and alt."""
     names = list(sequences)
     number = {name: i for i, name in enumerate(names)}
     return Snvs(
@@ -140,7 +140,7 @@ def snvs_of(table: pd.DataFrame, sequences: dict[str, NDArray[np.uint8]]) -> Snv
 
 
 def genomix_table(snvs: Snvs, model: str, folder: Path) -> pd.DataFrame:
-    """Run ``genomix score`` on the SNVs, a contig per sequence; a row each, NaN for no score.
+    """Run ``genomix score`` on the SNVs, with a contig per sequence; return its table.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def genomix_table(snvs: Snvs, model: str, folder: Path) -> pd.DataFrame:
     model : str
         Name or run folder.
     folder : Path
-        For the input, and the table that the command writes.
+        Folder for the input, and for the table that the command writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     fasta, vcf, scored = (folder / name for name in ("elements.fa", "variants.vcf", "scored.tsv"))
@@ -171,7 +171,7 @@ def genomix_table(snvs: Snvs, model: str, folder: Path) -> pd.DataFrame:
 
 
 def taught(data: Path, tables: Path, snvs: Snvs) -> pd.DataFrame:
-    """Return what the teachers of gmt-mini say of each SNV, in columns as of its scores."""
+    """Return the scores of gmt-mini's teachers for each SNV, in the columns of its scores."""
     panels = [make(data, tables) for make in PANELS.values()]
     opinions = asked(panels, Pairs(*snvs.alleles(RIDGE_BASES)))
     changes = {}
@@ -190,7 +190,7 @@ def field_of(table: pd.DataFrame, field: str | None = None) -> Values:
 def scores_of(
     table: pd.DataFrame, name: str, cell: pd.Series, field: str | None = None
 ) -> dict[str, Values]:
-    """Return the scores of a model and, where it has scores of some cell types, those matched.
+    """Return a model's scores and, if it has scores by cell type, those of the matching type.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def scores_of(
         Scores of SNVs.
     name : str
     cell : Series
-        Cell type of each row, NaN for one that is not in question.
+        Cell type of each row; NaN if no model knows it.
     field : str, optional
         See `field_of`.
     """
@@ -215,7 +215,7 @@ def scores_of(
 
 
 def inside_scores(snvs: Snvs, loaded: LoadedModel) -> Values:
-    """``GENOMIX_DA`` of each SNV in windows that stay inside the sequence."""
+    """Return ``GENOMIX_DA`` of each SNV for windows that stay inside the sequence."""
     written = Differences.of(loaded.config.activity)
 
     @torch.inference_mode()
@@ -229,7 +229,7 @@ def inside_scores(snvs: Snvs, loaded: LoadedModel) -> Values:
 
 
 def per_experiment(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
-    """Pearson's r of each model per experiment, ``MODEL`` and ``|MODEL|`` for magnitudes."""
+    """Return Pearson's r per experiment and model, as ``MODEL`` and ``|MODEL|`` (magnitudes)."""
     rows = {}
     for name, some in table.groupby("experiment"):
         effect = some["effect"].to_numpy()
@@ -240,7 +240,7 @@ def per_experiment(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
 
 
 def print_experiments(correlations: pd.DataFrame, models: list[str]) -> None:
-    """A row per experiment: r, and r of magnitudes."""
+    """Print a row per experiment: r, and r of magnitudes."""
     print("| experiment | SNVs | " + " | ".join(models) + " |")
     print("|---|---|" + "---|" * len(models))
     for name, row in correlations.iterrows():
@@ -248,19 +248,19 @@ def print_experiments(correlations: pd.DataFrame, models: list[str]) -> None:
 
 
 def print_means(correlations: pd.DataFrame, models: list[str]) -> None:
-    """A row per set of experiments, the mean of each model's r in them."""
+    """Print a row per set of experiments, with each model's mean r."""
     for name, inside in SETS.items():
         some = correlations[correlations.index.map(inside)]
         print(f"| mean of {name} | {some['SNVs'].sum():,.0f} | {cells(some.mean(), models)} |")
 
 
 def cells(row: pd.Series, models: list[str]) -> str:
-    """``.257 / .194`` for each model."""
+    """Return the cells of a row, such as ``.257 / .194`` for each model."""
     return " | ".join(f"{row[model]:.3f} / {row[f'|{model}|']:.3f}" for model in models)
 
 
 def print_differences(correlations: pd.DataFrame, first: str, others: list[str]) -> None:
-    """Print the mean r of the first model less that of each other, under the same draws of loci."""
+    """Print the mean r of the first model minus each other's, under the same draws of loci."""
     print(f"\n| mean r of {first} less that of | " + " | ".join(SETS) + " | all 29, magnitudes |")
     print("|---|" + "---|" * (len(SETS) + 1))
     for other in others:
@@ -273,7 +273,7 @@ def print_differences(correlations: pd.DataFrame, first: str, others: list[str])
 
 
 def mean_over(value: pd.Series, inside: Callable[[str], bool]) -> str:
-    """Mean over experiments, with its interval over loci: experiments of one are drawn together."""
+    """Return the mean over experiments with an interval over loci, as text."""
     some = value[value.index.map(inside)]
     bootstrap = Bootstrap([locus(name) for name in some.index], DRAWS)
     draws = bootstrap.replicates(lambda w: float(w @ some.to_numpy() / w.sum()))
@@ -281,7 +281,7 @@ def mean_over(value: pd.Series, inside: Callable[[str], bool]) -> str:
 
 
 def print_controls(table: pd.DataFrame, models: list[str]) -> None:
-    """Scores permuted inside each experiment, which leaves what its place alone explains."""
+    """Print the correlations of scores that are permuted within each experiment."""
     rng = np.random.default_rng(0)
     shuffled = table.copy()
     for rows in table.groupby("experiment").indices.values():
@@ -292,7 +292,7 @@ def print_controls(table: pd.DataFrame, models: list[str]) -> None:
 
 
 def print_swapped(snvs: Snvs, score: Values, model: str, folder: Path, field: str | None) -> None:
-    """Some SNVs the other way round, each on a contig that carries its alternate allele."""
+    """Print a check of antisymmetry: SNVs reversed, on contigs that carry the alternate allele."""
     some = np.unique(np.linspace(0, len(score) - 1, SWAPPED).round().astype(int))
     carrying = [snvs.sequences[snvs.sequence[i]].copy() for i in some]
     for i, codes in zip(some, carrying, strict=True):

@@ -1,19 +1,19 @@
-"""Shared windows against re-centred ones: the same trunk, seconds per variant, as a Markdown table.
+"""Compare shared with re-centred windows on the same trunk, as a Markdown table.
 
     python benchmarks/recentred.py DATA_DIR [--rounds 5]
 
-What a variant costs with the weights that ship, on one CPU thread, at a whole genome's density (one
-SNV per 600 bp, made up with a fixed seed on hg38 chr22), input included:
+The table has the cost of a variant with the weights that ship, on one CPU thread, at a whole
+genome's density (one SNV per 600 bp, made up with a fixed seed on hg38 chr22), input included:
 
 shared
-    `Engine`, as `genomix score` uses it: a window goes through the trunk once, every SNV in it
+    `Engine`, as in `genomix score`: a window goes through the trunk once, and every SNV in it
     through a few tokens. 300 kb, 500 SNVs.
 re-centred
-    The ablation that other tools are: for each SNV the +-50 kb around it, once with the reference
-    and once with the alternate base put in; both through the trunk, read out at the SNV's bin.
-
-Both take turns, every figure is a median over rounds. Checked besides: an SNV has the same logit
-scored alone in its window as scored with all the others of that window.
+    An ablation that works like other tools: for each SNV the +-50 kb around it, once with the
+    reference and once with the alternate base; both go through the trunk, read out at the SNV's
+    bin.
+Both take turns, and every number is a median over rounds. The script also checks that an SNV has
+the same logit alone in its window as with all the others of that window.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from genomix_cli.variants.trained import LoadedModel, load_model
 
 CPU = torch.device("cpu")
 CONTIG, START, LENGTH, SEED = "chr22", 30_000_000, 300_000, 20_261_121
-#: Re-centred SNVs a round, spread over the stretch.
+#: Number of re-centred SNVs per round, spread over the stretch.
 RECENTRED = 4
-#: SNVs scored alone in the check, spread over the stretch.
+#: Number of SNVs scored alone in the check, spread over the stretch.
 ALONE = 12
 SAME = 1e-5
 
@@ -59,9 +59,8 @@ SAME = 1e-5
 class Trunk:
     """GMT's trunk, read out at one bin.
 
-    `GMT.window` gives what variants read: the keys and values of each layer, and no final tokens.
-    The token of one bin is finished here from the last layer's input; next to the trunk that
-    costs nothing.
+    `GMT.window` returns what variants read: the keys and values of each layer, but no final tokens.
+    This class computes the final token of one bin from the last layer's input, at negligible cost.
 
     Parameters
     ----------
@@ -78,7 +77,7 @@ class Trunk:
         self._input = arguments[0]  # [1, N, d]
 
     def __call__(self, window: Window, bin_index: int) -> torch.Tensor:
-        """Logit that the head reads from the token of a bin, ``[]``."""
+        """Return the head's logit for the token of a bin, a scalar."""
         context = self.model.window(window)
         assert self._input is not None
         layout = self.model.layout
@@ -95,7 +94,7 @@ class Trunk:
 
 
 def recentred(trunk: Trunk, source: GenomeSource, target: Target) -> float:
-    """Effect of one SNV in the window around it; the contact grid moves it by up to 2.5 kb."""
+    """Return the effect of an SNV in the window around it, aligned to the contact grid (2.5 kb)."""
     n_bins, allele = trunk.model.n_bins, target.allele
     middle = allele.pos - n_bins * BIN_SIZE // 2
     start = round(middle / CONTACT_BIN) * CONTACT_BIN
@@ -108,12 +107,12 @@ def recentred(trunk: Trunk, source: GenomeSource, target: Target) -> float:
 
 
 def shared(model: VariantModel, source: GenomeSource, targets: Sequence[Target]) -> NDArray:
-    """Logits of the targets by an engine of its own, float32 ``[len(targets)]``."""
+    """Return the logits of the targets from a new engine, float32 ``[len(targets)]``."""
     return Engine(model, source, CPU).score(targets).logit
 
 
 class WithoutDifference:
-    """The same model for an engine that would not score "no change" beside each allele."""
+    """The same model without the score of "no change" that is computed for each allele."""
 
     def __init__(self, model: GMT) -> None:
         self.window = model.window
@@ -122,7 +121,7 @@ class WithoutDifference:
         self.reads_window, self.outputs = True, ()
 
     def answers(self, context: Any, variants: Variants, shared: Any) -> Answers:
-        """Logits of the variants, and nothing to compare them with."""
+        """Return the logits of the variants, with 0 in place of those of "no change"."""
         logits = self.variants(context, variants)
         return Answers(logits, torch.zeros_like(logits), logits.new_zeros(*logits.shape, 0))
 
@@ -130,14 +129,14 @@ class WithoutDifference:
 def plain_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: Any, blocks: torch.Tensor
 ) -> torch.Tensor:
-    """Attention as the formula has it, ``[H, N, N]`` in memory."""
+    """Compute attention by its formula, with ``[H, N, N]`` in memory."""
     dense = bias[..., blocks][..., blocks, :]
     return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + dense).softmax(-1) @ v
 
 
 @contextmanager
 def plainly() -> Iterator[None]:
-    """GMT's trunk with :func:`plain_attention` for a while."""
+    """Use :func:`plain_attention` in GMT's trunk within the block."""
     fused, gmt.biased_attention = gmt.biased_attention, plain_attention
     try:
         yield
@@ -148,7 +147,7 @@ def plainly() -> Iterator[None]:
 def largest_difference(
     model: VariantModel, source: GenomeSource, targets: Sequence[Target]
 ) -> float:
-    """Between the logits of SNVs scored alone and with all the others of their window."""
+    """Return the largest difference between logits of SNVs scored alone and scored together."""
     together = shared(model, source, targets)
     some = spread(len(targets), ALONE)
     alone = np.concatenate([shared(model, source, [targets[i]]) for i in some])
@@ -156,19 +155,19 @@ def largest_difference(
 
 
 def spread(length: int, count: int) -> NDArray[np.int_]:
-    """`count` indices, evenly from the first to the last of `length`."""
+    """Return `count` indices, evenly spaced from the first to the last of `length`."""
     return np.linspace(0, length - 1, count).round().astype(int)
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """CPU seconds: other processes may share the machine."""
+    """Return the CPU seconds of a call, because other processes may share the machine."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def open_genome(data: Path, work: Path, model: LoadedModel) -> RawGenome:
-    """FASTA, tracks and contacts as `genomix score` opens them."""
+    """Open FASTA, tracks and contacts as `genomix score` does."""
     inputs(data, work)
     tracks = {name: data / "tracks" / file for name, file in TRACKS.items()}
     config = model.config
@@ -183,7 +182,7 @@ def open_genome(data: Path, work: Path, model: LoadedModel) -> RawGenome:
 
 
 def main() -> None:
-    """Take turns, check, print."""
+    """Time both methods in turns, check the logits, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
@@ -227,7 +226,7 @@ def main() -> None:
 
 
 def print_table(times: dict[str, list[float]], difference: float, count: int) -> None:
-    """Medians and ratios to each of the shared ways."""
+    """Print medians, and ratios to both shared methods."""
     ours, bare, *_ = (median(spent) for spent in times.values())
     print("| way | ms per variant | to shared windows | to them without GENOMIX_DL |")
     print("|---|---|---|---|")

@@ -1,12 +1,13 @@
-"""Pairs of equally good kinds of model: how often an interval of repeated folds tells them apart.
+"""Measure how often intervals over repeated folds separate two equally good kinds of model.
 
 ::
 
     python benchmarks/repeats.py
 
-Two discriminants see columns of their own that say equally much of two classes, so that over data
-sets neither is better. In a single data set one may well be, by its samples and by what it learned
-from them; an interval for the kind of model has to allow for both, and should hold 0 in 95 %.
+Two discriminants see separate columns that are equally informative about two classes, so over data
+sets neither is better. In a single data set, one may be better because of the samples and what it
+learned from them. An interval for the kind of model must allow for both, and should contain 0 in
+95 % of data sets.
 """
 
 from __future__ import annotations

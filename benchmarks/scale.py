@@ -2,14 +2,12 @@
 
     python benchmarks/scale.py [--records 1000000] [--scored 1000000] [--alleles 4000] [--threads 1]
 
-Default weights: the CPU time of an allele, by the layers as they are trained and as they score, in
-turns; what a GMT saves where its alleles share something; then `--alleles` alleles from end to end.
-
-Records: made-up input and a model of almost no size, so that everything else is what is measured:
-the CPU time of a record beside that of ``bcftools view`` from and to the same formats, and memory.
-
-CPU seconds without those of start-up, for the machine may be shared. Each run is a process of its
-own.
+Alleles: the CPU time of an allele with the default weights, for the layers as trained and as used
+in scoring, in turns; the time that a GMT saves if alleles share computations; then `--alleles`
+alleles from end to end. Records: made-up input and a model of minimal size, so that everything else
+is measured: the CPU time of a record, compared with ``bcftools view`` between the same formats, and
+memory. Times are CPU seconds without start-up, because the machine may be shared. Each run has its
+own process.
 """
 
 from __future__ import annotations
@@ -70,12 +68,12 @@ HEADER = (
 #: Bases between two genes.
 GENE = 30_000
 CLINICAL = '##INFO=<ID=CLNSIG,Number=.,Type=String,Description="Significance">\n'
-#: CPU time of an allele by the default weights, as this page says of SNVs 600 bp apart.
+#: CPU microseconds of an allele with the default weights, as measured here for SNVs 600 bp apart.
 DEFAULT_US = 5_130.0
 
 
 def write_genome(path: Path, length: int = LENGTH) -> str:
-    """A FASTA of one contig of random bases; returns them."""
+    """Write a FASTA of one contig of random bases, and return the bases."""
     bases = np.random.default_rng(1).choice(np.frombuffer(b"ACGT", np.uint8), length)
     text = bases.tobytes().decode()
     lines = (text[i : i + 60] for i in range(0, length, 60))
@@ -83,7 +81,7 @@ def write_genome(path: Path, length: int = LENGTH) -> str:
     return text
 
 
-#: A GMT as small as it can be.
+#: Fields of a GMT of minimal size.
 SMALLEST = {
     **{"n_bins": 400, "centre_bins": 0, "d_model": 16, "n_layers": 1, "n_heads": 2},
     **{"d_sequence": 8, "d_local": 8, "fusion_layers": 0},
@@ -91,7 +89,7 @@ SMALLEST = {
 
 
 def write_model(folder: Path, **fields: Any) -> None:
-    """A GMT without tracks and with random weights, by default as small as it can be."""
+    """Write a GMT without tracks and with random weights, by default of minimal size."""
     folder.mkdir()
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -124,7 +122,7 @@ def _measured(few: ScoreRequest, many: ScoreRequest, free: bool) -> Measured:
     start = time.process_time()
     done = score_variants(many)
     cpu = time.process_time() - start
-    # Of this process since its start: what getrusage says begins with the memory of its parent.
+    # Peak of this process since its start; that of getrusage would include its parent's memory.
     status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
     return Measured(cpu, done.records / done.seconds["all"], int(status.split()[0]) / 1024)
 
@@ -196,7 +194,7 @@ def show_records(work: Path, bases: str, scored: int, count: int, plain: ScoreRe
 
 
 def write_genes(path: Path) -> Path:
-    """A GTF: each 30 kb a gene of three transcripts of eight exons, those in the middle coding."""
+    """Write a GTF with a gene every 30 kb: three transcripts of eight exons, inner ones coding."""
     rows = []
     for gene in range(LENGTH // GENE):
         strand = "+-"[gene % 2]
@@ -216,7 +214,7 @@ def write_genes(path: Path) -> Path:
 
 
 def write_known(path: Path, bases: str, count: int) -> Path:
-    """An indexed VCF of half the SNVs, with what ClinVar and gnomAD say."""
+    """Write an indexed VCF of half the SNVs, with the fields of ClinVar and gnomAD."""
     import pysam
 
     lines = list(records(bases, count, None))[::2]
@@ -227,7 +225,7 @@ def write_known(path: Path, bases: str, count: int) -> Path:
 
 
 def write_made_up_contacts(path: Path) -> Path:
-    """Contacts of 5-kb bins that lie less than 150 kb apart."""
+    """Write contacts between 5-kb bins that are less than 150 kb apart."""
     from genomix_cli.variants.simulate.files import CONTACT_BIN, write_contacts
 
     n = LENGTH // CONTACT_BIN
@@ -240,7 +238,7 @@ def write_made_up_contacts(path: Path) -> Path:
 
 
 def show_beside(work: Path, bases: str, count: int, rounds: int, plain: ScoreRequest) -> None:
-    """Print what columns and files beside the scores cost, the network apart."""
+    """Print the cost of additional columns and files, without the network."""
     few, many = (write_vcf(work / f"{n}.beside.vcf", records(bases, n, None)) for n in (FEW, count))
     genes = {"genes": write_genes(work / "genes.gtf")}
     known = {"known": (write_known(work / "known.vcf", bases, count),)}
@@ -267,20 +265,20 @@ def show_beside(work: Path, bases: str, count: int, rounds: int, plain: ScoreReq
 
 
 class Plain(Activity):
-    """The default weights by the layers as they are trained."""
+    """The default weights, with the layers as trained."""
 
     def differences(self, variants: Variants) -> torch.Tensor:
-        """Return the activity of alt less that of ref."""
+        """Return the activity of alt minus that of ref."""
         ref, alt = (self.probabilities(codes) for codes in (variants.ref, variants.alt))
         return self.activity(alt) - self.activity(ref)
 
     def substitutions(self, variants: Variants) -> torch.Tensor:
-        """Return the same."""
+        """Return the same as `differences`."""
         return self.differences(variants)
 
 
 def show_layers() -> None:
-    """Print how much faster the layers of scoring are, engine and input included."""
+    """Print the speed-up by the layers used in scoring, engine and input included."""
     network = load_model(DEFAULT_MODEL).module.network
     engines = [
         Engine(model.eval(), MadeUpGenome((), 100_000), torch.device("cpu"))
@@ -305,7 +303,7 @@ def show_layers() -> None:
 
 
 def show_sharing() -> None:
-    """Print what a GMT saves where alleles share something; inputs are the same."""
+    """Print the time that a GMT saves if alleles share computations, for the same inputs."""
     bases = np.arange(4, dtype=np.uint8)
     network = load_model(DEFAULT_MODEL).module.network
     models = {"": load_model(SIMULATED_MODEL).module, ", `gmt-mini` inside": with_inside(network)}
@@ -326,7 +324,7 @@ def show_sharing() -> None:
 
 
 def show_windows() -> None:
-    """Print what a window costs where several go through the trunk together."""
+    """Print the cost of a window if several go through the trunk together."""
     model = load_model(SIMULATED_MODEL).module
     genome, counts = MadeUpGenome(model.config.tracks, 100_000), (1, 2, 4, 8)
     windows = [load_window(genome, "made-up", 10_000 * i, model.n_bins) for i in range(8)]
@@ -339,7 +337,7 @@ def show_windows() -> None:
 
 
 def show_reading() -> None:
-    """Print what reading SNVs and their windows for a small GMT takes, without the network."""
+    """Print the time to read SNVs and their windows for a small GMT, without the network."""
     model = GMT(GMTConfig((), **SMALLEST)).eval()
     genome, cpu, core = MadeUpGenome((), 1_000_000), torch.device("cpu"), 10_000
     bases = np.arange(4, dtype=np.uint8)
@@ -352,7 +350,7 @@ def show_reading() -> None:
         ]
 
         def read(windows: tuple[int, ...], targets: list[Target] = targets) -> int:
-            """Return how many pieces of work there are."""
+            """Read all targets; return the number of pieces of work."""
             reader = Reader(model, genome, cpu, "shared", False, windows)
             return len(list(reader.works(targets, Clock(["genome"]), np.zeros(1))))
 
@@ -363,7 +361,7 @@ def show_reading() -> None:
 
 
 def with_inside(network: ActivityModel) -> GMT:
-    """A GMT of random weights with a network of activity inside."""
+    """Return a GMT with random weights and an activity network inside."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = GMT(GMTConfig((), **GMT.presets["mini"], activity=to_dict(network.config)))
@@ -372,7 +370,7 @@ def with_inside(network: ActivityModel) -> GMT:
 
 
 def shared_row(model: GMT, alleles: Sequence[Allele]) -> str:
-    """Cells of one row: CPU ms of an allele without sharing and with it, ratio, difference."""
+    """Return a row: CPU ms of an allele without and with sharing, ratio, difference in logits."""
     genome, count = MadeUpGenome(model.config.tracks, 100_000), len(alleles)
     arrays = load_window(genome, "made-up", 0, model.n_bins)
     window = window_tensors([arrays], torch.device("cpu"))
@@ -386,7 +384,7 @@ def shared_row(model: GMT, alleles: Sequence[Allele]) -> str:
     )
 
     def nothing_shared(context: Any) -> Answers:
-        """Return the answers; the network inside reads the alleles once more for differences."""
+        """Return the answers without sharing; the network inside then reads the alleles again."""
         answers = model.answers(context, variants, each)
         if model.activity is not None:
             reader = model.activity.reader
@@ -408,7 +406,7 @@ def shared_row(model: GMT, alleles: Sequence[Allele]) -> str:
 
 
 def in_turns(calls: Sequence[Callable[[], Any]]) -> tuple[NDArray[np.float64], list[Any]]:
-    """Return CPU seconds of each call, ``[calls, rounds]``, and what each gave."""
+    """Return the CPU seconds of each call ``[calls, rounds]``, and the result of each."""
     times = np.empty((len(calls), TURNS))
     found = [call() for call in calls]
     for i in range(TURNS):
@@ -420,7 +418,7 @@ def in_turns(calls: Sequence[Callable[[], Any]]) -> tuple[NDArray[np.float64], l
 
 
 def show_default(work: Path, bases: str, count: int, plain: ScoreRequest) -> None:
-    """Print what the default weights cost from end to end."""
+    """Print the cost of the default weights from end to end."""
     few, many = (
         write_vcf(work / f"{n}.vcf", records(bases, n, None, SPARSE)) for n in (count // 10, count)
     )

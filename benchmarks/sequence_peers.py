@@ -1,8 +1,8 @@
-"""Peers of our networks, which predict the activity of sequences, and SNVs to judge all by.
+"""Peers that predict the activity of sequences, and SNVs to compare them with our networks.
 
 Peers: ridge regression on 7-mers, fitted to lentiMPRA (Agarwal et al. 2025,
 doi:10.1038/s41586-024-08430-9); MPRA-DragoNN (Movva et al. 2019, doi:10.1371/journal.pone.0218073);
-the change of JASPAR motifs; GC. A ridge on the sites of motifs is a teacher alone.
+the change in JASPAR motifs; GC. The ridge on motif sites serves only as a teacher.
 
 Letters: n sequences or SNVs, L bases, K motifs.
 """
@@ -33,25 +33,25 @@ from genomix_cli.sequences.models.motifs import motif_filters
 
 Codes = NDArray[np.uint8]
 Values = NDArray[np.float64]
-#: Codes uint8 ``[n, L]`` to a number each, ``[n]``.
+#: Maps codes uint8 ``[n, L]`` to a number per sequence, ``[n]``.
 Function = Callable[[Codes], Values]
 
 K = 7
-#: Penalty of the squared weights, one per pair of strands, for each column of lentimpra.tsv.
+#: Penalty on the squared weights, for each column of lentimpra.tsv; both strands share a weight.
 ALPHA = {"HepG2": 1500.0, "WTC11": 1000.0, "K562": 500.0}
 RIDGE_BASES, DRAGONN_BASES = 200, 145
 DRAGONN = Path("mpra_dragonn_convmodel") / "pretrained.hdf5"
-#: Cell types of its outputs, six each. Their order is not in the file; against rows of
-#: lentimpra.tsv measured in both, the first six follow K562 and the others HepG2.
+#: Cell types of MPRA-DragoNN's outputs, six each. The file does not give their order; compared with
+#: rows of lentimpra.tsv measured in both, the first six follow K562 and the others HepG2.
 DRAGONN_CELLS = ("K562", "HepG2")
 MOTIFS = Path("motifs") / "JASPAR2024_CORE_vertebrates_nonredundant.meme.gz"
 BATCH = 256
-#: Positions of a motif that are read, what a site scores at least (nats beside its threshold), and
-#: the penalty of their weights.
+#: Number of motif positions that are read, smallest score of a site (nats relative to its
+#: threshold), and penalty on the weights.
 SITE_WIDTH, FAINT, SITES_ALPHA = 19, -6.0, 1000.0
-#: Sequences whose sites are found at once: a batch that stays near the processor.
+#: Number of sequences to scan at once, which fit into the processor's cache.
 SITES_BATCH = 8
-#: The peer to beat.
+#: The strongest peer.
 BOTH = "7-mer ridge + MPRA-DragoNN"
 
 
@@ -61,13 +61,13 @@ class Snvs(NamedTuple):
     Attributes
     ----------
     names : list of str
-        Of the sequences.
+        Names of the sequences.
     sequences : list of NDArray
         uint8 codes ``[L]``, of any lengths.
     sequence, at : NDArray
-        int64 ``[n]``: sequence of each SNV, and its 0-based place in it.
+        int64 ``[n]``: index of each SNV's sequence, and 0-based position in it.
     alt : NDArray
-        uint8 ``[n]``.
+        uint8 ``[n]``: code of the alternate base.
     """
 
     names: list[str]
@@ -77,15 +77,15 @@ class Snvs(NamedTuple):
     alt: Codes
 
     def ref(self) -> Codes:
-        """Codes of the reference alleles, ``[n]``."""
+        """Return the codes of the reference alleles, uint8 ``[n]``."""
         pairs = zip(self.sequence, self.at, strict=True)
         return np.array([self.sequences[s][a] for s, a in pairs], np.uint8)
 
     def alleles(self, width: int) -> tuple[Codes, Codes]:
-        """Windows with the reference and with the alternate allele, uint8 ``[n, width]`` each.
+        """Return windows with the reference and the alternate allele, uint8 ``[n, width]`` each.
 
-        Centred on the SNV as far as the sequence reaches; one shorter than `width` is padded with
-        unknown bases on both sides.
+        A window is centred on the SNV as far as the sequence allows. A sequence shorter than
+        `width` is padded with unknown bases on both sides.
         """
         longer = [padded(codes, width) for codes in self.sequences]
         margin = np.array([pad for _, pad in longer])[self.sequence]
@@ -99,30 +99,30 @@ class Snvs(NamedTuple):
 
 
 def padded(codes: Codes, width: int) -> tuple[Codes, int]:
-    """A sequence of at least `width` bases, and how many unknown ones were put before it."""
+    """Pad a sequence to `width` bases; return it and the number of unknown bases in front."""
     before = max(width - len(codes), 0) // 2
     after = max(width - len(codes) - before, 0)
     return np.pad(codes, (before, after), constant_values=UNKNOWN_BASE), before
 
 
 def change(function: Function, ref: Codes, alt: Codes) -> Values:
-    """Return the value for `alt` less that for `ref`, both uint8 ``[n, L]``; ``[n]``."""
+    """Return the value for `alt` minus that for `ref`, ``[n]``; both are uint8 ``[n, L]``."""
     unique, back = np.unique(ref, axis=0, return_inverse=True)
     return function(alt) - function(unique)[back.reshape(-1)]
 
 
 def stacked(sequences: pd.Series) -> Codes:
-    """Codes of sequences of one length, uint8 ``[n, L]``."""
+    """Return the codes of sequences of one length, uint8 ``[n, L]``."""
     return encode("".join(sequences)).reshape(len(sequences), -1)
 
 
 def fit_ridge(codes: Codes, value: NDArray[np.floating], alpha: float) -> Function:
-    """Ridge regression of values ``[n]`` on counts of k-mers of both strands."""
+    """Fit ridge regression of values ``[n]`` on k-mer counts of both strands."""
     from scipy import sparse
     from sklearn.linear_model import Ridge
 
     column, n_columns = canonical_kmers(K)
-    # The ids past the k-mers stand for unknown bases: a column that is dropped.
+    # Ids past the k-mers stand for unknown bases, a column that is dropped.
     column = np.concatenate([column, [n_columns, n_columns]])
     ids = column[kmer_ids(codes, K)]
     ends = np.arange(len(ids) + 1) * ids.shape[1]
@@ -135,7 +135,7 @@ def fit_ridge(codes: Codes, value: NDArray[np.floating], alpha: float) -> Functi
 
 
 def fit_ridges(table: pd.DataFrame) -> dict[str, Function]:
-    """A ridge for each cell type of rows of ``lentimpra.tsv``."""
+    """Fit a ridge to each cell type in rows of ``lentimpra.tsv``."""
     ridges = {}
     for cell, alpha in ALPHA.items():
         some = table[table[cell] != ""]
@@ -145,7 +145,7 @@ def fit_ridges(table: pd.DataFrame) -> dict[str, Function]:
 
 
 class MotifSites:
-    """Finder of motifs in sequences: how many sites of each there are, and how good the best is."""
+    """Scanner for motifs: the amount of sites of each motif, and the score of the best site."""
 
     def __init__(self, motifs: Sequence[Motif]) -> None:
         self._filters, thresholds = motif_filters(motifs, len(motifs), SITE_WIDTH)
@@ -153,7 +153,7 @@ class MotifSites:
 
     @torch.inference_mode()
     def __call__(self, codes: Codes) -> NDArray[np.float32]:
-        """Sums of occupied places of both strands, then best margins (nats); ``[n, 2 K]``."""
+        """Return summed occupancy on both strands, then best margins (nats), ``[n, 2 K]``."""
         one_hot = np.eye(5, 4, dtype=np.float32)
         found = np.empty((len(codes), 2 * len(self._filters)), np.float32)
         for low in range(0, len(codes), SITES_BATCH):
@@ -168,7 +168,7 @@ class MotifSites:
 
 
 def fit_sites(sites: NDArray[np.float32], value: NDArray[np.floating]) -> Function:
-    """Ridge regression of values ``[n]`` on what `MotifSites` found, a function of the same."""
+    """Fit ridge regression of values ``[n]`` on the output of `MotifSites`."""
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -177,7 +177,7 @@ def fit_sites(sites: NDArray[np.float32], value: NDArray[np.floating]) -> Functi
 
 
 class Dragonn(nn.Module):
-    """MPRA-DragoNN's ConvModel: three convolutions with batch norms after them, a linear layer."""
+    """MPRA-DragoNN's ConvModel: three convolutions, each with batch norm, and a linear layer."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -191,19 +191,19 @@ class Dragonn(nn.Module):
             file["model_weights" if "model_weights" in file else "/"].visititems(keep)
         self.convolutions = nn.ModuleList(_convolution(parts, i) for i in (1, 2, 3))
         dense = next(name.split("/")[0] for name in parts if name.startswith("dense"))
-        # Of a cell type's six outputs the mean is all that is used.
+        # Only the mean of a cell type's six outputs is used.
         self.weight = parts[f"{dense}/kernel:0"].unflatten(1, (len(DRAGONN_CELLS), -1)).mean(2)
         self.bias = parts[f"{dense}/bias:0"].unflatten(0, (len(DRAGONN_CELLS), -1)).mean(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Bases ``[n, 4, 145]`` -> activity in K562 and in HepG2, ``[n, 2]``."""
+        """Map bases ``[n, 4, 145]`` to the activity in K562 and HepG2, ``[n, 2]``."""
         for convolution, norm in self.convolutions:
             x = norm(F.relu(convolution(x)))
         return x.transpose(1, 2).flatten(1) @ self.weight + self.bias
 
     @torch.inference_mode()
     def by_cell(self, codes: Codes) -> Values:
-        """Means over both strands of the central 145 bases of ``[n, L]``, float64 ``[n, 2]``."""
+        """Return means over both strands for the central 145 of L bases, float64 ``[n, 2]``."""
         first = (codes.shape[1] - DRAGONN_BASES) // 2
         middle = codes[:, first : first + DRAGONN_BASES]
         one_hot = np.eye(5, 4, dtype=np.float32)
@@ -216,7 +216,7 @@ class Dragonn(nn.Module):
         return total
 
     def both_strands(self, codes: Codes) -> Values:
-        """Mean of `by_cell` over the cell types, ``[n]``."""
+        """Return the mean of `by_cell` over the cell types, ``[n]``."""
         return self.by_cell(codes).mean(1)
 
 
@@ -233,14 +233,15 @@ def _convolution(parts: dict[str, Tensor], number: int) -> nn.ModuleList:
 
 
 def gc_content(codes: Codes) -> Values:
-    """Number of G and C."""
+    """Return the number of G and C in each sequence, float64 ``[n]``."""
     return ((codes == 1) | (codes == 2)).sum(1).astype(np.float64)
 
 
 def motif_change(snvs: Snvs, path: Path) -> Values:
-    """Sum over motifs of the change of the best site that touches the SNV, bits, ``[n]``.
+    """Return the change in the best site that touches the SNV, summed over motifs, bits ``[n]``.
 
-    Sites below a motif's threshold count as the threshold: what binds nothing cannot be lost.
+    Sites below a motif's threshold count as the threshold, because a site that does not bind cannot
+    be lost.
     """
     motifs = read_meme(path)
     flank = max(motif.width for motif in motifs) - 1
@@ -255,7 +256,9 @@ def motif_change(snvs: Snvs, path: Path) -> Values:
 
 
 def peer_scores(data: Path, table: pd.DataFrame, snvs: Snvs) -> dict[str, Values]:
-    """Signed change of activity of each SNV by each peer, ``[n]``; the sign of motifs is a guess.
+    """Return each peer's signed change in activity for each SNV, ``[n]``.
+
+    The sign of the motif score is an assumption.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""How much a setting of `genomix score` changes scores, as a Markdown table.
+"""Measure how much each setting of `genomix score` changes scores, as a Markdown table.
 
     python benchmarks/settings.py VARIANTS.vcf --config GENOMIX.toml [-n 300]
     python benchmarks/settings.py VARIANTS.vcf [-n 300] --fasta GENOME.fa --track ATAC=A.bw ...
 
-The same variants, drawn evenly from the file, with shared windows (the default for many variants)
-and with each setting in turn. `P` is GENOMIX_P, `DL` GENOMIX_DL.
+Scores the same variants, evenly spaced in the file, with shared windows (the default for many
+variants) and with each setting in turn. `P` is GENOMIX_P, `DL` is GENOMIX_DL.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("vcf", type=Path)
     parser.add_argument("--config", type=Path)
     parser.add_argument("-n", type=int, default=300)
-    asked, options = parser.parse_known_args()  # the others are those of genomix score
+    asked, options = parser.parse_known_args()  # pass the other options to genomix score
     options += ["--config", str(asked.config)] if asked.config else []
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

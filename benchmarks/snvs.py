@@ -1,4 +1,4 @@
-"""SNVs made up at random places of a genome, or real ones that are far apart.
+"""Make SNVs at random places of a genome, or select real ones that are far apart.
 
 python benchmarks/snvs.py GENOME.fa[.gz] OUT.vcf [--spacing 600] [--seed 1]
 """
@@ -32,14 +32,14 @@ class SNV(NamedTuple):
 def made_up(
     fasta: Path, contig: str, start: int, end: int, seed: int, spacing: int = SPACING
 ) -> list[SNV]:
-    """One SNV per `spacing` bases at random positions of a stretch that are not N, sorted.
+    """Return one SNV per `spacing` bases of a stretch, at random positions that are not N, sorted.
 
     Parameters
     ----------
     fasta : Path
     contig : str
     start, end : int
-        0-based, half-open.
+        The stretch, 0-based and half-open.
     seed : int
     spacing : int
     """
@@ -56,7 +56,7 @@ def made_up(
 
 
 def far_apart(vcf: Path, distance: int, most: int) -> list[SNV]:
-    """SNVs of a VCF at least `distance` apart: all, or `most` of them spread over what is there."""
+    """Return SNVs of a VCF at least `distance` apart: all, or `most` of them, evenly spread."""
     kept: list[SNV] = []
     with gzip.open(vcf, "rt") as lines:
         for line in lines:
@@ -72,7 +72,7 @@ def far_apart(vcf: Path, distance: int, most: int) -> list[SNV]:
 
 
 def write_vcf(path: Path, snvs: Iterable[SNV]) -> None:
-    """A VCF with nothing but these."""
+    """Write a VCF of these SNVs."""
     rows = [f"{v.contig}\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\t.\n" for v in snvs]
     head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     path.write_text(head + "".join(rows))

@@ -1,21 +1,20 @@
-"""Pairs of real sequences that differ in one to four bases, with what known models say of them.
+"""Make pairs of sequences that differ in one to four bases, with the answers of known models.
 
     python benchmarks/teacher_pairs.py --data DATA --tables TABLES -o PAIRS.tsv [-n N] [--seed S]
 
-A network learns the answers, and above all their differences (distillation). TABLES is what
-benchmarks/activity_tables.py made of DATA. Sequences are 200 bp: the rows of lentimpra.tsv and
-dhs.tsv to learn from, stretches of two neighbouring tiles of mattioli.tsv, and, a quarter, places
-of chr22 (DATA/hg38_chr22). As in the tables, none shares 24 bases with an element of Kircher et al.
-2019.
+A network learns the answers, and above all their differences (distillation). TABLES is the output
+of benchmarks/activity_tables.py on DATA. Sequences are 200 bp: the training rows of lentimpra.tsv
+and dhs.tsv, stretches of two neighbouring tiles of mattioli.tsv, and (a quarter) places on chr22
+(DATA/hg38_chr22). As in the tables, none shares 24 bases with an element of Kircher et al. 2019.
 
-Teachers are ridges on 7-mers and ridges on the sites of JASPAR's motifs (DATA/motifs), fitted here
-to each column of lentimpra.tsv and open.tsv, rows to learn from, and MPRA-DragoNN
-(DATA/mpra_dragonn_convmodel, MIT licence). Each counts by its weight, in units of the standard
-deviation of its differences; `ANSWERS` has them.
+The teachers are ridges on 7-mers and ridges on the sites of JASPAR motifs (DATA/motifs), both
+fitted here to the training rows of each column of lentimpra.tsv and open.tsv, and MPRA-DragoNN
+(DATA/mpra_dragonn_convmodel, MIT licence). An answer is a sum of teachers with the weights in
+`ANSWERS`, each in units of the standard deviation of its differences.
 
-Written are the columns id, pair, sequence, and those of `ANSWERS` or of them the ones asked for:
-two rows per pair, of which the first is real. About 25 minutes of one core for 200,000 pairs, most
-of it motifs and MPRA-DragoNN.
+The columns of the output are id, pair, sequence, and those of `ANSWERS` that are requested (by
+default all). Each pair has two rows, of which the first is real. 200,000 pairs take about 25
+minutes on one core, most of it for motifs and MPRA-DragoNN.
 """
 
 from __future__ import annotations
@@ -48,34 +47,34 @@ from genomix_cli.genome.alphabet import UNKNOWN_BASE, decode
 from genomix_cli.genome.motifs import read_meme
 
 BASES = 200
-#: Share of the pairs that lie anywhere on chr22.
+#: Fraction of the pairs that come from anywhere on chr22.
 ANYWHERE = 0.25
-#: Where bases are changed: MPRA-DragoNN reads the central 145.
+#: Range of bases that may be changed; MPRA-DragoNN reads the central 145.
 FIRST, LAST = 30, 170
-#: Chance of a first, second, third and fourth change.
+#: Probability of a first, second, third and fourth change.
 CHANGES = (1.0, 0.3, 0.3, 0.3)
 #: Tile 1 of a transcription start site begins with the last bases of tile 2.
 TILES_SHARE = 30
-#: Pairs drawn beyond those asked for, as some are left out.
+#: Fraction of pairs drawn in excess, because some are left out.
 SPARE = 0.02
 
-#: Penalty of the 7-mers' ridges of accessibility.
+#: Penalty of the 7-mer ridges for accessibility.
 OPEN_ALPHA = 1500.0
-#: Each column that is written: its teachers, and what they count for.
+#: Teachers of each output column, and their weights.
 ANSWERS = {
-    # Activity anywhere: both kinds of teachers alike.
+    # Activity in any cell type, with both kinds of teachers weighted equally.
     "teacher": {
         **{f"7-mers {cell}": 1 / 3 for cell in ("HepG2", "WTC11", "K562")},
         "MPRA-DragoNN": 1.0,
     },
-    # Accessibility anywhere.
+    # Accessibility in any cell type.
     "open": {f"7-mers open_{cell}": 1.0 for cell in ("GM12878", "HepG2", "K562", "hESC")},
-    # Both of them by motifs.
+    # Activity and accessibility by motifs.
     "motifs": {
         **{f"motifs {cell}": 1 / 3 for cell in ("HepG2", "WTC11", "K562")},
         **{f"motifs open_{cell}": 1 / 4 for cell in ("GM12878", "HepG2", "K562", "hESC")},
     },
-    # Activity and accessibility of a cell type, alike; WTC11 and hESC are pluripotent.
+    # Activity and accessibility in one cell type, weighted equally; WTC11 and hESC are pluripotent.
     **{
         f"{cell}_cell": {
             f"7-mers {cell}": 1.0,
@@ -94,28 +93,28 @@ ANSWERS = {
 }
 
 
-#: Teachers of a kind: sequences uint8 ``[n, 200]`` to a column of answers for each teacher.
+#: One kind of teachers: maps sequences uint8 ``[n, 200]`` to a column of answers per teacher.
 Panel = Callable[[Codes], pd.DataFrame]
-#: Sequences whose motifs are held in memory at once.
+#: Number of sequences whose motif sites are held in memory at once.
 PIECE = 20_000
 
 
 class Pairs(NamedTuple):
-    """Real sequences and the same with changes, uint8 ``[n, 200]`` each."""
+    """Real sequences and their changed copies, uint8 ``[n, 200]`` each."""
 
     real: Codes
     changed: Codes
 
 
 class Opinions(NamedTuple):
-    """Answers for real sequences and for the same with changes: a column for each teacher."""
+    """Answers for real sequences and for their changed copies, a column per teacher."""
 
     real: pd.DataFrame
     changed: pd.DataFrame
 
 
 def main() -> None:
-    """Draw the pairs, ask the teachers, write."""
+    """Draw the pairs, compute the teachers' answers, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)
@@ -136,7 +135,7 @@ def main() -> None:
 
 
 def real_sequences(tables: Path) -> Codes:
-    """Sequences of 200 bp of the parts to learn from, uint8 ``[n, 200]``."""
+    """Return sequences of 200 bp from the training parts, uint8 ``[n, 200]``."""
     parts = [read_table(tables / f"{name}.tsv") for name in ("lentimpra", "dhs", "mattioli")]
     lentimpra, dhs, tiles = (part[part["split"] == "train"] for part in parts)
     two = neighbours(tiles)
@@ -146,7 +145,7 @@ def real_sequences(tables: Path) -> Codes:
 
 
 def neighbours(tiles: pd.DataFrame) -> Codes:
-    """Both tiles of a transcription start site as one stretch, uint8 ``[n, 258]``."""
+    """Join both tiles of each transcription start site, uint8 ``[n, 258]``."""
     by_id = dict(zip(tiles["id"], tiles["sequence"], strict=True))
     joined = []
     for name, second in by_id.items():
@@ -157,7 +156,7 @@ def neighbours(tiles: pd.DataFrame) -> Codes:
 
 
 def draw(pool: Codes, chromosome: Codes, n: int, rng: np.random.Generator) -> Pairs:
-    """Draw `n` pairs, some of the pool and some of the chromosome."""
+    """Draw `n` pairs, some from the pool and some from the chromosome."""
     anywhere = round(n * ANYWHERE)
     unknown = np.concatenate([[0], np.cumsum(chromosome >= UNKNOWN_BASE)])
     starts = np.flatnonzero(unknown[BASES:] == unknown[:-BASES])
@@ -168,19 +167,19 @@ def draw(pool: Codes, chromosome: Codes, n: int, rng: np.random.Generator) -> Pa
 
 
 def changed(real: Codes, rng: np.random.Generator) -> Codes:
-    """Sequences with one to four of their inner bases replaced by another base."""
+    """Return sequences in which one to four inner bases are replaced by another base."""
     out, row = real.copy(), np.arange(len(real))
     for chance in CHANGES:
         at, by = rng.integers(FIRST, LAST, len(real)), rng.integers(1, 4, len(real))
         some = rng.random(len(real)) < chance
-        # From the real base, so that a place that is drawn twice does not change back.
+        # Relative to the real base, so that a position that is drawn twice does not change back.
         other = (real[row, at] + by) % 4
         out[row[some], at[some]] = other[some]
     return out
 
 
 def without(drawn: Pairs, elements: dict[str, str], n: int) -> Pairs:
-    """The first `n` pairs of which neither sequence shares 24 bases with an element."""
+    """Return the first `n` pairs in which neither sequence shares 24 bases with an element."""
     bad = np.zeros(len(drawn.real), bool)
     for codes in drawn:
         bad |= shares_word(map(decode, codes), elements.values())
@@ -192,7 +191,7 @@ def without(drawn: Pairs, elements: dict[str, str], n: int) -> Pairs:
 
 
 class Column(NamedTuple):
-    """A column of a table to learn: its rows that are known, and their values."""
+    """A training column of a table: its name, the rows with a value, and their values."""
 
     name: str
     rows: NDArray[np.int64]
@@ -200,7 +199,7 @@ class Column(NamedTuple):
 
 
 def columns(table: pd.DataFrame) -> list[Column]:
-    """The quantities of lentimpra.tsv, or for open.tsv 1 where a place is open, 0 where closed."""
+    """Return the quantities of lentimpra.tsv, or 1 (open) and 0 (closed) for open.tsv."""
     found = []
     for name in table.columns[table.columns.isin(ALPHA) | table.columns.str.startswith("open_")]:
         rows = np.flatnonzero(table[name] != "")
@@ -211,13 +210,13 @@ def columns(table: pd.DataFrame) -> list[Column]:
 
 
 def to_learn_from(tables: Path) -> list[pd.DataFrame]:
-    """Rows of lentimpra.tsv and of open.tsv."""
+    """Return the training rows of lentimpra.tsv and of open.tsv."""
     both = [read_table(tables / f"{name}.tsv") for name in ("lentimpra", "open")]
     return [table[table["split"] == "train"] for table in both]
 
 
 def seven_mers(data: Path, tables: Path) -> Panel:
-    """A ridge on 7-mers for each column."""
+    """Fit a ridge on 7-mers for each column."""
     ridges = {}
     for table in to_learn_from(tables):
         codes = stacked(table["sequence"])
@@ -228,7 +227,7 @@ def seven_mers(data: Path, tables: Path) -> Panel:
 
 
 def motif_sites(data: Path, tables: Path) -> Panel:
-    """A ridge on the sites of motifs for each column."""
+    """Fit a ridge on motif sites for each column."""
     sites = MotifSites(read_meme(data / MOTIFS))
     ridges = {}
     for table in to_learn_from(tables):
@@ -245,7 +244,7 @@ def motif_sites(data: Path, tables: Path) -> Panel:
 
 
 def dragonn(data: Path, tables: Path) -> Panel:
-    """MPRA-DragoNN: each cell type, and their mean."""
+    """Return MPRA-DragoNN's answers for each cell type, and their mean."""
     network = Dragonn(data / DRAGONN)
 
     def panel(other: Codes) -> pd.DataFrame:
@@ -255,7 +254,7 @@ def dragonn(data: Path, tables: Path) -> Panel:
     return panel
 
 
-#: By the first word of their teachers' names.
+#: Kinds of teachers, by the first word of their names.
 PANELS = {"7-mers": seven_mers, "motifs": motif_sites, "MPRA-DragoNN": dragonn}
 
 
@@ -265,7 +264,7 @@ def asked(panels: list[Panel], pairs: Pairs) -> Opinions:
 
 
 def added(opinions: Opinions, weights: dict[str, float]) -> tuple[Values, Values]:
-    """Weighted sums of the teachers' answers for real and changed sequences, ``[n]`` each."""
+    """Return weighted sums of answers for real and for changed sequences, ``[n]`` each."""
     names = list(weights)
     real, changed = (each[names] for each in opinions)
     scale = pd.Series(weights) / (changed - real).std(ddof=0)
@@ -273,7 +272,7 @@ def added(opinions: Opinions, weights: dict[str, float]) -> tuple[Values, Values
 
 
 def write(path: Path, pairs: Pairs, columns: dict[str, tuple[Values, Values]]) -> None:
-    """Two rows per pair, the real sequence first, with a column for each kind of answer."""
+    """Write two rows per pair, the real sequence first, with a column per kind of answer."""
     names = np.arange(len(pairs.real)).astype(str)
     halves = []
     for number, (kind, sequences) in enumerate(zip(Pairs._fields, pairs, strict=True)):

@@ -1,13 +1,12 @@
-"""Peak memory and time of a training step of GMT, as a Markdown table.
+"""Measure peak memory and time of a training step of GMT, as a Markdown table.
 
     python benchmarks/training_memory.py [--device cuda] [--presets mini base paper]
         [--bins 400 2000] [--windows 1 4] [--variants 16 128] [--precision bf16-mixed]
         [--checkpointing no yes] [--steps 3]
 
-A step is forward, backward and AdamW on made-up windows. Each row runs in a process of its own. On
-a GPU memory is what PyTorch allocated at most; on a CPU it is the largest resident set of the
-process less what it held with PyTorch imported and nothing made yet. The time is the median of the
-steps after the first.
+A step is forward, backward and AdamW on made-up windows. Each row runs in its own process. On a
+GPU, memory is PyTorch's peak allocation; on a CPU, it is the peak resident set of the process minus
+the set after importing PyTorch. The time is the median of the steps after the first.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ MIB = 2**20
 
 
 class Case(NamedTuple):
-    """A row."""
+    """Settings of one row."""
 
     preset: str
     n_bins: int
@@ -46,14 +45,14 @@ class Case(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """MiB at the peak, and seconds of a step."""
+    """Peak MiB, and seconds of a step."""
 
     memory: float
     seconds: float
 
 
 def inputs(model: GMT, case: Case) -> tuple[Window, Variants, Tensor]:
-    """Made-up windows, SNVs and labels."""
+    """Return made-up windows, SNVs and labels."""
     rng = torch.Generator().manual_seed(0)
     w, g, n = case.windows, case.variants, case.n_bins
     width, contacts = 2 * model.flank + MAX_ALLELE, n // BINS_PER_CONTACT
@@ -76,12 +75,12 @@ def inputs(model: GMT, case: Case) -> tuple[Window, Variants, Tensor]:
 
 
 def resident() -> float:
-    """Largest resident set of this process so far, MiB."""
+    """Return the peak resident set of this process so far, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def cost(case: Case, options: argparse.Namespace, **fields: Any) -> Cost:
-    """Train for some steps; `fields` in place of those of the preset."""
+    """Train for some steps and return the cost; `fields` override those of the preset."""
     device = resolve_device(options.device)
     if device.type == "cpu":
         torch.set_num_threads(options.threads)
@@ -112,7 +111,7 @@ def cost(case: Case, options: argparse.Namespace, **fields: Any) -> Cost:
 
 
 def answer(case: Case, options: argparse.Namespace, end: object) -> None:
-    """Of the child process: send what it cost, or that it did not fit."""
+    """Send the cost from the child process; None if it did not fit into memory."""
     try:
         found: Cost | None = cost(case, options)
     except (RuntimeError, MemoryError) as error:
@@ -123,7 +122,7 @@ def answer(case: Case, options: argparse.Namespace, end: object) -> None:
 
 
 def measure(case: Case, options: argparse.Namespace) -> str:
-    """One row of the table."""
+    """Return one row of the table."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=answer, args=(case, options, theirs))
@@ -131,7 +130,7 @@ def measure(case: Case, options: argparse.Namespace) -> str:
     theirs.close()
     try:
         found = ours.recv()
-    except EOFError:  # killed, most likely for its memory
+    except EOFError:  # killed, most likely for lack of memory
         found = None
     child.join()
     costs = f"{found.memory:,.0f} | {found.seconds:.3g}" if found else "does not fit | -"

@@ -1,19 +1,18 @@
-"""Overhead of training beyond the arithmetic of a network, as a row of a Markdown table.
+"""Measure the overhead of training over the network's arithmetic, as a row of a Markdown table.
 
     python benchmarks/training_overhead.py [--epochs 3] [--batches 0] [--rounds 3] -- ARGUMENTS
 
-ARGUMENTS are those of `genomix train`. Its first fit is held back, and then done in turns, from the
-same weights:
+ARGUMENTS are those of `genomix train`. The script intercepts its first fit, and then runs it in
+turns from the same weights:
 
 bare
-    A PyTorch loop over batches that lie in memory: loss, backward, clipping, AdamW; after each
-    epoch the predictions and metrics of the validation part.
+    A PyTorch loop over batches in memory: loss, backward, clipping, AdamW; after each epoch the
+    predictions and metrics of the validation part.
 fit
-    What `genomix train` runs: batches made as they are asked for, Lightning, a schedule of the
-    learning rate, checkpoints; with the start of it, and the end.
-
-CPU time of one process, so that what else runs on the machine hardly counts. `--batches` makes
-epochs shorter.
+    What `genomix train` runs: batches made on demand, Lightning, a learning-rate schedule and
+    checkpoints, including set-up and clean-up.
+Times are CPU time of one process, which other processes hardly affect. `--batches` makes epochs
+shorter.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ from genomix_cli.learning.fit_settings import FitConfig
 
 
 class HeldBack(BaseException):
-    """The arguments of a fit, instead of it; no error that the command would report."""
+    """Signal that carries the arguments of a fit; the command does not report it as an error."""
 
 
 class First:
-    """The first batches of a loader, made as they are asked for."""
+    """The first batches of a loader, made on demand."""
 
     def __init__(self, loader: Any, most: int) -> None:
         self.loader, self.most = loader, most or len(loader)
@@ -54,7 +53,7 @@ class First:
 
 
 def held_back(arguments: list[str]) -> tuple[Any, ...]:
-    """Task, loaders and configuration of the first fit of a command."""
+    """Return task, loaders and configuration of the first fit of a command."""
 
     def run(*fit: Any) -> None:
         raise HeldBack(*fit)
@@ -71,7 +70,7 @@ def held_back(arguments: list[str]) -> tuple[Any, ...]:
 
 
 def bare(task: Any, epochs: list[list[Any]], valid: list[Any], config: FitConfig) -> None:
-    """Train as a script would."""
+    """Train in a plain PyTorch loop."""
     module, generator = task.module, torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(
         module.parameters(), config.learning_rate, weight_decay=config.weight_decay
@@ -89,14 +88,14 @@ def bare(task: Any, epochs: list[list[Any]], valid: list[Any], config: FitConfig
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """CPU time of a call."""
+    """Return the CPU seconds of a call."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def main() -> None:
-    """Take turns, print the row."""
+    """Time both loops in turns, and print the row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batches", type=int, default=0)

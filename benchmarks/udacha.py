@@ -1,19 +1,19 @@
-"""A model on real allele-specific accessibility, beside its peers: what models are chosen by.
+"""Compare models with peers on real allele-specific accessibility, the basis of model choice.
 
     python benchmarks/udacha.py --data DATA --tables TABLES [--model NAME ...] -o OUT
 
 DATA holds udacha_allele_specific_accessibility/, dhs_dnadiffusion/, hg38_chr22/,
-mpra_dragonn_convmodel/ and motifs/; TABLES is what benchmarks/activity_tables.py made of DATA.
-SNVs are those of UDACHA on chr22, and those inside a sequence of dhs.tsv whose base there is the
-reference allele. The effect is log2 of the accessibility of the alternate allele over that of the
-reference; significant are those with a false discovery rate below .05. An SNV has a row in each of
-the three files that it is in. A model that has scores of these cell types has a second row, NAME
-(cell): the score of the file's own.
+mpra_dragonn_convmodel/ and motifs/; TABLES is the output of benchmarks/activity_tables.py on DATA.
+The SNVs are those of UDACHA on chr22, and those inside a sequence of dhs.tsv whose base there is
+the reference allele. The effect is log2 of the accessibility of the alternate allele over that of
+the reference; an effect is significant at a false discovery rate below .05. An SNV has a row for
+each of the three files that contain it. A model with scores for these cell types has a second row,
+NAME (cell): the score for the file's own cell type.
 
-Printed, as Markdown: AUROC of the magnitude of the score, significant against the rest, and
-Pearson's r of score and effect, of all and of the significant ones; 95 % intervals over
-chromosomes, or over loci of 100 kb where there is one. The same goes to OUT/results.tsv, and each
-SNV to OUT/scores.tsv.
+Prints, as Markdown: AUROC of the magnitude of the score, significant SNVs against the rest, and
+Pearson's r of score and effect, for all and for the significant SNVs; 95 % intervals over
+chromosomes, or over loci of 100 kb if there is only one. The table is also written to
+OUT/results.tsv, and each SNV to OUT/scores.tsv.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 
 def main() -> None:
-    """Score, compare, print."""
+    """Score the SNVs, compare the models, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def read_udacha(data: Path) -> pd.DataFrame:
-    """Every row: source, contig, pos (1-based), ref, alt, effect, significant."""
+    """Return all rows: source, contig, pos (1-based), ref, alt, effect, significant."""
     parts = []
     for file in UDACHA:
         rows = read_table(data / "udacha_allele_specific_accessibility" / file)
@@ -99,7 +99,7 @@ def read_udacha(data: Path) -> pd.DataFrame:
 
 
 def dhs_start(low: int, high: int, summit: int) -> int:
-    """First base of the 200 bp of a DHS, 0-based; so lie all 859 sequences of chr22."""
+    """Return the first base (0-based) of the 200 bp of a DHS; right for all 859 on chr22."""
     start = summit - LENGTH // 2
     return low if start <= low else min(start, high - LENGTH)
 
@@ -113,16 +113,17 @@ def places(data: Path, names: Collection[str]) -> list[Place]:
 
 
 def read_sequences(data: Path, tables: Path) -> dict[str, Codes]:
-    """chr22, and the sequences of dhs.tsv by their ids."""
+    """Return chr22, and the sequences of dhs.tsv by id."""
     rows = read_table(tables / "dhs.tsv")
     sequences = dict(zip(rows["id"], map(encode, rows["sequence"]), strict=True))
     return {CHR22: read_chr22(data), **sequences}
 
 
 def covered(table: pd.DataFrame, places: list[Place], sequences: dict[str, Codes]) -> pd.DataFrame:
-    """Rows on a sequence: its name and the place there, and to which set of results they belong.
+    """Return the rows that lie on a sequence, with its name, the position and the set of results.
 
-    On chr22 the sequence is the chromosome. Of several DHS it is the one with the SNV most central.
+    On chr22, the sequence is the chromosome. If several DHS cover an SNV, the one with the SNV
+    nearest to its centre counts.
     """
     near: dict[tuple[str, int], list[Place]] = defaultdict(list)
     for place in places:
@@ -148,7 +149,7 @@ def covered(table: pd.DataFrame, places: list[Place], sequences: dict[str, Codes
 
 
 def snvs_of(table: pd.DataFrame, sequences: dict[str, Codes]) -> Snvs:
-    """The SNVs of the rows, on those sequences that have any."""
+    """Return the SNVs of the rows, with the sequences that have any."""
     names = list(dict.fromkeys(table["sequence"]))
     number = {name: i for i, name in enumerate(names)}
     return Snvs(

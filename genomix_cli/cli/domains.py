@@ -140,7 +140,7 @@ class VerbGroup(TyperGroup):
             )
         path = Path(given)
         if sum(not token.is_option for token in tokens) > 1 and given != "-" and not path.exists():
-            # Of several inputs, which only one domain takes.
+            # Only one domain takes several inputs: a wrong guess would blame the second one.
             raise UsageError("no such file", where=path)
         default, *others = self.verb.domains
         word = next((w for w in others if self.verb.domains[w].owns(path)), default)

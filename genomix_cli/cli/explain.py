@@ -28,7 +28,7 @@ def explain_variants(request: VariantRequest) -> None:
         return
     from genomix_cli.variants.explain.alleles import explain_variants as explain
 
-    # The motif is shown where it is asked for.
+    # The column of motifs is shown only if motifs were requested.
     shown = 6 if request.motifs.source else 5
     header = ("variant", "p", "baseline", "change", "completeness error", "motif")[:shown]
     rows = [
