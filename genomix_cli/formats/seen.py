@@ -20,7 +20,7 @@ from genomix_cli.errors import DataError
 from genomix_cli.provenance import atomic_path
 
 FILE = "seen.safetensors"
-#: Parts of training in which a model has seen an item; `NAME`: only its name is known.
+#: Parts of training in which a model has seen an item; `NAME` means only an item of that name.
 TRAIN, VALID, NAME = "train", "valid", "name"
 MEANING = {
     TRAIN: "learned from it",

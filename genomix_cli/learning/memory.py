@@ -14,7 +14,7 @@ SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 class OutOfMemoryError(DataError):
-    """Memory of the GPU or of the machine that ran out."""
+    """Error for work that does not fit into the memory of the GPU or of the machine."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

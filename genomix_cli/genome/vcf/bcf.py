@@ -79,7 +79,7 @@ def write_bcf(
     name : str
         Name of the output, for messages.
     compressed : bool
-        If False, write BGZF of level 0, which costs no time to compress and decompress.
+        If False, write BGZF of level 0, which stores the data without compression.
     complete : callable
         Returns True if `source` ended because all data were written, and False if its writer
         failed.
@@ -93,7 +93,7 @@ def write_bcf(
     BrokenPipeError
         If the reader of the output has gone.
     InterruptedError
-        If `complete` returns False; the output then has no end mark.
+        If `complete` returns False; an output given as a descriptor then gets no end mark.
     """
     with _opened(source, _TEXT, name) as reader:
         header = _read_header(reader)
