@@ -1,4 +1,4 @@
-"""Files of measured sequences with a known answer, and small runs on them, for tests."""
+"""Sequence files with a known activity, and small runs on them, for tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = {"stem": 8, "motif_width": 7, "width": 8, "epochs": 2, "batch_size": 32,
 
 
 def activity(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the number of first motifs minus that of second ones, on both strands, ``[n]``."""
+    """Return the number of first motifs minus that of second motifs, on both strands, ``[n]``."""
     total = np.zeros(len(codes))
     for motif, weight in zip(map(encode, MOTIFS[:2]), (1.0, -1.0), strict=True):
         for way in {motif.tobytes(), reverse_complement(motif).tobytes()}:
@@ -45,7 +45,7 @@ def drawn(n: int, length: int = LENGTH, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def measured(n: int = 240, length: int = LENGTH, seed: int = 0) -> Sequences:
-    """Return sequences with a class and two activities, each unknown for some."""
+    """Return sequences with a class and two activities, each unknown for some sequences."""
     codes, rng = drawn(n, length, seed), np.random.default_rng([seed, 1])
     value = activity(codes)
     liver, stem = (value + 0.3 * rng.normal(size=n).astype(np.float32) for _ in range(2))
@@ -66,7 +66,7 @@ def measured(n: int = 240, length: int = LENGTH, seed: int = 0) -> Sequences:
 
 
 def pairs(n: int = 80, seed: int = 5, length: int = LENGTH) -> Sequences:
-    """Pairs of sequences that differ by one motif, with HepG2's activity and a teacher's."""
+    """Return pairs of sequences that differ in one motif, with HepG2's and a teacher's activity."""
     whole = drawn(2 * n, length, seed)
     whole[1::2] = whole[::2]
     at = np.random.default_rng([seed, 2]).integers(0, length - 7, n)
@@ -90,7 +90,7 @@ def request(data: Path, folder: Path, **arch: Any) -> TrainRequest:
 
 
 def trained(data: Path, folder: Path, **arch: Any) -> ActivitySummary:
-    """Train such a run and return its summary."""
+    """Train the run of `request` and return its summary."""
     summary = train_activity(request(data, folder, **arch))
     assert summary is not None
     return summary

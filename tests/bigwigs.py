@@ -1,4 +1,4 @@
-"""bigWig files to test with, and pyBigWig as the oracle of their bins."""
+"""bigWig files for tests, with pyBigWig as the oracle of their bins."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pyBigWig
 
 from genomix_cli.genome.bigwig import BigWig
 
-# A whole chromosome at once takes gigabytes.
+# Number of bases to read at once: a whole chromosome would take gigabytes.
 STEP = 100_000
 
 
 def oracle(
     file: pyBigWig.bigWigFile, contig: str, first: int, last: int, bin_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sum (float64) and number of the covered bases of each bin, from pyBigWig's bases."""
+    """Return sum (float64) and number of covered bases per bin, from pyBigWig's values."""
     total, count = np.zeros(last - first), np.zeros(last - first)
     for low in range(first, last, STEP):
         high = min(low + STEP, last)
@@ -39,7 +39,7 @@ def assert_like_pybigwig(
     regions: Sequence[tuple[int, int]] = (),
     bin_sizes: Sequence[int] = (50,),
 ) -> None:
-    """Sums as float32, counts, means and coverage equal pyBigWig's bit for bit."""
+    """Assert that float32 sums, counts, means and coverage equal pyBigWig's bit for bit."""
     file = pyBigWig.open(str(path))
     with BigWig(path) as track:
         names = list(track.lengths) if regions == () else ["chr22"]
@@ -66,7 +66,7 @@ def _compare(
 
 
 def many_contigs(path: Path, n: int) -> Path:
-    """Contigs of 1.5 Mb (the first) or 4 kb, each with entries of every kind."""
+    """Write a bigWig of n contigs, one of 1.5 Mb and others of 4 kb, with all kinds of entry."""
     rng = np.random.default_rng(n)
     lengths = {f"c{i}": 4_000 + i if i else 1_500_000 for i in range(n)}
     file = pyBigWig.open(str(path), "w")
@@ -86,7 +86,7 @@ def many_contigs(path: Path, n: int) -> Path:
 
 
 def check_bedgraph(bigwig: Path) -> None:
-    """The bedGraph beside it has the same entries, to the last bit."""
+    """Assert that the bedGraph next to a bigWig has exactly the same entries."""
     with pyBigWig.open(str(bigwig)) as file:
         own = [(name, *entry) for name in file.chroms() for entry in file.intervals(name) or ()]
     text = bigwig.with_suffix(".bedgraph").read_text()

@@ -17,7 +17,7 @@ Columns = dict[str, list[Any]]
 def modality(
     values: Any, kind: str, rows: list[str], var: Columns | None = None, **layers: Any
 ) -> Any:
-    """An AnnData of float32 values ``[n, d]``; `var` has the columns of its features."""
+    """Return an AnnData of float32 values ``[n, d]``; `var` has the columns of its features."""
     import anndata
     import pandas as pd
 
@@ -31,7 +31,7 @@ def modality(
 
 
 def write_cohort(path: Path, modalities: dict[str, Any], obs: Columns) -> Path:
-    """A cohort file; `obs` has ``sample`` and the columns, all of them categories."""
+    """Write a cohort file; `obs` has ``sample`` and further columns, all categorical."""
     import pandas as pd
 
     table = pd.DataFrame(obs).set_index("sample")
@@ -44,8 +44,10 @@ def write_cohort(path: Path, modalities: dict[str, Any], obs: Columns) -> Path:
 
 
 def every_kind(path: Path, seed: int = 0, n: int = 48) -> Path:
-    """A cohort with a modality of each kind, three classes, two batches, values and modalities
-    missing, and what a simulator would say of it."""
+    """Write a cohort with a modality of each kind, three classes and two batches.
+
+    Some values and modalities are missing. The file has the metadata of a simulated cohort.
+    """
     rng = np.random.default_rng(seed)
     rows = [f"S{i:03d}" for i in range(n)]
     label = [("healthy", "tumour <A>", "tumour B")[i % 3] for i in range(n)]
@@ -93,7 +95,7 @@ def every_kind(path: Path, seed: int = 0, n: int = 48) -> Path:
 
 
 def fragments(rng: np.random.Generator, rows: list[str]) -> Any:
-    """Lengths of 100 to 219 bp, and short and long ones in four bins."""
+    """Return a fragment modality: lengths of 100 to 219 bp, and short and long ones by bin."""
     lengths = np.arange(100, 220)
     expected = 200 * np.exp(-0.5 * ((lengths - 167) / 12) ** 2) + 1
     counts = rng.poisson(expected, (len(rows), len(lengths)))

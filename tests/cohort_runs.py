@@ -1,4 +1,4 @@
-"""A cohort with planted drivers, and run folders of models that learned from it."""
+"""A cohort with planted drivers, and run folders of models trained on it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ WITHOUT_ANY = "S007"
 
 
 def planted(path: Path, n: int = 120, seed: int = 0) -> Path:
-    """Three classes; features 0 to 2 of ``expression`` and 0, 1 of ``calls`` say which.
+    """Write a cohort whose classes drive three features of ``expression`` and two of ``calls``.
 
-    Each fifth sample lacks the calls, some values are missing, and of one sample all are.
+    Every fifth sample lacks the calls, some values are missing, and one sample has no values.
     """
     rng = np.random.default_rng(seed)
     rows = [f"S{i:03d}" for i in range(n)]

@@ -15,9 +15,9 @@ def easy(
     widths: tuple[int, ...] = (8, 6),
     shift: float = 1.5,
 ) -> Samples:
-    """Normal values; each class shifts two features of every modality, the last one is constant.
+    """Return samples whose class shifts two features per modality; the last feature is constant.
 
-    Nothing is missing; no two samples share a patient.
+    Values are normally distributed, none is missing, and no two samples share a patient.
     """
     rng = np.random.default_rng(seed)
     label = rng.permutation(np.arange(n) % n_classes)

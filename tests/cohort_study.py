@@ -45,10 +45,10 @@ def study(  # noqa: PLR0913
     classes: Sequence[str] | None = None,
     **fields: Any,
 ) -> Study:
-    """Labels, a Bayes posterior, and models that see it through noise.
+    """Return a study with labels, a Bayes posterior, and models that see the posterior with noise.
 
-    Main models see it with `gain` less noise than the first baseline does; each further baseline
-    sees it with more. The last tenth of the samples is never tested.
+    Main models have `gain` less noise than the first baseline, and each further baseline has more.
+    The last tenth of the samples is never tested.
     """
     rng = np.random.default_rng(seed)
     label = rng.integers(0, k, n)

@@ -1,4 +1,4 @@
-"""The commands as they are: every one that does something, with its options."""
+"""All commands of the command line, with their options."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _walk(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
             yield (*words, name), command
 
 
-#: Words that call a command, and its Click command.
+#: Click command by the words that call it.
 COMMANDS: dict[tuple[str, ...], Any] = dict(_walk(ROOT))
 
 
 def spellings(words: Sequence[str]) -> set[str]:
-    """Every option that may follow `words`; where no domain is named, those of all domains."""
+    """Return the options that may follow `words`; without a domain, those of all domains."""
     start = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in COMMANDS), None)
     start = start or tuple(words[:1])
     own = [command for name, command in COMMANDS.items() if name[: len(start)] == start]

@@ -15,8 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Before torch is imported: threads that wait for each other on a busy machine make a test of
-# seconds one of minutes.
+# Set this before torch is imported: on a busy machine, threads that wait for each other turn
+# seconds into minutes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Genomix = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -156,9 +156,9 @@ def genomix_fast(
 
 @pytest.fixture(scope="session")
 def tiny_genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated genome of the smallest size: reference, tracks, contacts, labelled variants.
+    """Return the smallest simulated genome: reference, tracks, contacts, labelled variants.
 
-    Shared by the whole session: read it, write elsewhere.
+    The whole session shares it, so tests may only read it.
     """
     folder = tmp_path_factory.mktemp("simulated") / "genome"
     run_genomix(

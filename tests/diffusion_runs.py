@@ -24,7 +24,7 @@ LENGTH = 30
 
 
 def two_classes(path: Path, n: int = 600, seed: int = 0, *, aligned: bool = False) -> Path:
-    """Sequences of which the class says the share of G and C; `aligned`: sites, 10 bases apart."""
+    """Write sequences whose class sets the GC content; if `aligned`, as sites 10 bases apart."""
     places = np.arange(LENGTH)
     columns = Columns(
         np.zeros(LENGTH, np.int16),
@@ -58,7 +58,7 @@ def two_classes(path: Path, n: int = 600, seed: int = 0, *, aligned: bool = Fals
 def trained(
     data: Path, folder: Path, *, arch: Mapping[str, Any] | None = None, **options: object
 ) -> DiffusionSummary:
-    """A run of seconds."""
+    """Train a run that takes seconds and return its summary."""
     quick = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01, "draws": 2, "judged": 40}
     request = TrainRequest(
         data=data,
@@ -82,7 +82,7 @@ def generate(
     steps: int = 0,
     seed: int = 0,
 ) -> NDArray[np.uint8]:
-    """Sequences of a run, uint8 ``[n, L]``."""
+    """Generate sequences with a run, uint8 ``[n, L]``."""
     model = load_diffusion(run)
     values = wanted_values(model.conditions, conditions, model.mix, n, seed)
     return draw(model, values, guidance, steps, seed)

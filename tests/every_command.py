@@ -1,7 +1,7 @@
-"""One valid call of every command on small inputs, and commands run in forks of this process.
+"""A valid call of every command on small inputs, and a way to run commands in forks.
 
-A fork, which has everything loaded, takes milliseconds where a new interpreter takes seconds;
-descriptors and limits of the fork are its own.
+A fork has all modules loaded, so it takes milliseconds where a new interpreter takes seconds.
+It has its own descriptors and limits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BUG = 70
 
 
 class Call(NamedTuple):
-    """A call of a command, with ``OUT`` for the output, and the name that the output takes."""
+    """A call of a command, with ``OUT`` in place of the output, and the name of the output."""
 
     words: str
     arguments: str
@@ -54,7 +54,7 @@ class Call(NamedTuple):
 
 
 def in_fork(arguments: Sequence[str], setup: Callable[[], None] = lambda: None) -> Ended:
-    """Run the command line in a fork, in which `setup` is called first."""
+    """Run the command line in a fork, after calling `setup` there."""
     (out, into_out), (err, into_err) = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
@@ -71,7 +71,7 @@ def in_fork(arguments: Sequence[str], setup: Callable[[], None] = lambda: None) 
 
 
 def _code(arguments: Sequence[str], setup: Callable[[], None]) -> int:
-    """Return the exit code of a command, as an interpreter of its own would end."""
+    """Return the exit code with which a separate interpreter would end."""
     code = BUG
     try:
         signal.alarm(TIME_LIMIT)
@@ -123,7 +123,7 @@ def build(folder: Path) -> None:
 
 
 def _untrained(folder: Path, shard: Shard) -> None:
-    """A run folder of a small GMT as it was drawn."""
+    """Write a run folder of a small GMT with random weights."""
     arch = {
         **{"tracks": list(shard.modalities), "n_bins": 400, "d_model": 16, "n_layers": 1},
         **{"n_heads": 2, "d_sequence": 8, "d_local": 8},
@@ -134,7 +134,7 @@ def _untrained(folder: Path, shard: Shard) -> None:
 
 
 def calls(folder: Path) -> dict[str, Call]:
-    """Return a call for each command and task by its words; `folder` has the inputs."""
+    """Return a call for each command and task, by its words; `folder` has the inputs."""
     f, d = folder, DATA
     genome = f"-f {d}/genome.fa.gz -t ATAC={d}/ATAC.bw"
     toy = f"{d}/variants.vcf.gz --config {d}/genomix.toml -m {f}/gmt {QUICK}"

@@ -1,4 +1,4 @@
-"""Pages of explanations: what they say, and what a browser makes of them."""
+"""Checks of explanation pages: their content, and their behaviour in a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 
 
 class Rows(HTMLParser):
-    """Cells of the rows of items, and the sources of images and of whatever else is loaded."""
+    """Parser of a page: cells of the item rows, and sources of images and other resources."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -92,9 +92,9 @@ addEventListener("load", () => {
 
 
 def probed(text: str, folder: Path, *, column: int, words: str) -> dict[str, Any]:
-    """Sort by a column, filter by words and open a row in a browser, and return what is seen.
+    """Sort by a column, filter by words and open a row in a browser; return what is visible.
 
-    Nothing is loaded, over a network or not, and nothing is told on the console.
+    Assert that the page loads no other resource and logs nothing to the console.
     """
     page, given = folder / "probed.html", {"COLUMN": column, "WORDS": words}
     script = PROBE
@@ -105,7 +105,7 @@ def probed(text: str, folder: Path, *, column: int, words: str) -> dict[str, Any
         [
             *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
             *(f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000"),
-            # A telephone.
+            # The size of a phone.
             "--window-size=400,800",
             *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
             f"file://{page}",
@@ -118,7 +118,7 @@ def probed(text: str, folder: Path, *, column: int, words: str) -> dict[str, Any
     told = re.search(r'data-found="([^"]*)"', ended.stdout)
     assert told, ended.stderr
     found: dict[str, Any] = json.loads(told[1].replace("&quot;", '"'))
-    # The name of a row stays where it is while the rest scrolls beneath it.
+    # The name of a row stays in place while the rest scrolls beneath it.
     assert found["stays"] == [True, 0, True]
     assert found["requests"] == []
     assert Rows(text).loaded == []

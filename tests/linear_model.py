@@ -1,4 +1,4 @@
-"""A cohort model whose gradients and attention are known by heart."""
+"""A cohort model whose gradients and attention are known in closed form."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NAMES = {"plain": "Plain", "straight": "Straight"}
 
 @dataclass(frozen=True)
 class PlainConfig:
-    """`jump` is added to the first class where the first value is positive: no gradient sees it."""
+    """Configuration: `jump`, without a gradient, goes to class 0 if the first value is positive."""
 
     jump: float = 0.0
 
 
 class Plain(CohortModel):
-    """Logits are the product of encoded values with the classes' means: no gradients offered."""
+    """Model without gradients whose logits are encoded values times the classes' means."""
 
     config_class = PlainConfig
 
@@ -56,7 +56,7 @@ class Plain(CohortModel):
 
 
 class Straight(Plain):
-    """The same with gradients, and with attention: most to itself, the rest shared."""
+    """The same model with gradients, and with attention mostly to the modality itself."""
 
     def differentiable(self) -> Differentiable:
         return Differentiable(self.preprocessor, self._logits)
@@ -77,7 +77,7 @@ class Straight(Plain):
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """``plain`` and ``straight`` are models of the registry meanwhile."""
+    """Register ``plain`` and ``straight`` as models within the block."""
     for name, attribute in NAMES.items():
         COHORT_MODELS._entries[name] = f"tests.linear_model:{attribute}"
     try:

@@ -1,4 +1,4 @@
-"""Samples for tests of networks, made in memory."""
+"""In-memory samples for tests of networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genomix_cli.cohorts.models.network import Inputs
 
 
 def modalities(sizes: Sequence[int]) -> tuple[Modality, ...]:
-    """Modalities of so many features each."""
+    """Return modalities with the given numbers of features."""
     return tuple(
         Modality(f"omics{i}", "other", tuple(f"f{j}" for j in range(k)))
         for i, k in enumerate(sizes)
@@ -20,10 +20,10 @@ def modalities(sizes: Sequence[int]) -> tuple[Modality, ...]:
 
 
 def inputs(sizes: Sequence[int], n: int = 6, seed: int = 0) -> Inputs:
-    """A batch with missing values.
+    """Return a batch with missing values.
 
-    Sample 1 lacks the first modality, sample 2 all but the last; of sample 3 no value is known, and
-    sample 4 lacks the last modality.
+    Sample 1 lacks the first modality, sample 2 all but the last one, sample 3 every value, and
+    sample 4 the last modality.
     """
     rng = torch.Generator().manual_seed(seed)
     present = torch.ones(n, len(sizes), dtype=torch.bool)
@@ -41,7 +41,7 @@ def inputs(sizes: Sequence[int], n: int = 6, seed: int = 0) -> Inputs:
 
 
 def samples(values: Sequence[np.ndarray], label: np.ndarray) -> Samples:
-    """Samples of two classes in which nothing is missing."""
+    """Return samples of two classes without missing values."""
     n = len(label)
     kinds = modalities([v.shape[1] for v in values])
     return Samples(
@@ -57,7 +57,7 @@ def samples(values: Sequence[np.ndarray], label: np.ndarray) -> Samples:
 
 
 def exclusive_or(n: int, seed: int) -> Samples:
-    """A bit in each of two modalities; either alone says nothing of the class."""
+    """Return samples whose class is the exclusive or of a bit in each of two modalities."""
     rng = np.random.default_rng(seed)
     bits = rng.integers(0, 2, (2, n))
     values = [2.0 * bit[:, None] - 1 + 0.5 * rng.normal(size=(n, 4)) for bit in bits]

@@ -1,4 +1,4 @@
-"""A genome shard in memory: random bases, tracks that follow them, several cell types."""
+"""An in-memory genome shard: random bases, tracks that depend on them, several cell types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BIN = 50
 
 
 class FakeShard:
-    """Contigs chr1 and chr2; a stretch of chr1 is a gap, as `gap` says."""
+    """A shard of the contigs chr1 and chr2; the stretch `gap` of chr1 is a gap."""
 
     uncovered, max_gap_bins, assembly = "missing", 10, "made-up"
     tells_bridged = True
@@ -79,7 +79,7 @@ class View:
         self.rows = rows_in_cell(shard.tracks, cell)
 
     def signal(self, contig: str, first: int, last: int) -> Signal:
-        """The share of G and C in each bin, in steps of the track's number; the edge is unknown."""
+        """Return the GC share of each bin, in steps of the track's number; the edge is unknown."""
         codes = self.shard.codes(contig, first * BIN, last * BIN).reshape(-1, BIN)
         names = self.shard.modalities
         value = np.zeros((len(names), last - first), np.float16)

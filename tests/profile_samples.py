@@ -1,4 +1,4 @@
-"""Windows with the signal of each base, of which the answer is known, and networks of profiles."""
+"""Windows with a known signal of each base, and profile networks, for tests."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ OUTPUTS = (
 def profiled(made: Sequences, seed: int = 0, bias: float = 0.0) -> Sequences:
     """Return sequences with counts of three tracks, in which every motif leaves a footprint.
 
-    The strands of the first two have summits on either side of it; the third has both strands, and
-    a dip. Every seventh window lacks its third track, of every fifth the first bases are unknown.
-    With a `bias`, the standard deviation of the logarithm of what multiplies the rate of each base
-    and of each window, a fourth track counts it: no sequence explains it.
+    The first two tracks are strands with summits on either side of the motif; the third has both
+    strands, and a dip. Every seventh window lacks its third track, and in every fifth the first
+    bases are unknown. A `bias` is the standard deviation of the logarithm of random factors on the
+    rate of each base and of each window. A fourth track counts it; no sequence explains it.
     """
     rng = np.random.default_rng([seed, 9])
     n, length = made.codes.shape
@@ -84,7 +84,7 @@ def footprints(n: int = 240, length: int = 80, seed: int = 0, bias: float = 0.0)
 
 
 def config(**fields: Any) -> ProfileConfig:
-    """Return a small architecture of two strands of one track, and a track of both."""
+    """Return a small architecture for two strands of one track, and one track of both strands."""
     small: dict[str, Any] = {"length": 60, "profile": 44, "width": 8, "n_dilated": 2}
     return ProfileConfig(**{"outputs": OUTPUTS, "opposite": (1, 0, 2), **small, **fields})
 
@@ -99,7 +99,7 @@ def network(of: ProfileConfig, seed: int = 0) -> ProfileModel:
 
 
 def save_profile(folder: Path, seed: int = 0, **fields: Any) -> Path:
-    """Write a run folder."""
+    """Write the run folder of a profile network with random weights."""
     folder.mkdir(parents=True)
     arch = config(**fields)
     run = {"task": TASK, "model": "bpnet", "arch": to_dict(arch), "length": arch.length}

@@ -1,4 +1,4 @@
-"""Runs of sequence activity as ``genomix train`` leaves them, with random weights."""
+"""Activity runs as written by ``genomix train``, but with random weights."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ OUTPUTS = (
 
 
 def config(**fields: Any) -> ActivityConfig:
-    """A small architecture of two measured outputs, a class and a teacher."""
+    """Return a small architecture with two measured outputs, a class and a teacher."""
     small = {"length": 60, "members": 2, "stem": 8, "motif_width": 7, "width": 8}
     return ActivityConfig(**{"outputs": OUTPUTS, **small, **fields})
 
 
 def network(of: ActivityConfig, seed: int = 0) -> ActivityModel:
-    """A network with random weights, in whose batch norms no mean is 0."""
+    """Return a network with random weights, and batch norms with non-zero means."""
     model = new_module(lambda: ActivityModel(of), seed).eval()
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
@@ -38,7 +38,7 @@ def network(of: ActivityConfig, seed: int = 0) -> ActivityModel:
 
 
 def save_activity(folder: Path, seed: int = 0, **fields: Any) -> Path:
-    """Write a run folder."""
+    """Write the run folder of an activity network with random weights."""
     folder.mkdir(parents=True)
     arch = config(**fields)
     run = {"task": TASK, "model": TASK, "arch": to_dict(arch), "length": arch.length}

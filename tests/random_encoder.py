@@ -1,4 +1,4 @@
-"""Encoders of random weights, in the two formats that are read."""
+"""Encoders with random weights, in both formats that genomix reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WINDOW, WIDTH = 128, 8
 
 
 class Convolution(nn.Module):
-    """One-hot bases ``[V, 4, B]`` -> ``[V, T, F]``: each place reads its 8 bases and 4 more."""
+    """Map one-hot bases ``[V, 4, B]`` to ``[V, T, F]``; each token reads its 8 bases and 4 more."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Convolution(nn.Module):
 
 
 class Lookup(nn.Module):
-    """Tokens ``[V, T]`` -> their own vectors ``[V, T, F]``."""
+    """Map tokens ``[V, T]`` to their embeddings ``[V, T, F]``."""
 
     def __init__(self, tokens: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Lookup(nn.Module):
 
 
 def save_program(folder: Path, module: nn.Module | None = None, **spec: Any) -> Path:
-    """A folder of a TorchScript program; `spec` are fields of `ProgramSpec`."""
+    """Write a folder with a TorchScript program; `spec` are fields of `ProgramSpec`."""
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(), torch.device("cpu"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -57,7 +57,7 @@ def words(k: int) -> list[str]:
 
 
 def save_hugging_face(folder: Path, k: int = 3, letters: str = "ACGTN", **changes: Any) -> Path:
-    """An ESM over k-mers without overlap, as the Nucleotide Transformer reads them."""
+    """Write an ESM model over k-mers without overlap, as in the Nucleotide Transformer."""
     from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def save_hugging_face(folder: Path, k: int = 3, letters: str = "ACGTN", **change
 
 
 def needed_by(name: str) -> dict[str, Any]:
-    """Fields without which a registered model cannot be built: the folder of an encoder."""
+    """Return the fields that a registered model requires, such as the folder of an encoder."""
     frozen = VARIANT_MODELS.load(name).config_class.__name__ == "FrozenConfig"
     return {"encoder": _some_program()} if frozen else {}
 

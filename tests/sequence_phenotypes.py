@@ -12,7 +12,7 @@ from genomix_cli.provenance import Provenance
 
 
 def unaligned(n: int = 240, length: int = 40, n_classes: int = 3, seed: int = 0) -> Sequences:
-    """Random DNA in which each class prefers another base; two sequences make a group."""
+    """Return random DNA in which each class prefers another base; groups have two sequences."""
     rng = np.random.default_rng(seed)
     label = rng.permutation(np.arange(n) // 2 % n_classes).astype(np.int16)
     label = np.repeat(label[::2], 2)[:n]
@@ -39,7 +39,7 @@ def unaligned(n: int = 240, length: int = 40, n_classes: int = 3, seed: int = 0)
 
 
 def aligned(n: int = 240, length: int = 60, n_classes: int = 3, seed: int = 0) -> Sequences:
-    """Genotypes: at every site each class has another frequency of the second allele."""
+    """Return genotypes with class-specific frequencies of the second allele at every site."""
     rng = np.random.default_rng(seed)
     whole = unaligned(n, length, n_classes, seed)
     label = whole.phenotypes[0].values

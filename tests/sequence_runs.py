@@ -1,4 +1,4 @@
-"""Run folders of small classifiers of sequences, for tests."""
+"""Run folders of small sequence classifiers, for tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def trained(folder: Path, sequences: Sequences, model: str, **arch: Any) -> Path:
-    """Write a run folder of a model trained on five sixths of some sequences."""
+    """Write a run folder of a model trained on five sixths of the sequences."""
     data = labelled(sequences)
     last = np.arange(len(data.label)) % 6 == 5
     fields = {**preset_of(model, aligned=sequences.aligned)[2], **SMALL.get(model, {}), **arch}

@@ -21,9 +21,9 @@ MOTIFS = ("TGACTCA", "CACGTG", "GATAAGG", "CCAAT")
 
 
 def motifs(n: int = 240, length: int = 60, n_classes: int = 3, seed: int = 0) -> Sequences:
-    """Random DNA with the motif of its class planted twice, anywhere on the forward strand.
+    """Return random DNA with the motif of its class planted twice on the forward strand.
 
-    Every tenth sequence has an N. They are windows of two contigs.
+    The sequences are windows of two contigs. Every tenth has an N.
     """
     rng = np.random.default_rng(seed)
     label = rng.permutation(np.arange(n) % n_classes)
@@ -51,9 +51,9 @@ def motifs(n: int = 240, length: int = 60, n_classes: int = 3, seed: int = 0) ->
 
 
 def genotypes(n: int = 240, sites: int = 150, n_classes: int = 3, seed: int = 0) -> Sequences:
-    """Genotypes of people of some populations, whose allele frequencies have drifted apart.
+    """Return genotypes of people from populations whose allele frequencies have drifted apart.
 
-    One site is alike in all, every tenth genotype of the first site is unknown.
+    One site does not vary, and every tenth genotype of the first site is unknown.
     """
     rng = np.random.default_rng(7)
     ancestral = rng.uniform(0.1, 0.9, sites)

@@ -1,4 +1,4 @@
-"""Training that processes share, run as a script by tests/unit/learning/test_strategies.py.
+"""Training shared by several processes, a script for tests/unit/learning/test_strategies.py.
 
     python shared_training.py FOLDER small|deep
 
@@ -45,7 +45,7 @@ DEEP = GMTConfig(
 
 
 class Step(nn.Module):
-    """A layer, of which more than ``forward`` is called."""
+    """A layer with another method that is called besides ``forward``."""
 
     forward_methods = ("double",)
 
@@ -61,7 +61,7 @@ class Step(nn.Module):
 
 
 class Steps(nn.Module):
-    """Two layers, and a parameter without an axis."""
+    """Two layers and a scalar parameter."""
 
     shard_layers = (Step,)
 
@@ -78,7 +78,7 @@ class Steps(nn.Module):
 
 
 class Batches:
-    """Made-up batches by number."""
+    """Loader of made-up batches, by number."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         self.numbers = numbers
@@ -94,7 +94,7 @@ class Batches:
 
 
 class StepsTask:
-    """Find the first coordinate less the second."""
+    """The task of predicting the first coordinate minus the second."""
 
     shares_validation = True
 
@@ -118,7 +118,7 @@ class StepsTask:
 
 
 def deep_batch(number: int, model: GMT) -> tuple[Window, Variants, Tensor]:
-    """A window with three variants, and their labels."""
+    """Return a window with three variants, and their labels."""
     rng = torch.Generator().manual_seed(number)
     bins, tracks, groups = model.n_bins, len(model.config.tracks), 3
     width = 2 * model.flank + MAX_ALLELE
@@ -143,7 +143,7 @@ def deep_batch(number: int, model: GMT) -> tuple[Window, Variants, Tensor]:
 
 
 class DeepBatches(Batches):
-    """Windows with variants."""
+    """Loader of windows with variants."""
 
     def __init__(self, numbers: Sequence[int], model: GMT) -> None:
         super().__init__(numbers)
@@ -155,7 +155,7 @@ class DeepBatches(Batches):
 
 
 class DeepTask(StepsTask):
-    """A narrow GMT of 24 layers, with checkpointing."""
+    """The task of training a narrow GMT of 24 layers with checkpointing."""
 
     def __init__(self, mode: Any = "full") -> None:
         super().__init__()
@@ -218,7 +218,7 @@ def train_deep(folder: Path, two: FitConfig, keep: Callable[[str, Any], None]) -
 
 
 def main(folder: Path, size: str) -> None:
-    """Do every run that two processes share."""
+    """Run all trainings that two processes share."""
     torch.set_num_threads(1)
     two = replace(ONCE, devices=2)
 

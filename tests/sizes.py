@@ -1,4 +1,4 @@
-"""Sizes that a configuration may be given, sound or not."""
+"""Valid and invalid sizes for configurations."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def each_size(config_class: Any, sizes: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield every field of whole numbers with each size; of several numbers all are that size.
+    """Yield every integer field with each size; a field of several integers has that size in all.
 
-    Those of several are also cut short.
+    Fields of several integers are also shortened.
     """
     for field in dataclasses.fields(config_class):
         default = field.default

@@ -15,7 +15,7 @@ TRACKS = ("ATAC", "CTCF")
 
 
 def make_genome(folder: Path) -> Path:
-    """FASTA, bigWigs, contacts and variants in `folder`; chr1 and chr2."""
+    """Write FASTA, bigWigs, contacts and variants of chr1 and chr2 to `folder`."""
     simulate_genome(SimulationRequest(folder, contigs=2, contig_length=LENGTH, seed=3))
     return folder
 
@@ -36,7 +36,7 @@ def request(genome: Path, output: Path, **changes: object) -> PrepareRequest:
 
 
 def write_vcf(path: Path, rows: Iterable[tuple[object, ...]], info: str = "LABEL") -> Path:
-    """Rows of contig, 1-based pos, REF, ALT and the value of one INFO key."""
+    """Write a VCF from rows of contig, 1-based pos, REF, ALT and the value of one INFO key."""
     head = f'##fileformat=VCFv4.3\n##INFO=<ID={info},Number=A,Type=Float,Description="x">\n'
     head += "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     lines = [
@@ -48,7 +48,7 @@ def write_vcf(path: Path, rows: Iterable[tuple[object, ...]], info: str = "LABEL
 
 
 def bases(genome: Path, contig: str, pos: int, n: int = 1) -> str:
-    """`n` bases of the reference from 1-based `pos`."""
+    """Return `n` bases of the reference from 1-based `pos`."""
     with Fasta(genome / "genome.fa.gz") as fasta:
         return decode(fasta.fetch(contig, pos - 1, pos - 1 + n))
 

@@ -1,4 +1,4 @@
-"""The shape of the house: no circles of imports, and functions that a reader can keep in mind."""
+"""The architecture: no import cycles, and functions short enough to keep in mind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lint, format, types and import rules; a missing tool is a skip, but never in CI."""
+"""Lint, format, types and import rules; a missing tool skips its test, except in CI."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHECKS = {
 
 
 def installed(command: list[str]) -> list[str] | None:
-    """The command with its program found beside the interpreter or on the path."""
+    """Return the command with its program, next to the interpreter or on the path; else None."""
     if command[0] == sys.executable:
         return command if importlib.util.find_spec(command[2]) else None
     beside = shutil.which(command[0], path=sysconfig.get_path("scripts"))

@@ -1,4 +1,4 @@
-"""A cohort model that fits in no time and remembers what it saw: for tests of the protocol."""
+"""A cohort model that fits instantly and remembers its data, for tests of the protocol."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from genomix_cli.registry import COHORT_MODELS
 
 @dataclass(frozen=True)
 class ToyConfig:
-    """`sharpness` multiplies the logits; `noise` spoils them, the same way for each sample."""
+    """Configuration: `sharpness` multiplies the logits; `noise` is fixed for each sample."""
 
     sharpness: Positive = 1.0
     noise: float = 0.0
 
 
 class Toy(CohortModel):
-    """Distance to each class's mean of the first feature of the first modality."""
+    """Model that scores a class by the distance of the first feature to the class's mean."""
 
     config_class = ToyConfig
     space: ClassVar[dict[str, Any]] = {"noise": [0.5, 2.0, 8.0], "sharpness": [1.0, 5.0]}
@@ -40,7 +40,7 @@ class Toy(CohortModel):
         self.means = np.array(
             [x[samples.label == k].mean() if (samples.label == k).any() else 1e3 for k in classes]
         )
-        # So that seeds differ.
+        # Make the results depend on the seed.
         self.means = self.means + 1e-3 * np.random.default_rng(setting.seed).normal()
         return Fitted(len(self.means))
 
@@ -61,9 +61,9 @@ class Toy(CohortModel):
 
 @contextmanager
 def toy_registered() -> Iterator[list[Any]]:
-    """``toy`` is a model of the registry meanwhile; gives the list of what it is fitted to."""
+    """Register ``toy`` as a model within the block; yield the list of data it is fitted to."""
     COHORT_MODELS._entries["toy"] = "tests.toy_model:Toy"
-    # The registry imports the module by its name, which may be another copy than this one.
+    # The registry imports the module by name, which may give another copy than this one.
     seen = COHORT_MODELS.load("toy").seen
     seen.clear()
     try:
@@ -73,7 +73,7 @@ def toy_registered() -> Iterator[list[Any]]:
 
 
 def line_of_samples(n: int = 120, classes: int = 3, seed: int = 0, spread: float = 0.5) -> Samples:
-    """Classes along the first feature of ``first``, 2 apart; ``second`` is noise."""
+    """Return samples with classes 2 apart in one feature of ``first``; the rest is noise."""
     rng = np.random.default_rng(seed)
     label = np.arange(n) % classes
     first = rng.normal(2 * label[:, None], [spread, 1.0], (n, 2)).astype(np.float32)

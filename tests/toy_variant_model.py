@@ -1,4 +1,4 @@
-"""A variant model without training: it reads the first track at the variant, and nothing else."""
+"""A variant model without training that reads only the first track at the variant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from genomix_cli.variants.trained import ModelConfig, save_model
 
 @dataclass(frozen=True)
 class ToyConfig(VariantConfig):
-    """`sign` -1 turns the scores around."""
+    """Configuration: `sign` -1 reverses the scores."""
 
     tracks: tuple[str, ...] = ()
     n_bins: int = 200
@@ -29,7 +29,7 @@ class ToyConfig(VariantConfig):
 
 
 class Toy(VariantModel):
-    """The logit is the signal of the first track in the variant's bin."""
+    """Model whose logit is the signal of the first track in the variant's bin."""
 
     config_class = ToyConfig
 
@@ -48,7 +48,7 @@ class Toy(VariantModel):
 def save_toy(
     folder: Path, shard: Shard, valid: str = "chr3", test: str = "chr4", **settings: Any
 ) -> Path:
-    """A run folder of the toy, which says that it held out these contigs."""
+    """Write a run folder of the toy model that claims to have held out these contigs."""
     folder.mkdir()
     arch = {"tracks": list(shard.modalities), **settings}
     module = Toy(ToyConfig(**{**arch, "tracks": shard.modalities}))
@@ -61,7 +61,7 @@ def save_toy(
 
 @contextmanager
 def toy_registered() -> Iterator[None]:
-    """Register ``toy`` as a model meanwhile; inside another such block it stays registered."""
+    """Register ``toy`` as a model within the block; nested blocks keep it registered."""
     before = dict(VARIANT_MODELS._entries)
     VARIANT_MODELS._entries["toy"] = "tests.toy_variant_model:Toy"
     try:
