@@ -122,7 +122,7 @@ class VerbGroup(TyperGroup):
             except UsageError:
                 if not ctx.resilient_parsing:
                     raise
-                word = next(iter(self.verb.domains))  # the shell asks while the line is typed
+                word = next(iter(self.verb.domains))  # shell completion of an unfinished line
             args = [word, *args] if word else ["--help"]
         return super().parse_args(ctx, args)
 
@@ -212,7 +212,7 @@ def _tokens(args: Sequence[str], takes_value: Mapping[str, bool]) -> Iterator[To
             yield Token(flag, True)
             if takes_value.get(flag, False) and not equals:
                 next(rest, None)
-        else:  # short ones may stand together, the last with its value
+        else:  # short options may be combined, the last one with its value
             for i, letter in enumerate(text[1:], 1):
                 yield Token(f"-{letter}", True)
                 if takes_value.get(f"-{letter}", False):

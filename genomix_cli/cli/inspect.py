@@ -1,4 +1,4 @@
-"""``genomix inspect``: say what any of our files is."""
+"""``genomix inspect``: describe any file that genomix reads or writes."""
 
 from __future__ import annotations
 

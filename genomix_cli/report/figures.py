@@ -345,7 +345,7 @@ def attention(study: Study, results: Results) -> Picture | None:
         return None
     panels = list(zip(("all classes", *study.classes), *main.attention, strict=True))
     m = len(main.modalities)
-    # So that a value and its interval fit their cell.
+    # With more modalities, fewer panels per row leave room for a value and its interval in a cell.
     columns = min(len(panels), 3 if m <= 4 else 2)
     lines = -(-len(panels) // columns)
     figure, axes = grid(lines, columns, (WIDTH, lines * (1.3 + 0.3 * max(m, 4))))

@@ -120,7 +120,7 @@ def read_metadata(path: Path, id_column: str | None) -> Metadata:
 
 
 def check_header(table: TextTable) -> None:
-    """Raise DataError for a header that is a comment or repeats a name."""
+    """Refuse a header that is a comment or repeats a name, with a DataError."""
     comment = table.comments[-1] if table.comments else ""
     if len(table.split(comment)) == len(table.columns) > 1:
         raise DataError(
@@ -160,7 +160,7 @@ def id_number(table: TextTable, name: str | None) -> int:
 
 
 def check_ids(table: Metadata, hint: str | None = None) -> None:
-    """Raise DataError for rows without an id or with a repeated one."""
+    """Refuse rows without an id or with a repeated id, with a DataError."""
     if not table.ids:
         raise DataError("has a header but no rows", where=table.path)
     seen: dict[str, int] = {}
@@ -179,7 +179,7 @@ def check_ids(table: Metadata, hint: str | None = None) -> None:
 
 
 def known(table: Metadata, rows: NDArray[np.int64], request: PrepareRequest) -> Known:
-    """Return what a table says about sequences.
+    """Return the information that a table gives about the sequences.
 
     Parameters
     ----------
@@ -332,7 +332,7 @@ def match(table: Metadata | None, units: Sequence[str], allowed: bool) -> Matche
 
 
 def check_single_use(request: PrepareRequest) -> None:
-    """Raise UsageError for a column that is numeric and also a label or categorical."""
+    """Refuse a column that is numeric and also a label or categorical, with a UsageError."""
     for name in request.numeric:
         if name in (request.label, *request.categorical):
             raise UsageError(

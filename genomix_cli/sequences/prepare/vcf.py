@@ -242,7 +242,7 @@ class _Sink:
         )
 
     def _rows(self, name: str) -> str:
-        """Return whether a row of the named VCF is a person or a haplotype."""
+        """Return the kind of the rows of the named VCF: genotypes or haplotypes."""
         asked, like = self.request.haplotypes, self.like
         if asked != "auto":
             return HAPLOTYPES if asked == "yes" else GENOTYPES

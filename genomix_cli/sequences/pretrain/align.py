@@ -177,7 +177,7 @@ def of_unseen(sequences: Sequences, request: TrainRequest) -> NDArray[np.bool_]:
     Raises
     ------
     UsageError
-        If such a class is not a class of the label.
+        If a name is not a class of the label, or fewer than two classes are left.
     """
     names = tuple(request.options.get("unseen", ()))
     if not names:
@@ -326,7 +326,7 @@ def _judge(pairs: Pairs, module: Alignment) -> Iterator[Scored]:
 
 
 def _control(pairs: Pairs, config: AlignConfig) -> Scored:
-    """Return scores after learning from phenotypes of other groups: chance, or there is a leak."""
+    """Return scores after training on shuffled phenotypes: better than chance means a leak."""
     log.info("training again with shuffled phenotypes, as a control")
     values, rows, group = pairs.values.copy(), pairs.compared, pairs.sequences.group
     learning = np.concatenate([pairs.split.train, pairs.split.valid])

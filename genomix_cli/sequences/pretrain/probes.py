@@ -244,7 +244,7 @@ def plain(sequences: Sequences, rows: ByPart) -> ByPart:
         if columns is None:
             return table[codes].reshape(len(codes), -1)
         other = (1 - table @ table.T).astype(np.float32)
-        # An ambiguous REF shares bases with itself.
+        # An ambiguous REF counts as partly different from itself.
         dosage = other[codes, columns.ref[None]] if len(codes) else np.zeros(codes.shape, "f4")
         dosage[(codes == HIDDEN) | (codes == SETS - 1)] = -1
         return dosage

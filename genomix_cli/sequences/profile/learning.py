@@ -29,9 +29,10 @@ class ProfileLearning(Learning):
     ----------
     alpha : float
         Weight of the counts: lambda is alpha / 2 times the mean counts of a track in training. At
-        1, an error of the total costs as much as under a Poisson likelihood of all bases. The
-        paper (Avsec et al. 2021) was not at hand to check this; basepairmodels has this lambda in
-        `get_recommended_counts_loss_weight`, and names page 28 of the preprint (bioRxiv 737981v2).
+        1, an error in the total costs as much as under a Poisson likelihood of all bases. The
+        lambda is that of `get_recommended_counts_loss_weight` in basepairmodels, which cites page
+        28 of the preprint (bioRxiv 737981v2). It was not checked against the paper (Avsec et al.
+        2021).
     shift : int, optional
         Largest random shift of a window in bases; by default a tenth of its length.
     """

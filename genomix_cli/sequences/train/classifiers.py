@@ -111,7 +111,7 @@ def train_classifiers(request: TrainRequest) -> Results:
     from genomix_cli.report.outputs import epochs, write_outputs
 
     options = from_dict(ClassifyOptions, request.options, where="options of classify")
-    Plan(options.few_shot or (1,), options.few_shot_repeats)  # refuses what cannot be
+    Plan(options.few_shot or (1,), options.few_shot_repeats)  # refuse invalid numbers early
     contest, held_out_by = _contest(request, options)
     judged = contest.run()
     group = contest.data.unit
