@@ -132,7 +132,7 @@ def test_what_a_run_does_not_do_is_said(genomix_here, data, tmp_path):
     [
         (("--phenotypes", "colour"), "no phenotype 'colour'"),
         (("--also", "absent.h5"), "absent.h5: no such file"),
-        (("--pairs", "own.h5"), "bases are held out|no pairs"),
+        (("--pairs", "own.h5"), "bases are held out|are not pairs"),
         (("--set", "members=0"), "members"),
         (("--baselines", "none"), "--baselines"),
     ],

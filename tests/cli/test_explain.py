@@ -90,7 +90,7 @@ def test_tables_and_pictures(
         *("--report", tmp_path / "a.html"),
     )
     assert "demonstration weights" in process.stderr
-    assert "without H3K27ac, H3K4me3" in process.stderr
+    assert "no track or contacts for H3K27ac, H3K4me3" in process.stderr
     summary = [line.split("\t") for line in process.stdout.splitlines()]
     assert summary[0] == ["variant", "p", "baseline", "change", "completeness error"]
     table = _table(tmp_path / "a.tsv")

@@ -269,7 +269,7 @@ def test_a_page_says_what_the_run_found(
         assert re.search(rf"{name} {counts[name]} 0.\d+ {ends}", words)
     assert f"Drivers of expression found {driver_of(done.err)}" in words
     assert "planted by the simulator" in words
-    assert "is no measure of importance" in words
+    assert "it does not measure importance" in words
     # One of each sample, one of features and one of modalities.
     assert len(found.images) == 5 + 2
 

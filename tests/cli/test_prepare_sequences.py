@@ -44,10 +44,10 @@ def test_people(folder: Path, genomix_here: Here) -> None:
     assert (ended.code, ended.out) == (0, ""), ended.err
     for said in (
         "a.h5: 4 sequences (genotypes) of 2 bases",
-        "left out: 1 records are indels, first 1:7 AT>C",
+        "left out: 1 records are indels, the first: 1:7 AT>C",
         "age: a number of 3",
         "label pop: X 2, Y 1; 1 unlabelled",
-        "2 classes of pop have one sequence or group, as X, Y",
+        "2 classes of pop have one sequence or group (e.g. X, Y)",
         "groups: 3",
     ):
         assert said in ended.err

@@ -82,7 +82,7 @@ def test_from_tables(genomix_fast: Fast, tmp_path: Path) -> None:
         *("--fragments", files["hist.tsv"], "--copy-number", files["cn.seg"]),
     )
     text = out.read_text()
-    assert "tables: without a label" in done.stderr
+    assert "tables: no label with two or more classes" in done.stderr
     assert all(f"{name} sha256" in text for name in files)
     for part in ("methylation:", "copy_number:", "fragmentomics:", "classes: {A: 0.5, B: 0.5}"):
         assert part in text

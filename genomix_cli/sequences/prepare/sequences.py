@@ -453,8 +453,8 @@ def _warnings(
     if single:
         named = ", ".join(single[:_EXAMPLES])
         warnings.append(
-            f"{len(single):,} classes of {sequences.default_label} have one sequence or group, "
-            f"as {named}: they cannot be both learned and judged"
+            f"{len(single):,} classes of {sequences.default_label} have one sequence or group "
+            f"(e.g. {named}), so they cannot be both learned and judged"
         )
     if len(classes) == 1:
         warnings.append(f"{sequences.default_label} has one class only")

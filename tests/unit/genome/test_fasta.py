@@ -200,7 +200,7 @@ def test_read_only_folder_without_index(path: Path, monkeypatch: pytest.MonkeyPa
 
     # The tests may run as root, whom no folder refuses.
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    with pytest.raises(DataError, match=r"has no index.*samtools faidx genome\.fa"):
+    with pytest.raises(DataError, match=r"has no matching index.*samtools faidx genome\.fa"):
         Fasta(path)
     assert not Path(f"{path}.fai").exists()
 

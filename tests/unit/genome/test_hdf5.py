@@ -53,7 +53,7 @@ def test_no_other_file_is_read(file: Path, add: Callable[[h5py.File], None]) -> 
     with h5py.File(file, "r+") as opened:
         add(opened)
     seal(file)
-    with pytest.raises(DataError, match=r"a\.h5: group/secret lies in another file"):
+    with pytest.raises(DataError, match=r"a\.h5: group/secret is a link to another file"):
         check_hdf5(file)
 
 

@@ -160,7 +160,7 @@ def test_mistakes_are_said() -> None:
         adapt(model, "half")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="GMT has no tail"):
         adapt(model, "head", head=["head", "tail"])
-    with pytest.raises(UsageError, match="Linear does not say"):
+    with pytest.raises(UsageError, match="Linear does not declare its head"):
         adapt(nn.Linear(1, 1), "lora")
     with pytest.raises(UsageError, match="rank 0"):
         adapt(model, "lora", rank=0)

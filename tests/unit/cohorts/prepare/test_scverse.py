@@ -38,7 +38,7 @@ def test_an_h5ad(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert clinical.frame["cls"].tolist() == ["a", "b"]
     assert clinical.frame["ok"].tolist() == ["True", "False"]
     assert found.notes == {"not taken over": ["layers[raw]", "obsm[X_pca]"]}
-    assert "ignored: layers[raw], obsm[X_pca]" in caplog.text
+    assert "ignoring layers[raw], obsm[X_pca]" in caplog.text
 
 
 def test_an_h5mu(tmp_path: Path) -> None:

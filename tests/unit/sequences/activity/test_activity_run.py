@@ -79,7 +79,7 @@ def test_the_folder_is_whole(run: tuple[Path, ActivitySummary]) -> None:
         assert f"<b>{value}</b><span>{each.rows[0].model} {ends}</span>" in page
     card = (folder / "README.md").read_text()
     assert card.startswith("# Activity of own.h5")
-    assert "80 pairs of pairs.h5: HepG2, teacher; not judged here" in card
+    assert "80 pairs of pairs.h5: HepG2, teacher; not evaluated here" in card
     table = pd.read_csv(folder / "models.tsv", sep="\t")
     assert set(table["metric"]) == {"pearson", "spearman", "explained", "auroc"}
     assert len(pd.read_csv(folder / "training.tsv", sep="\t")) == 4

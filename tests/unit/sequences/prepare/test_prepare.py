@@ -552,7 +552,7 @@ class TestPhenotypesOfPeople:
         assert np.array_equal(height, [np.nan, np.nan, 10, 10, 1.5, 1.5], equal_nan=True)
         assert found.group.tolist() == [0, 0, 1, 1, 0, 0]
         assert summary.unlabelled == 2
-        rare = "2 classes of pop have one sequence or group, as X, Y"
+        rare = "2 classes of pop have one sequence or group (e.g. X, Y)"
         assert any(rare in warning for warning in summary.warnings)
 
     def test_who_does_not_match_is_named(self, tmp_path: Path, people: Path) -> None:
@@ -583,7 +583,7 @@ class TestPhenotypesOfPeople:
         lines = [f"s{i}\t{'rare' if i == 5 else 'common'}" for i in range(20)]
         table = text(tmp_path / "s.tsv", "id\tcls\n" + "\n".join(lines))
         found, summary = prepare(tmp_path / "a.h5", fasta, table=table, label="cls")
-        assert "1 classes of cls have one sequence or group, as rare" in summary.warnings[0]
+        assert "1 classes of cls have one sequence or group (e.g. rare)" in summary.warnings[0]
         with pytest.raises(DataError, match="1 classes have no sequence in the"):
             splits(found, found.label()[1], "auto", 0)
 

@@ -171,7 +171,7 @@ def test_a_control_explains_a_planted_bias(biased: Path, tmp_path: Path) -> None
         without, beside = (found[name].outputs[k].rows[0].metrics for name in ("without", "with"))
         assert beside["pearson"].low > without["pearson"].high
     card = (tmp_path / "with" / "README.md").read_text()
-    assert "judged beside its controls (INPUT), which `score` does not see" in card
+    assert "evaluated with its controls (INPUT) as input, which `score` does not use" in card
     model = model_of(read_run(tmp_path / "with", "profile"))
     assert model.config.controls == ("INPUT",)
     # It has not forgotten the motif: what the sequence says by itself is still a footprint.

@@ -161,7 +161,7 @@ def test_a_track_that_is_the_same_everywhere_is_refused(
         out.addEntries(["chr1"], [0], ends=[LENGTH], values=[3.0])
     vcf = write_vcf(tmp_path / "v.vcf", [(*row, 1) for row in rows])
     asked = request(genome, tmp_path / "v.h5", vcf=vcf, tracks={"ATAC": flat}, label_info="LABEL")
-    with pytest.raises(DataError, match=r"flat.bw: is 3 everywhere.*leave --track ATAC out"):
+    with pytest.raises(DataError, match=r"flat.bw: is 3 everywhere.*remove --track ATAC"):
         prepare_variants(asked)
 
 

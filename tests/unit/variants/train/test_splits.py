@@ -137,5 +137,7 @@ def test_effects_alone_cannot_be_monitored_by_classes() -> None:
     label = np.full(6, np.nan)
     rows = dict(zip(PARTS, map(np.array, ([0, 1], [2, 3], [4], [])), strict=True))
     check_parts(label, rows, "ranking", tested=True)
-    with pytest.raises(UsageError, match="compute auprc of; rank the effects: --monitor ranking"):
+    with pytest.raises(
+        UsageError, match="so auprc cannot be computed; rank the effects: --monitor ranking"
+    ):
         check_parts(label, rows, "auprc", tested=True)

@@ -263,7 +263,9 @@ def test_nothing_to_tell_apart_is_one_line(
 ) -> None:
     bed = tmp_path / "one.bed"
     bed.write_text("chr4\t0\t400\n")
-    with pytest.raises(DataError, match=r"nothing to tell apart|no labelled variants"):
+    with pytest.raises(
+        DataError, match=r"labels of the test part do not differ|no labelled variants"
+    ):
         evaluate_suite(replace(request_, test_regions=bed, output=tmp_path / "report"))
 
 
