@@ -92,6 +92,9 @@ if [[ -n $data ]]; then
     train "$out/metabric_both.h5mu" metabric_repeats --trials 1 --model cross-modal-subtype \
         --set primary=copy_number --baselines late-fusion,logistic,lightgbm --no-control \
         --repeats 3 --calibration split
+    train "$out/metabric_intclust.h5mu" intclust_repeats --trials 1 --model cross-modal-subtype \
+        --set primary=copy_number --baselines omics-transformer,late-fusion,logistic,svm --no-control \
+        --repeats 3 --calibration split
     train "$out/tcga.h5mu" tcga_features --trials 1 --model cross-modal-subtype --baselines none --no-control \
         --calibration split --vary top_k=300,500,1000 \
         --vary modalities=expression,expression+methylation,expression+mirna,expression+methylation+mirna
