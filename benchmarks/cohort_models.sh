@@ -95,6 +95,8 @@ if [[ -n $data ]]; then
     train "$out/metabric_intclust.h5mu" intclust_repeats --trials 1 --model cross-modal-subtype \
         --set primary=copy_number --baselines omics-transformer,late-fusion,logistic,svm --no-control \
         --repeats 3 --calibration split
+    train "$out/tcga.h5mu" tcga_repeats --trials 1 --model cross-modal-subtype \
+        --baselines late-fusion,logistic,svm --no-control --repeats 2 --calibration split
     train "$out/tcga.h5mu" tcga_features --trials 1 --model cross-modal-subtype --baselines none --no-control \
         --calibration split --vary top_k=300,500,1000 \
         --vary modalities=expression,expression+methylation,expression+mirna,expression+methylation+mirna
