@@ -1,20 +1,29 @@
-"""An in-memory genome shard: random bases, tracks that depend on them, several cell types."""
+"""An in-memory genome shard for pre-training, and pre-training that is interrupted."""
 
 from __future__ import annotations
 
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+import torch
 
 from genomix_cli.genome.signal import Signal, TrackSpec
 from genomix_cli.genome.tracks import cells, modalities, rows_in_cell
+from genomix_cli.variants.requests import PretrainRequest
+from genomix_cli.variants.train.pretrain.run import PretrainTask, pretrain
+from genomix_cli.variants.train.pretrain.sampling import Batch
 
 BIN = 50
 
 
 class FakeShard:
-    """A shard of the contigs chr1 and chr2; the stretch `gap` of chr1 is a gap."""
+    """Random bases of chr1 and chr2, and tracks that depend on them, of several cell types.
+
+    The stretch `gap` of chr1 is a gap.
+    """
 
     uncovered, max_gap_bins, assembly = "missing", 10, "made-up"
     tells_bridged = True
@@ -92,3 +101,20 @@ class View:
 
     def contacts(self, contig: str, start: int, n_bins: int) -> np.ndarray:
         return np.random.default_rng(start % 2**32).normal(size=(n_bins, n_bins)).astype(np.float32)
+
+
+def pretrain_until_the_second_epoch(
+    request: PretrainRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run pre-training, and fail at the first step of its second epoch."""
+    losses = PretrainTask.losses
+
+    def stop_in_the_second_epoch(self: PretrainTask, item: Batch, rng: torch.Generator) -> Any:
+        if item.draw[0, 0] == 1:
+            raise RuntimeError("stopped")
+        return losses(self, item, rng)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretrainTask, "losses", stop_in_the_second_epoch)
+        with pytest.raises(RuntimeError, match="stopped"):
+            pretrain(request)

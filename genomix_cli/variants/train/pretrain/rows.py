@@ -8,13 +8,11 @@ Letters in shapes: R rows, B bases of a row, T its k-mers, S spans of a row, O k
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import Shard
@@ -23,7 +21,8 @@ from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records.inputs import BIN_SIZE
 from genomix_cli.variants.requests import Masking
 from genomix_cli.variants.train.pretrain import masking as mask
-from genomix_cli.variants.train.pretrain.sampling import BESIDE, Asked, Batch, Hidden
+from genomix_cli.variants.train.pretrain.metrics import ORDER
+from genomix_cli.variants.train.pretrain.sampling import Asked, Batch, Hidden, Masked, to_tensor
 
 
 @dataclass(frozen=True)
@@ -96,35 +95,17 @@ class Rows:
             kmers = np.repeat(kmers[:, :1] % 4**self.span, shape[1], axis=1)
         row, token = (each.reshape(shape)[:, 0] for each in np.nonzero(asked))
         start = token * self.stride + max(0, self.k - self.span)
-        bases, around = item.queries.ref.numpy(), np.arange(BESIDE)
-        left = bases[row[:, None], start[:, None] - BESIDE + around]
+        bases, around = item.queries.ref.numpy(), np.arange(ORDER)
+        left = bases[row[:, None], start[:, None] - ORDER + around]
         return Hidden(kmers, left, bases[row[:, None], start[:, None] + self.span + around])
 
 
-@dataclass(eq=False)
-class MaskedRows(Dataset[Batch]):
-    """Masked rows of a shard's bases; an item depends only on the seed and its index.
-
-    Parameters
-    ----------
-    shard : Shard
-    masking : Masking
-    reading : Rows
-    seed : int
-    training : bool
-        If True, draw training rows; otherwise the fixed validation rows.
-    """
-
-    shard: Shard
-    masking: Masking
-    reading: Rows
-    seed: int
-    _: KW_ONLY
-    training: bool
+class MaskedRows(Masked[Rows]):
+    """Masked rows of bases; see `Masked`."""
 
     def __getitem__(self, asked: Asked) -> Batch:
         epoch, number, draw = asked
-        rng = np.random.default_rng([self.seed, epoch, number, int(self.training)])
+        rng = self.generator(asked)
         reading = self.reading
         length = reading.n_bins * BIN_SIZE
         codes = self.shard.codes(draw.contig, draw.start, draw.start + length)
@@ -133,19 +114,19 @@ class MaskedRows(Dataset[Batch]):
         start = rng.integers(0, length - reading.bases + 1, reading.rows)
         rows = codes[start[:, None] + np.arange(reading.bases)]
         hidden, kmers = zip(*(self._hide(row, rng) for row in rows), strict=True)
-        ref, one = _tensor(np.stack(hidden)), torch.ones(reading.rows, dtype=torch.int64)
+        ref, one = to_tensor(np.stack(hidden)), torch.ones(reading.rows, dtype=torch.int64)
         of_draw = np.array([epoch, number, 0, draw.hidden], np.int64)
         none = torch.zeros(0, 0)
         return Batch(
             window=Window(torch.zeros(0, dtype=torch.uint8), none, none, none),
-            queries=Variants(_tensor(start), ref, ref, one, one),
-            kmers=_tensor(np.stack(kmers)),
+            queries=Variants(to_tensor(start), ref, ref, one, one),
+            kmers=to_tensor(np.stack(kmers)),
             signal=none,
             scored=none.bool(),
             bins=torch.zeros(0, dtype=torch.int64),
             line=none,
             simple=none,
-            draw=_tensor(of_draw),
+            draw=to_tensor(of_draw),
         )
 
     def _hide(
@@ -170,7 +151,3 @@ class MaskedRows(Dataset[Batch]):
         asked = np.full_like(ids, -1)
         asked[tokens] = ids[tokens]
         return mask.hide_bases(row, starts, span), asked
-
-
-def _tensor(array: NDArray[np.generic]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))

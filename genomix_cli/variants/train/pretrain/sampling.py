@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,14 +25,15 @@ from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records import inputs
 from genomix_cli.variants.requests import Masking
 from genomix_cli.variants.train.pretrain import masking as mask
+from genomix_cli.variants.train.pretrain.metrics import ORDER
 from genomix_cli.variants.train.splits import HeldOutRegions
 
 # Number of bases to count at a time.
 PIECE = 1000 * inputs.CONTACT_BIN
 #: Value of `Draw.hidden` in validation for hidden spans rather than a whole modality.
 SPANS = -1
-#: Known bases on each side of a span that a simple guess may use.
-BESIDE = 3
+
+R = TypeVar("R")
 
 
 class Places(NamedTuple):
@@ -266,7 +267,7 @@ class Reading:
         kmers = item.kmers.numpy()
         asked = np.flatnonzero(kmers[:, 0] >= 0)
         ref, end = item.queries.ref.numpy()[asked], self.flank + self.span
-        left, right = ref[:, self.flank - BESIDE : self.flank], ref[:, end : end + BESIDE]
+        left, right = ref[:, self.flank - ORDER : self.flank], ref[:, end : end + ORDER]
         return Hidden(kmers[asked], left, right)
 
 
@@ -278,7 +279,7 @@ class Hidden(NamedTuple):
     kmers : NDArray
         int64 ``[n, O]``: hidden bases of each k-mer as a number.
     left, right : NDArray
-        uint8 ``[n, BESIDE]``: known bases on each side.
+        uint8 ``[n, ORDER]``: known bases on each side, which a Markov chain may use.
     """
 
     kmers: NDArray[np.int64]
@@ -295,8 +296,8 @@ class Asked(NamedTuple):
 
 
 @dataclass(eq=False)
-class MaskedWindows(Dataset[Batch]):
-    """Masked windows of a shard; an item depends only on the seed and its index.
+class Masked(Dataset[Batch], Generic[R]):
+    """Masked items of a shard; each depends only on the seed and its index.
 
     Worker processes therefore need no notice of a new epoch.
 
@@ -304,22 +305,31 @@ class MaskedWindows(Dataset[Batch]):
     ----------
     shard : Shard
     masking : Masking
-    reading : Reading
+    reading : Reading or Rows
+        What a model reads of an item.
     seed : int
     training : bool
-        If True, draw the kind of masking at random; otherwise each draw determines it.
+        If True, draw everything at random; otherwise each draw determines the kind of masking.
     """
 
     shard: Shard
     masking: Masking
-    reading: Reading
+    reading: R
     seed: int
     _: KW_ONLY
     training: bool
 
+    def generator(self, asked: Asked) -> np.random.Generator:
+        """Return the generator of an item."""
+        return np.random.default_rng([self.seed, asked.epoch, asked.number, int(self.training)])
+
+
+class MaskedWindows(Masked[Reading]):
+    """Masked windows, with their tracks; see `Masked`."""
+
     def __getitem__(self, asked: Asked) -> Batch:
         epoch, number, draw = asked
-        rng = np.random.default_rng([self.seed, epoch, number, int(self.training)])
+        rng = self.generator(asked)
         source = self.shard.in_cell(draw.cell)
         window = inputs.load_window(source, draw.contig, draw.start, self.reading.n_bins)
         if draw.reverse:
@@ -338,13 +348,13 @@ class MaskedWindows(Dataset[Batch]):
         of_draw = np.array([epoch, number, cell, draw.hidden], np.int64)
         return Batch(
             Window(
-                _tensor(codes),
-                _tensor(signal * known),
-                _tensor(known.astype(np.float32)),
-                _tensor(window.contacts),
+                to_tensor(codes),
+                to_tensor(signal * known),
+                to_tensor(known.astype(np.float32)),
+                to_tensor(window.contacts),
             ),
             self._queries(window.codes, codes, spans, places),
-            *(_tensor(a) for a in (kmers, signal, scored, places, line, simple, of_draw)),
+            *(to_tensor(a) for a in (kmers, signal, scored, places, line, simple, of_draw)),
         )
 
     def _hide(
@@ -417,6 +427,6 @@ def _mean_of_others(signal: NDArray[np.float32], known: NDArray[np.bool_]) -> ND
     return np.repeat(mean[None], len(signal), axis=0).astype(np.float32)
 
 
-def _tensor(array: NDArray[np.generic]) -> Tensor:
+def to_tensor(array: NDArray[np.generic]) -> Tensor:
     """Return a copy as a tensor, since arrays of a shard may be read-only views."""
     return torch.from_numpy(np.array(array, order="C"))

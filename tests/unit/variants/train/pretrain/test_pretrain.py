@@ -45,7 +45,7 @@ from genomix_cli.variants.train.pretrain.sampling import (
 from genomix_cli.variants.train.splits import HeldOutRegions
 from genomix_cli.variants.trained import load_model, read_config, refuse_unable
 from tests.conftest import Ended
-from tests.pretraining_shard import FakeShard, View
+from tests.pretraining_shard import FakeShard, View, pretrain_until_the_second_epoch
 
 N_BINS, K, FLANK = 400, 6, 24
 READING = Reading(N_BINS, K, FLANK, spans=4, places=4)
@@ -286,19 +286,7 @@ def test_a_run_and_the_same_run_interrupted_and_resumed(
     page = (asked.output / "report.html").read_text()
     assert f"<li><span>Nats per hidden base</span><b>{value}</b>" in page
     again = replace(asked, output=tmp_path / "again")
-    losses = PretrainTask.losses
-
-    def stop_in_the_second_epoch(
-        self: PretrainTask, item: Batch, generator: torch.Generator
-    ) -> dict[str, torch.Tensor]:
-        if item.draw[0, 0] == 1:
-            raise RuntimeError("stopped")
-        return losses(self, item, generator)
-
-    monkeypatch.setattr(PretrainTask, "losses", stop_in_the_second_epoch)
-    with pytest.raises(RuntimeError, match="stopped"):
-        pretrain(again)
-    monkeypatch.setattr(PretrainTask, "losses", losses)
+    pretrain_until_the_second_epoch(again, monkeypatch)
     with pytest.raises(UsageError, match="other settings"):
         pretrain(replace(again, seed=1, resume=True))
     resumed = pretrain(replace(again, resume=True))

@@ -26,7 +26,7 @@ from genomix_cli.variants.train.pretrain.run import PretrainTask, pretrain
 from genomix_cli.variants.train.pretrain.sampling import SPANS, Asked, Batch, Draw
 from genomix_cli.variants.trained import build_model, load_model
 from tests.conftest import Ended
-from tests.pretraining_shard import FakeShard
+from tests.pretraining_shard import FakeShard, pretrain_until_the_second_epoch
 
 N_BINS = 400
 SMALL = {"n_bins": N_BINS, "width": 16, "n_layers": 1, "n_heads": 2, "bases": 60, "k": 3}
@@ -244,17 +244,8 @@ def test_a_run_and_the_same_run_interrupted_and_resumed(
     assert metrics["masking"]["span"] == (1 if asked.model == "dnabert" else 3)
     card = (asked.output / "README.md").read_text()
     assert f"# {asked.model} pre-trained on genome.h5" in card
-    losses, again = PretrainTask.losses, replace(asked, output=tmp_path / "again")
-
-    def stop_in_the_second_epoch(self: PretrainTask, item: Batch, rng: torch.Generator) -> Any:
-        if item.draw[0, 0] == 1:
-            raise RuntimeError("stopped")
-        return losses(self, item, rng)
-
-    monkeypatch.setattr(PretrainTask, "losses", stop_in_the_second_epoch)
-    with pytest.raises(RuntimeError, match="stopped"):
-        pretrain(again)
-    monkeypatch.setattr(PretrainTask, "losses", losses)
+    again = replace(asked, output=tmp_path / "again")
+    pretrain_until_the_second_epoch(again, monkeypatch)
     assert pretrain(replace(again, resume=True)).curve == whole.curve
     for name in ("model.safetensors", "heads.safetensors"):
         assert (again.output / name).read_bytes() == (asked.output / name).read_bytes()
