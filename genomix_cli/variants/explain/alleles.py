@@ -251,8 +251,13 @@ def select_sites(request: ExplainRequest, fasta: Fasta, loaded: LoadedModel) -> 
         first, lines = head(reader.lines())
         core = loaded.module.core_bins * BIN_SIZE or CORE
         mode = scored_mode(reader.header, first, core)
-        cell = request.cell or scored_cell(reader.header, loaded)
-        field = ranked_by(reader.header, loaded, cell) if request.top is not None else None
+        scored_in = scored_cell(reader.header, loaded)
+        cell = request.cell or scored_in
+        if scored_in and not request.cell:
+            told = "explaining activity in %s, the cell type in which the alleles were scored"
+            log.info(told, scored_in)
+        is_ranked = request.top is not None
+        field = ranked_by(reader.header, loaded, cell, scored_in) if is_ranked else None
         alleles = _alleles(reader, lines, fasta, field)
         for key, site, score, reason in alleles:
             if wanted and key not in wanted:
@@ -283,19 +288,23 @@ def scored_cell(header: Header, loaded: LoadedModel) -> str:
     facts = facts_of(header.meta)
     if loaded.module.reads_window or facts.get("Model") != [loaded.name]:
         return ""
-    cell = str(json.loads(facts["Config"][0]).get("cell", ""))
-    if cell:
-        log.info("explaining activity in %s, the cell type in which the alleles were scored", cell)
-    return cell
+    return str(json.loads(facts["Config"][0]).get("cell", ""))
 
 
-def ranked_by(header: Header, loaded: LoadedModel, cell: str) -> str:
-    """Return the field that ranks the alleles to explain: that of the cell type, if any."""
-    activity = loaded.config.activity
-    own = []
-    if cell and activity is not None:
-        own = [of_output(activity.of_cell(cell))]
-    return ranking_key(header.meta, own) or score_key(header.meta)
+def ranked_by(header: Header, loaded: LoadedModel, cell: str, scored_in: str) -> str:
+    """Return the field that ranks the alleles to explain: that of the cell type, if any.
+
+    Warns if a VCF that was `scored_in` another cell type, or in none, lacks it.
+    """
+    activity, usual = loaded.config.activity, score_key(header.meta)
+    if not cell or activity is None:
+        return usual
+    own = of_output(activity.of_cell(cell))
+    found = ranking_key(header.meta, [own])
+    if found is None and cell != scored_in:
+        told = "no %s in the VCF: choosing alleles by its %s; to choose by %s, score with --cell %s"
+        log.warning(told, own, usual, cell, cell)
+    return found or usual
 
 
 def _alleles(

@@ -192,6 +192,22 @@ def test_a_vcf_scored_in_a_cell_type_is_explained_there(
     assert names == {best(scored, f"GENOMIX_DA_{explained_in}")}
 
 
+@pytest.mark.parametrize(("scored_in", "is_said"), [("", True), ("HepG2", True), ("K562", False)])
+def test_alleles_not_chosen_by_the_cell_type_explained_are_told_of(
+    genomix_fast: Any, tmp_path: Path, scored_in: str, is_said: bool
+) -> None:
+    """Where the VCF lacks the field of the cell type, as that of weights that show others."""
+    model = save_activity(tmp_path / "mpra", shown=("HepG2",))
+    scored, out = tmp_path / "scored.vcf", tmp_path / "why.tsv"
+    files = GenomeFiles(FASTA, cell=scored_in)
+    score_variants(ScoreRequest(DATA / "variants.vcf.gz", files, scored, model=str(model)))
+    words = ("explain", scored, "-f", FASTA, "-m", model, "--cell", "K562", "--top", 1)
+    ended: Ended = genomix_fast(*words, "-o", out)
+    assert ("choosing alleles by its GENOMIX_DA; to choose by K562" in ended.err) == is_said
+    names = set(pd.read_csv(out, sep="\t", comment="#").variant)
+    assert names == {best(scored, "GENOMIX_DA")}
+
+
 def test_the_cell_type_of_other_weights_is_none_of_these(
     genomix_fast: Any, model: Path, tmp_path: Path
 ) -> None:
