@@ -29,7 +29,7 @@ from genomix_cli.genome.alphabet import (
     reverse_complement,
 )
 from genomix_cli.genome.motifs import Motif, best_scores, read_meme
-from genomix_cli.sequences.models.motifs import motif_filters
+from genomix_cli.learning.motifs import motif_filters
 
 Codes = NDArray[np.uint8]
 Values = NDArray[np.float64]

@@ -670,8 +670,8 @@ ACTIVITY = [
         ("kept = own.names if pairs else ()", "kept = ()"),
     ),
     *_of(
-        "sequences/models/motifs.py",
-        "unit/sequences/models/test_motifs.py",
+        "learning/motifs.py",
+        "unit/learning/test_motifs.py",
         ("= (mean - thresholds) / sd", "= 0.0"),
         ("odds * size[:, None, None]", "odds"),
     ),

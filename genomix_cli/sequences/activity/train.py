@@ -21,6 +21,7 @@ from genomix_cli.formats.seen import Seen
 from genomix_cli.genome.motifs import Motif, read_meme
 from genomix_cli.learning.activity import ActivityConfig, ActivityModel, Output
 from genomix_cli.learning.devices import resolve_device
+from genomix_cli.learning.motifs import MOTIF_SHARE, Filters, motif_filters
 from genomix_cli.learning.networks import MONITOR, learn, new_module, set_weights, weights
 from genomix_cli.learning.processes import first_process
 from genomix_cli.sequences.activity import results
@@ -42,7 +43,6 @@ from genomix_cli.sequences.activity.sources import (
     without,
 )
 from genomix_cli.sequences.models.base import State
-from genomix_cli.sequences.models.motifs import MOTIF_SHARE, Filters, motif_filters
 from genomix_cli.sequences.requests import ActivityOptions, TrainRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run, seen_of
 from genomix_cli.sequences.train.learning import PREDICT_BATCH

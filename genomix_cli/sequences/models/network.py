@@ -23,10 +23,10 @@ from genomix_cli.genome.iupac import HIDDEN
 from genomix_cli.learning import networks
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
+from genomix_cli.learning.motifs import start_from
 from genomix_cli.learning.networks import curve, new_module, stored_module, weights
 from genomix_cli.learning.task import Epoch
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier, State
-from genomix_cli.sequences.models.motifs import start_from
 from genomix_cli.sequences.train import learning
 from genomix_cli.sequences.train.learning import PREDICT_BATCH, Batch, Learning, Part
 
