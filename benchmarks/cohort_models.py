@@ -157,12 +157,14 @@ def table(runs: list[Path]) -> None:
 
 
 def _table(rows: list[dict[str, Any]], timing: dict[str, float | None]) -> None:
-    print("| model | accuracy | macro F1 | AUROC | log loss | to the best baseline | s per fit |")
+    print(
+        "| model | accuracy | macro F1 | AUROC | log loss | against the best baseline | s per fit |"
+    )
     print("|---|---|---|---|---|---|---|")
     for row in sorted(rows, key=lambda row: -value(row, "accuracy")):
         cells = [f"`{row['name']}`" + (" *" if row["main"] else ""), interval(row, "accuracy")]
         cells += [f"{value(row, name):.3f}" for name in ("macro_f1", "auroc", "nll")]
-        cells += [(row["against_best"] or {}).get("verdict", "is it")]
+        cells += [(row["against_best"] or {}).get("verdict", "best baseline")]
         seconds = timing[row["name"]]
         print("|", " | ".join([*cells, "–" if seconds is None else f"{seconds:.0f}"]), "|")
     for row in rows:

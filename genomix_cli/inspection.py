@@ -201,7 +201,7 @@ def _intervals(
         None.
     title : str
     """
-    columns = ("entrant", "variants", main, "low", "high", f"{first} less this", "from", "to")
+    columns = ("entrant", "variants", main, "low", "high", f"{first} minus this", "from", "to")
     ends = ("value", "low", "high")
     cells = ((*row[:2], *((row[i] or {}).get(end) for i in (2, 3) for end in ends)) for row in rows)
     return Listing(title, columns, tuple(cells))

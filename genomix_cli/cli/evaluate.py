@@ -256,7 +256,7 @@ def _suite_table(results: SuiteResults) -> tuple[list[str], list[list[str]]]:
     if results.ceiling:
         values = (interval_text(results.ceiling.get(name), 4) for name in shown)
         rows.append(["ceiling", "truth", *values, ""])
-    return ["model", "kind", *(MEASURES[name].title for name in shown), "first less this"], rows
+    return ["model", "kind", *(MEASURES[name].title for name in shown), "first minus this"], rows
 
 
 def _board_table(board: Board) -> tuple[list[str], list[list[str]]]:

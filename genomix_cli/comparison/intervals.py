@@ -13,6 +13,10 @@ import numpy.typing as npt
 
 # Half-width of a 95 % normal interval, in standard deviations.
 Z95 = 1.959963984540054
+#: Verdicts on a difference: significant at 5 % if its 95 % interval excludes 0.
+BETTER, LEVEL, WORSE = "better", "no significant difference", "worse"
+#: The same as verbs of a sentence, by the sign of a difference of which more is better.
+COMPARES = {1: "is better than", 0: "does not differ significantly from", -1: "is worse than"}
 FloatArray = npt.NDArray[np.float64]
 
 

@@ -19,17 +19,22 @@ from numpy.typing import NDArray
 from genomix_cli.comparison import summaries
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.clustering import Silhouette, silhouettes
-from genomix_cli.comparison.intervals import NAN, Interval, resampled_interval, share_interval
+from genomix_cli.comparison.intervals import (
+    BETTER,
+    NAN,
+    Interval,
+    resampled_interval,
+    share_interval,
+)
 from genomix_cli.comparison.metrics import multiclass
 from genomix_cli.comparison.metrics.multiclass import METRICS, Replicates
 from genomix_cli.comparison.study import MAJORITY, Outcome, Study
 from genomix_cli.comparison.summaries import Results
 from genomix_cli.comparison.words import (
-    BEATS,
+    NONE_BETTER,
     NOT_ABOVE,
-    NOT_BEATEN,
     headline,
-    reaching,
+    no_better_than,
     verdict,
     warnings,
     weighed,
@@ -126,7 +131,7 @@ def results(
     units = len(np.unique(tested.unit))
     return Results(
         headline=headline(outcomes, metric, None if best is None else outcomes[best])
-        + reaching(alone, next((row.name for row in outcomes if row.main), "")),
+        + no_better_than(alone, next((row.name for row in outcomes if row.main), "")),
         warnings=tuple(warnings(outcomes, units, counts, study)),
         metric=metric,
         best=None if best is None else study.outcomes[best].name,
@@ -186,7 +191,7 @@ def _alone(
         )
         metrics = {m: both.interval(1, m) for m in weigh}
         found.append(
-            summaries.Alone(name, whole.name, compared, metrics, compared.verdict != BEATS)
+            summaries.Alone(name, whole.name, compared, metrics, compared.verdict != BETTER)
         )
     sign = 1 if METRICS[tested.metric].larger_is_better else -1
     return tuple(sorted(found, key=lambda each: -sign * each.metrics[tested.metric].value))
@@ -215,11 +220,11 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.
     majority = next((j for j, o in enumerate(tested.study.outcomes) if o.model == MAJORITY), i)
     against_majority = None if majority == i else _compared(tested, i, majority)
     compared = None if best is None or best == i else _compared(tested, i, best)
-    # A model that is not above the most frequent class is never said to beat another one.
-    if compared and against_majority and against_majority.verdict != BEATS:
+    # A model that is not above the most frequent class is never called better than another.
+    if compared and against_majority and against_majority.verdict != BETTER:
         compared = replace(compared, verdict=NOT_ABOVE)
-    if compared and majority == i and outcome.model == MAJORITY and compared.verdict == BEATS:
-        compared = replace(compared, verdict=NOT_BEATEN)
+    if compared and majority == i and outcome.model == MAJORITY and compared.verdict == BETTER:
+        compared = replace(compared, verdict=NONE_BETTER)
     return summaries.OutcomeResult(
         name=outcome.name,
         model=outcome.model,

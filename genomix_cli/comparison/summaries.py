@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.clustering import Silhouette
-from genomix_cli.comparison.intervals import NAN, Interval
+from genomix_cli.comparison.intervals import BETTER, NAN, Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.tables import plain
 
@@ -61,8 +61,8 @@ class Comparison:
     """Comparison of a model with the best baseline or with the most frequent class.
 
     The best baseline is chosen on the samples that it is judged on, which favours the baseline: a
-    model that beats it would also beat one chosen beforehand. The interval accounts neither for
-    this choice nor for the number of models compared.
+    model better than it would also be better than one chosen beforehand. The interval accounts
+    neither for this choice nor for the number of models compared.
 
     Attributes
     ----------
@@ -72,8 +72,8 @@ class Comparison:
     differences : dict of str to Interval
         This model minus the other, by metric.
     verdicts : dict of str to str
-        Verdict by metric of the verdict, with `metric` first: ``beats`` or ``below`` only if the
-        interval excludes 0, else ``not told apart``.
+        Verdict by metric of the verdict, with `metric` first: ``better`` or ``worse`` only if the
+        interval excludes 0, else ``no significant difference``.
     verdict : str
         Verdict over these metrics; see `genomix_cli.comparison.words.weighed`.
     over_splits : dict of str to Interval
@@ -214,8 +214,8 @@ class OutcomeResult:
 
     @property
     def above_majority(self) -> bool:
-        """True if the model beats the most frequent class, or that is not in the table."""
-        return self.against_majority is None or self.against_majority.verdict == "beats"
+        """True if the model is better than the most frequent class, or that is not in the table."""
+        return self.against_majority is None or self.against_majority.verdict == BETTER
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class Alone:
     metrics : dict of str to Interval
         Metrics of the verdict for the single modality.
     reaches : bool
-        True if the main model does not beat the single modality.
+        True if the main model is not better than the single modality.
     """
 
     modality: str

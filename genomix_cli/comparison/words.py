@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.bootstrap import few_units
-from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.intervals import BETTER, COMPARES, LEVEL, WORSE, Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.study import MAJORITY, Study
 from genomix_cli.comparison.summaries import (
@@ -21,10 +21,11 @@ from genomix_cli.comparison.summaries import (
 )
 
 FEW_UNITS = 30
-BEATS, LEVEL, BELOW, MIXED = "beats", "not told apart", "below", "metrics disagree"
-NOT_ABOVE = f"not above {MAJORITY}"
+MIXED = "metrics disagree"
+NOT_ABOVE = f"not better than {MAJORITY}"
 # Verdict of the majority itself when it has the best value.
-NOT_BEATEN = "not beaten"
+NONE_BETTER = "no baseline is better"
+MOST_FREQUENT = "always predicting the most frequent class"
 #: Metrics of a verdict beside the one that the user asked for: correctness, ranking, and quality of
 #: the probabilities.
 WEIGHED = ("accuracy", "auroc", "nll")
@@ -36,7 +37,7 @@ def weighed_metrics(metric: str) -> tuple[str, ...]:
 
 
 def verdict(difference: Interval, metric: str) -> str:
-    """Return ``beats`` or ``below`` if the interval excludes 0, else ``not told apart``.
+    """Return `BETTER` or `WORSE` if the interval excludes 0, else `LEVEL`.
 
     Parameters
     ----------
@@ -46,27 +47,27 @@ def verdict(difference: Interval, metric: str) -> str:
         One of `METRICS`, which say whether larger values are better.
     """
     better = difference.sign if METRICS[metric].larger_is_better else -difference.sign
-    return {1: BEATS, 0: LEVEL, -1: BELOW}[better]
+    return {1: BETTER, 0: LEVEL, -1: WORSE}[better]
 
 
 def weighed(verdicts: Mapping[str, str]) -> str:
     """Return one verdict from several metrics, of which the user asked for the first.
 
     The verdict is that of the first metric, or of two other metrics that agree. If any metric says
-    the opposite, the verdict is ``metrics disagree``. A single other metric gives no verdict,
-    though the headline mentions it: of 400 simulated pairs of equal models this rule distinguishes
-    26, accuracy alone 14, and any of the three metrics 38.
+    the opposite, the verdict is `MIXED`. A single other metric gives no verdict, though the
+    headline mentions it: of 400 simulated pairs of equal models this rule distinguishes 26,
+    accuracy alone 14, and any of the three metrics 38.
 
     Parameters
     ----------
     verdicts : mapping of str to str
-        Metric to ``beats``, ``below`` or ``not told apart``.
+        Metric to `BETTER`, `WORSE` or `LEVEL`.
     """
     first, *others = verdicts.values()
-    told = {word for word in (BEATS, BELOW) if first == word or others.count(word) > 1}
-    if told and {BEATS, BELOW} <= {first, *others}:
+    found = {word for word in (BETTER, WORSE) if first == word or others.count(word) > 1}
+    if found and {BETTER, WORSE} <= {first, *others}:
         return MIXED
-    return told.pop() if told else LEVEL
+    return found.pop() if found else LEVEL
 
 
 def headline(outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeResult | None) -> str:
@@ -75,33 +76,36 @@ def headline(outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeResult
     first = _first_model(outcomes, metric, best)
     if len(mains) < 2:
         return first
-    above = sum(compared.verdict == BEATS for compared in mains)
-    return f"{first} Of {len(mains)} models asked for, {above} beat {mains[0].other}."
+    better = sum(compared.verdict == BETTER for compared in mains)
+    verb = "is" if better == 1 else "are"
+    return (
+        f"{first} Of {len(mains)} requested models, {better} {verb} better than {mains[0].other}."
+    )
 
 
 def _first_model(outcomes: Sequence[OutcomeResult], metric: str, best: OutcomeResult | None) -> str:
     main = next((outcome for outcome in outcomes if outcome.main), None)
     if main is None:
-        return "Nothing but baselines." if best is None else f"The best is {said(best, metric)}."
+        return "No models." if best is None else f"The best baseline is {said(best, metric)}."
     compared = main.against_best
     if best is None or compared is None:
         return f"{said(main, metric)}; there is no baseline to compare it with."
     if best.name == MAJORITY or not main.above_majority:
         return _against_majority(main, best, metric)
-    this, other = said(main, metric), said(best, metric)
-    if compared.verdict == BEATS:
-        better = f"{this} beats the best baseline, {other}: {_by(compared, BEATS)}."
-        return better + _undecided(compared)
-    if compared.verdict == BELOW:
-        worse = f"{this} is below it: {_by(compared, BELOW)}."
-        return f"{_size(best, main)} model wins, {other}; {worse}{_undecided(compared)}"
+    this, other = said(main, metric), f"the best baseline, {said(best, metric)}"
+    if compared.verdict == BETTER:
+        text = f"{this} {COMPARES[1]} {other}: {_by(compared, BETTER)}."
+        return f"{text}{_undecided(compared)}"
+    if compared.verdict == WORSE:
+        text = f"{this} {COMPARES[-1]} {other}{_size(best, main)}: {_by(compared, WORSE)}."
+        return f"{text}{_undecided(compared)}"
     if compared.verdict == MIXED:
         return (
-            f"{this} and the best baseline, {other}: metrics disagree. It is better by "
-            f"{_by(compared, BEATS)}, and worse by {_by(compared, BELOW)}."
+            f"Metrics disagree about {this} and {other}: {main.name} has better "
+            f"{_by(compared, BETTER)}, but worse {_by(compared, WORSE)}."
         )
-    level = f"{this} and the best baseline, {other}, are not told apart: "
-    return f"{level}{_by(compared, LEVEL)}.{_alone(main.name, compared)}{_which(main, best)}"
+    level = f"{this} {COMPARES[0]} {other}: {_by(compared, LEVEL)}."
+    return f"{level}{_alone(main.name, compared)}{_which(main, best)}"
 
 
 def _against_majority(main: OutcomeResult, best: OutcomeResult, metric: str) -> str:
@@ -109,33 +113,35 @@ def _against_majority(main: OutcomeResult, best: OutcomeResult, metric: str) -> 
     compared = main.against_majority
     assert compared is not None
     this = said(main, metric)
+    told = ", ".join(_difference(compared, name) for name in compared.verdicts)
+    if compared.verdict == BETTER:
+        text = f"{this} {COMPARES[1]} {MOST_FREQUENT}: {_by(compared, BETTER)}."
+        return f"{text} It was compared with nothing else."
     others = ""
     if best.name != MAJORITY:
-        but = "is not either" if not best.above_majority else "is"
+        but = "is better than that" if best.above_majority else "is not better than that either"
         others = f" The best baseline, {said(best, metric)}, {but}."
-    if compared.verdict == BEATS:
-        text = f"{this} is above always naming the most frequent class: {_by(compared, BEATS)}."
-        return f"{text} It was compared with nothing else."
-    word = {BELOW: "worse than", MIXED: "both better and worse than"}.get(
-        compared.verdict, "not told apart from"
+    verb = {WORSE: COMPARES[-1], MIXED: "is better by some metrics and worse by others than"}.get(
+        compared.verdict, COMPARES[0]
     )
-    told = ", ".join(_difference(compared, name) for name in compared.verdicts)
-    return f"{this} is {word} always naming the most frequent class: {told}.{others}"
+    return f"{this} {verb} {MOST_FREQUENT}: {told}.{others}"
 
 
-def reaching(alone: Sequence[Alone], model: str) -> str:
-    """Return a sentence that names the modalities that alone do as well as the whole model."""
+def no_better_than(alone: Sequence[Alone], model: str) -> str:
+    """Return a sentence on the single modalities that the whole model is not better than."""
     told = [
-        f"{each.modality} ({METRICS[each.compared.metric].title} "
+        f"{each.modality} alone ({METRICS[each.compared.metric].title} "
         f"{each.metrics[each.compared.metric].value:.3f})"
         for each in alone
         if each.reaches
     ]
     if not told:
         return ""
-    verb = "reach" if len(told) > 1 else "reaches"
-    rest = "the other modalities are not shown to add anything"
-    return f" Alone, {listed(told)} {verb} {model}: {rest}."
+    single = " or ".join(told)
+    return (
+        f" {model} was not shown to be better than {single}, so nothing shows that the other "
+        "modalities help."
+    )
 
 
 def _by(compared: Comparison, word: str) -> str:
@@ -153,24 +159,23 @@ def _undecided(compared: Comparison) -> str:
     level = [METRICS[name].title for name, each in compared.verdicts.items() if each == LEVEL]
     if not level:
         return ""
-    return f" In {listed(level)} the difference may be chance."
+    return f" There is {LEVEL} in {listed(level)}."
 
 
 def _alone(name: str, compared: Comparison) -> str:
     """Return sentences about a metric that differs alone, which makes no verdict."""
-    words = {BEATS: "better", BELOW: "worse"}
     return "".join(
-        f" By {METRICS[metric].title} alone {name} is {words[each]}: "
+        f" In {METRICS[metric].title} alone, {name} is {each}: "
         f"{compared.over_splits.get(metric, compared.differences[metric]).text(sign=True)}."
         for metric, each in compared.verdicts.items()
-        if each in words
+        if each in (BETTER, WORSE)
     )
 
 
 def _size(winner: OutcomeResult, loser: OutcomeResult) -> str:
     if winner.parameters == loser.parameters:
-        return "Another"
-    return "A smaller" if winner.parameters < loser.parameters else "A larger"
+        return ""
+    return ", a smaller model" if winner.parameters < loser.parameters else ", a larger model"
 
 
 def _which(main: OutcomeResult, best: OutcomeResult) -> str:
@@ -178,7 +183,7 @@ def _which(main: OutcomeResult, best: OutcomeResult) -> str:
     if main.parameters == best.parameters:
         return ""
     small, large = sorted((main, best), key=lambda row: row.parameters)
-    counts = f"{large.parameters:,} numbers learned, against {small.parameters:,}"
+    counts = f"{large.parameters:,} parameters against {small.parameters:,}"
     return f" These samples do not show that {large.name} is worth its size ({counts})."
 
 
@@ -199,13 +204,13 @@ def with_batches(results: Results, check: BatchCheck) -> Results:
     follow = f"Classes follow batches (Cramer's V {check.v:.2f})"
     if check.results is None:
         why = (
-            "no fold of whole batches leaves every class to learn from: what is measured may be "
-            "the batch, and nothing in these data can tell"
+            "holding out whole batches would leave a class without training samples: models may "
+            "recognise the batch instead of the class, and these data cannot show which"
         )
         if not check.wanted:
             why = (
-                "whole batches were not held out (--no-batch-check): what is measured may be the "
-                "batch"
+                "whole batches were not held out (--no-batch-check): models may recognise the "
+                "batch instead of the class"
             )
         alarm = f"{follow}, and {why}"
         return replace(
@@ -227,8 +232,8 @@ def with_batches(results: Results, check: BatchCheck) -> Results:
         f"{results.headline}"
     )
     alarm = (
-        "classes follow batches: what random folds measure may be the batch; believe what is "
-        "measured with whole batches held out, which is also what the next batch will be like"
+        "classes follow batches, so random folds may measure how well the batch is recognised; "
+        "trust the results with whole batches held out, which is also what a new batch would give"
     )
     of_batches = (f"batches held out: {text}" for text in other.warnings)
     return replace(
@@ -244,13 +249,15 @@ def warnings(
 ) -> list[str]:
     """Return warnings to read before the numbers."""
     sentences = [
-        f"{outcome.name} is above the Bayes ceiling of what it saw, which nothing can be: a leak"
+        f"{outcome.name} is better than the Bayes rule on the same data, which no model can be: "
+        "it has found a leak"
         for outcome in outcomes
         if outcome.ceiling is not None and outcome.ceiling.leak
     ]
     sentences += [
-        f"{outcome.name} is above chance after learning from shuffled labels: labels reach it "
-        "some other way, or one shuffle in twenty or so was lucky (repeat with another seed)"
+        f"{outcome.name} trained on shuffled labels is better than chance: either the labels leak "
+        "into its input, or this is one of about twenty shuffles that are so by luck (repeat with "
+        "another seed)"
         for outcome in outcomes
         if outcome.shuffled is not None and outcome.shuffled.above
     ]
@@ -258,10 +265,10 @@ def warnings(
         sentences.append(note)
     few = [f"{c} ({n})" for c, n in zip(study.classes, counts, strict=True) if n < 10]
     if few:
-        sentences.append(f"fewer than 10 samples were tested of {', '.join(few)}")
+        sentences.append(f"fewer than 10 tested samples in class {', '.join(few)}")
     stopped = [outcome.name for outcome in outcomes if not outcome.converged]
     if stopped:
-        sentences.append(f"stopped at their limit while still improving: {', '.join(stopped)}")
+        sentences.append(f"reached their iteration limit before converging: {', '.join(stopped)}")
     short = [
         f"{outcome.name} ({outcome.sets.coverage.value:.0%})"
         for outcome in outcomes
@@ -269,7 +276,7 @@ def warnings(
     ]
     if short:
         sentences.append(
-            f"prediction sets are to hold the right class of {study.level:.0%}, and hold less: "
-            + ", ".join(short)
+            f"prediction sets should contain the true class of {study.level:.0%} of samples, but "
+            f"cover fewer: {', '.join(short)}"
         )
     return sentences

@@ -1,4 +1,4 @@
-"""The model card of a run folder: what the model is, how it was judged, and what it is not for."""
+"""Model card of a run folder: the model, its evaluation, and its limits."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.intervals import BETTER, Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.study import Study
 from genomix_cli.comparison.summaries import OutcomeResult, Results
-from genomix_cli.comparison.words import BEATS
 
 FIRST = ("accuracy", "macro_f1", "auroc", "nll")
 
@@ -64,7 +63,7 @@ def _range(interval: Interval, sign: bool = False) -> str:
 def _model(study: Study, row: OutcomeResult) -> str:
     saw = ", ".join(map(_plain, row.modalities))
     return (
-        f"## Model\n\n`{row.model}`, {row.parameters:,} numbers learned, from {saw}. "
+        f"## Model\n\n`{row.model}`, {row.parameters:,} parameters, trained on {saw}. "
         f"{study.wording.about}"
     )
 
@@ -86,18 +85,18 @@ def _protocol(study: Study, results: Results, row: OutcomeResult) -> str:
     seeds = ", ".join(map(str, study.seeds))
     return (
         f"## Protocol\n\n{results.samples:,} samples of {results.units:,} {results.unit_name} "
-        f"held out by {_plain(study.held_out_by)}; everything that learns from data (imputation, "
-        f"scaling, selection, tuning with {row.trials:,} trials, the temperature: "
-        f"{study.calibration}) did so without them, and the baselines had the same folds. Seeds: "
+        f"held out by {_plain(study.held_out_by)}. Everything that learns from data (imputation, "
+        f"scaling, selection, tuning with {row.trials:,} trials, temperature scaling: "
+        f"{study.calibration}) was fitted without them, and baselines used the same folds. Seeds: "
         f"{seeds}. Intervals: 95 %, {results.draws:,} bootstrap draws of {results.unit_name}, "
-        f"{'means over repeats, a seed each' if results.repeats > 1 else 'first seed'}."
+        f"{'means over repeats, one seed each' if results.repeats > 1 else 'first seed'}."
     )
 
 
 def _results(results: Results) -> str:
     title = METRICS[results.metric].title
     columns = ["model", *(METRICS[name].title for name in FIRST)]
-    columns += [f"{title} less {_plain(results.best)}", "verdict"] if results.best else []
+    columns += [f"{title} minus {_plain(results.best)}", "verdict"] if results.best else []
     rows = []
     for row in results.outcomes:
         cells = [_plain(row.name), *(_range(row.metrics[name].interval) for name in FIRST)]
@@ -114,10 +113,11 @@ def _results(results: Results) -> str:
 def _ceiling(row: OutcomeResult) -> str:
     if row.ceiling is None:
         return ""
-    leak = " That is above it: a leak." if row.ceiling.leak else ""
+    leak = " No model can be better than the Bayes rule: it has found a leak."
     return (
-        f"The Bayes rule on the same modalities has accuracy {_range(row.ceiling.accuracy)}; the "
-        f"model less that: {_range(row.ceiling.accuracy_gap, sign=True)}.{leak}"
+        f"The Bayes rule on the same modalities has accuracy {_range(row.ceiling.accuracy)}; model "
+        f"minus Bayes rule: {_range(row.ceiling.accuracy_gap, sign=True)}."
+        f"{leak if row.ceiling.leak else ''}"
     )
 
 
@@ -132,26 +132,28 @@ def _trust(study: Study, row: OutcomeResult) -> str:
         for each in row.classes
     ]
     return (
-        f"## Probabilities and sets\n\nCalibration error {_range(error)} ({before:.3f} before the "
-        f"temperature; {row.floor:.3f} by chance alone). Prediction sets are to hold the right "
-        f"class of {study.level:.0%} of samples: they hold it in {_range(sets.coverage)}, with "
-        f"{sets.size:.2f} classes on average; {sets.singletons:.0%} have one class.\n\n"
+        f"## Probabilities and sets\n\nCalibration error {_range(error)} ({before:.3f} before "
+        f"temperature scaling; {row.floor:.3f} by chance alone). Prediction sets should contain "
+        f"the true class of {study.level:.0%} of samples: they contain it for "
+        f"{_range(sets.coverage)}, with {sets.size:.2f} classes on average; "
+        f"{sets.singletons:.0%} have one class.\n\n"
         + _table(("class", "precision", "recall", "coverage"), rows)
     )
 
 
 def _limits(study: Study, results: Results, row: OutcomeResult) -> str:
     points = [
-        "Judged on one cohort: another centre, platform or population may differ.",
+        "Evaluated on one cohort: results may differ at another centre, on another platform or in "
+        "another population.",
         "For research; not a medical device.",
-        "Attention says where information flows, not what matters.",
+        "Attention shows where information flows, not what is important.",
     ]
     if study.ceilings:
-        points.insert(0, "Learned from simulated data: it says nothing of patients.")
-    if results.best and (row.against_best is None or row.against_best.verdict != BEATS):
+        points.insert(0, "Trained on simulated data: it says nothing about patients.")
+    if results.best and (row.against_best is None or row.against_best.verdict != BETTER):
         points.append(f"It was not shown to be better than {_plain(results.best)}.")
     if results.batches is not None:
-        points.insert(0, "Classes follow batches in these data: it may know a sample by its batch.")
+        points.insert(0, "Classes follow batches in these data: the model may recognise the batch.")
     return "## Limits\n\n" + "\n".join(f"- {point}" for point in points)
 
 

@@ -18,8 +18,7 @@ from genomix_cli.provenance import atomic_path, file_errors
 PARENT = {
     "parent_id": "genomix",
     "parent_name": "genomix",
-    "parent_description": "Alleles and their scores, and models, judged on what they did not learn "
-    "from.",
+    "parent_description": "Scores of alleles, and models evaluated on held-out data.",
 }
 COLUMNS = (
     *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc"),
@@ -159,7 +158,7 @@ def _table(results: Results, rows: Mapping[str, OutcomeResult]) -> Content:
     return table(
         "genomix_models",
         "Models",
-        "With the difference to the best baseline of the same run.",
+        "Models on held-out samples, and their differences from the best baseline of the same run.",
         "Model",
         {metric: _header(metric) for metric in COLUMNS} | _others(results),
         {row: _values(outcome) for row, outcome in rows.items()},
@@ -169,9 +168,10 @@ def _table(results: Results, rows: Mapping[str, OutcomeResult]) -> Content:
 def _header(metric: str) -> dict[str, Any]:
     known = METRICS[metric]
     bounded = {} if metric == "nll" else {"max": 2 if metric == "brier" else 1}
+    better = "higher" if known.larger_is_better else "lower"
     return {
         "title": known.title,
-        "description": f"{known.title}; {'more' if known.larger_is_better else 'less'} is better",
+        "description": f"{known.title}; {better} is better",
         "min": 0,
         **bounded,
         "format": "{:,.3f}",
@@ -183,19 +183,23 @@ def _others(results: Results) -> dict[str, Any]:
     title = METRICS[results.metric].title
     return {
         "difference": {
-            "title": "less best baseline",
-            "description": f"{title} less that of the best baseline",
+            "title": "minus best baseline",
+            "description": f"{title} minus that of the best baseline",
             "format": "{:+,.3f}",
             "scale": False,
         },
-        "verdict": {"title": "verdict", "description": "Beats only where the interval says so"}
+        "verdict": {
+            "title": "verdict",
+            "description": "Better or worse only where the interval excludes 0",
+        }
         | TEXT,
-        "coverage": {"title": "coverage", "description": "Of the prediction sets"}
+        "coverage": {"title": "coverage", "description": "Coverage of the prediction sets"}
         | SHARE
         | {"scale": False},
-        "trials": {"title": "trials", "description": "Configurations tried in each fold"} | COUNT,
-        "seconds": {"title": "seconds", "description": "Of a fit", "format": "{:,.1f}"} | TEXT,
-        "parameters": {"title": "parameters", "description": "Numbers learned"} | COUNT,
+        "trials": {"title": "trials", "description": "Configurations tried per fold"} | COUNT,
+        "seconds": {"title": "seconds", "description": "Time of one fit", "format": "{:,.1f}"}
+        | TEXT,
+        "parameters": {"title": "parameters", "description": "Number of parameters"} | COUNT,
     }
 
 
@@ -218,7 +222,7 @@ def _bars(rows: Mapping[str, OutcomeResult]) -> Content:
     return bars(
         "genomix_right",
         "Samples classified",
-        "Samples held out, by whether the most probable class is right.",
+        "Held-out samples whose most probable class is right or wrong.",
         "Samples",
         {"right": {"name": "right", "color": GOOD}, "wrong": {"name": "wrong", "color": BAD}},
         data,

@@ -14,11 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from genomix_cli import __version__
-from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.intervals import BETTER, LEVEL, WORSE, Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.study import MAJORITY, Study
 from genomix_cli.comparison.summaries import OutcomeResult, Results
-from genomix_cli.comparison.words import BEATS, BELOW, weighed_metrics
+from genomix_cli.comparison.words import weighed_metrics
 from genomix_cli.provenance import atomic_path, command_line
 from genomix_cli.report import figures
 from genomix_cli.report.canvas import Picture, style
@@ -81,7 +81,7 @@ def write_report(
     """
     settings = [
         ("held out by", study.held_out_by),
-        ("sets are to cover", f"{study.level:.0%}"),
+        ("target coverage of sets", f"{study.level:.0%}"),
         *listed_settings(study.settings),
     ]
     write_page(
@@ -98,7 +98,7 @@ def write_report(
         warnings=results.warnings,
         command=command_line() if command is None else command,
         **{"study": study, "results": results, "extra": extra, "settings": settings},
-        **{"first": FIRST, "titles_of": TITLES, "BEATS": BEATS, "BELOW": BELOW},
+        **{"first": FIRST, "titles_of": TITLES, "BETTER": BETTER, "LEVEL": LEVEL, "WORSE": WORSE},
         **{"MAJORITY": MAJORITY, "weighed": weighed_metrics(results.metric)},
         **{"figures": figures, "shown": figures.shown(study, results)},
     )

@@ -343,10 +343,10 @@ def test_inspect_says_how_good_a_run_was(run: Path, genomix_here: Here, tmp_path
         {"name": name, "metrics": {"accuracy": {"interval": interval}, "odd": {}}}
         for name in ("mlp", "logistic")
     ]
-    metrics = {"headline": "they are not told apart", "warnings": [], "outcomes": outcomes}
+    metrics = {"headline": "they do not differ", "warnings": [], "outcomes": outcomes}
     (judged / "metrics.json").write_text(json.dumps(metrics))
     lines = genomix_here("inspect", judged).out.splitlines()
-    assert "  result            they are not told apart" in lines
+    assert "  result            they do not differ" in lines
     assert [line.split() for line in lines[-3:]] == [
         ["model", "accuracy"],
         ["mlp", "0.7500"],

@@ -840,7 +840,7 @@ SUITE = [
         "variants/evaluate/suite/results.py",
         "unit/variants/evaluate/suite/test_stack.py",
         ('e.kind in ("baseline", "column")', 'e.kind != "model"'),
-        ("    if less.sign > 0:\n        said", "    if less.value > 0:\n        said"),
+        ("{COMPARES[less.sign]} its best", "{COMPARES[2 * (less.value > 0) - 1]} its best"),
     ),
     *_of(
         "variants/trained.py",

@@ -202,7 +202,7 @@ def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
     figure.axes[0].set_ylim(-1.1 * top, 1.1 * top)  # which all share
     figure.supylabel("short / long fragments, centred", fontsize=8.5)
     caption = (
-        f"{drawn[0].modality}: short (100-150 bp) over long (151-220 bp) fragments in bins, less "
+        f"{drawn[0].modality}: short (100-150 bp) over long (151-220 bp) fragments in bins, minus "
         f"the sample's mean; median of the class, and up to {THIN_LINES} of its samples (thin), as "
         "in Cristiano 2019, 10.1038/s41586-019-1272-6."
     )

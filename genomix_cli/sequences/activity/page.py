@@ -91,7 +91,7 @@ def output_cards(results: Sequence[OutputResult]) -> list[Card]:
 def table(results: Sequence[OutputResult]) -> tuple[list[str], list[list[Any]]]:
     """Return the columns and rows of the table of all outputs and models."""
     metrics = list(dict.fromkeys(name for each in results for name in each.rows[0].metrics))
-    columns = ["output", "model", *(TITLES[name] for name in metrics), "less ridge"]
+    columns = ["output", "model", *(TITLES[name] for name in metrics), "minus ridge"]
     rows = [
         [
             *(result.output, row.model),

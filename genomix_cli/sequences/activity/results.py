@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.bootstrap import Bootstrap, Metric, few_units
-from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.intervals import COMPARES, Interval
 from genomix_cli.comparison.metrics.binary import auroc, explained, pearson, spearman
 from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.words import FEW_UNITS
@@ -274,19 +274,19 @@ def headline(results: Sequence[OutputResult]) -> str:
         own, ridge = (row.metrics[result.metric].value for row in (result.rows[0], result.ridge))
         text = f"{result.output} ({TITLES[result.metric]} {own:.3f} against {ridge:.3f})"
         found.append((result.less_ridge.sign, text))
-    says = {
-        1: "The network is better than ridge regression on k-mers for",
-        -1: "Ridge regression on k-mers is better than the network for",
-        0: "Network and ridge regression on k-mers are not told apart for",
-    }
-    return " ".join(verdicts(found, says)) or "Nothing was held out to judge by."
+    told = verdicts(found, "The network", "ridge regression on k-mers")
+    return " ".join(told) or "No sequences were held out for evaluation."
 
 
-def verdicts(found: Iterable[tuple[int, str]], says: Mapping[int, str]) -> list[str]:
-    """Return one sentence per sign of the difference that occurs, worded as in `says`."""
+def verdicts(found: Iterable[tuple[int, str]], model: str, baseline: str) -> list[str]:
+    """Return a sentence about the outputs of each sign of the difference: model minus baseline."""
     found = list(found)
-    by_sign = {sign: [text for own, text in found if own == sign] for sign in says}
-    return [f"{says[sign]} {listed(texts)}." for sign, texts in by_sign.items() if texts]
+    by_sign = {sign: [text for own, text in found if own == sign] for sign in (1, -1, 0)}
+    return [
+        f"{model} {COMPARES[sign]} {baseline} for {listed(texts)}."
+        for sign, texts in by_sign.items()
+        if texts
+    ]
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
@@ -309,4 +309,4 @@ def warnings(groups: NDArray[np.int64], results: Sequence[OutputResult]) -> Iter
         yield text
     few = [result.output for result in results if result.sequences < FEW_UNITS]
     if few:
-        yield f"fewer than {FEW_UNITS} sequences were held out of {listed(few)}"
+        yield f"fewer than {FEW_UNITS} held-out sequences for {listed(few)}"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.intervals import NAN, Interval, normal_interval
+from genomix_cli.comparison.intervals import LEVEL, NAN, Interval, normal_interval
 from genomix_cli.comparison.tables import plain, write_json, write_rows
 from genomix_cli.errors import DataError, MissingExtraError
 from genomix_cli.formats.sequences import Sequences, open_sequences
@@ -297,14 +297,18 @@ def _intervals(replicates: dict[str, Floats]) -> dict[str, Interval]:
 
 
 def _headline(own: EntrantResult) -> str:
-    """Return a sentence on each distance against the chain's, and on copying of training data."""
+    """Return a sentence on the distances beside the chain's, and on similarity to training data."""
     said = []
     names = {"spectrum": "6-mer spectrum", "energy": "profiles of single sequences"}
-    for name, words in names.items():
-        verdict = {-1: "nearer than", 0: "as near as", 1: "farther than"}[own.less_chain[name].sign]
-        said.append(f"{words}: {verdict} the Markov chain")
-    more = "more" if own.less_real["nearest"].sign > 0 else "no more"
-    said.append(f"{more} like a training sequence than held-out ones are")
+    words = {
+        -1: "closer to real sequences than the Markov chain",
+        0: f"{LEVEL} from the Markov chain",
+        1: "farther from real sequences than the Markov chain",
+    }
+    for name, title in names.items():
+        said.append(f"{title}: {words[own.less_chain[name].sign]}")
+    more = "more" if own.less_real["nearest"].sign > 0 else "not significantly more"
+    said.append(f"{more} similar to training sequences than held-out sequences are")
     return "; ".join(said)
 
 

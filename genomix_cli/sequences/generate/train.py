@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.intervals import COMPARES
 from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.tables import plain
 from genomix_cli.config import from_dict
@@ -266,10 +267,10 @@ def _headline(likelihoods: Sequence[Likelihood]) -> str:
     difference = model.less_best_chain
     assert difference is not None
     if difference.high < 0:
-        return f"diffusion is better than any Markov chain tried: {text}"
+        return f"diffusion {COMPARES[1]} every Markov chain tried: {text}"
     if difference.low > 0:
         return f"diffusion was not shown to be better than the best Markov chain: {text}"
-    return f"diffusion and the best Markov chain cannot be told apart: {text}"
+    return f"diffusion {COMPARES[0]} the best Markov chain: {text}"
 
 
 def read_data(request: TrainRequest, options: DiffusionOptions) -> Job:

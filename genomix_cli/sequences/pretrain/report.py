@@ -6,33 +6,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genomix_cli.comparison.intervals import COMPARES
 from genomix_cli.report.page import Card, Signed, render, write_page
 from genomix_cli.sequences.pretrain import figures
 from genomix_cli.sequences.pretrain.probes import LINEAR, ProbeRow
 from genomix_cli.sequences.pretrain.summaries import AlignRow, AlignSummary, ContrastSummary, Probes
 
+BASELINE = "the best linear baseline"
 PROBE_COLUMNS = [
     *("features", "classifier", "dimensions", "accuracy", "balanced accuracy"),
-    "accuracy less the best linear baseline",
+    "accuracy minus best linear baseline",
 ]
 
 
 def contrast_headline(summary: ContrastSummary) -> str:
     """Return a sentence per label on the encoder against linear models of plain features."""
     if not summary.probes:
-        return "There is no label, so nothing says what the encoder has learned."
+        return "Without labels, it was not measured what the encoder has learned."
     return " ".join(_verdict(probes) for probes in summary.probes)
 
 
 def _verdict(probes: Probes) -> str:
     own, best = _compared(probes)
     assert own.less_linear is not None
-    low, high = own.less_linear[1:]
-    says = _says(low > 0, high < 0)
     return (
         f"On {probes.label} ({probes.classes} classes) a linear probe of the pre-trained encoder "
-        f"{says}: accuracy {own.accuracy.text()} against {best.accuracy.text()} "
-        f"({best.features})."
+        f"{COMPARES[own.less_linear.sign]} {BASELINE}: accuracy {own.accuracy.text()} "
+        f"against {best.accuracy.text()} ({best.features})."
     )
 
 
@@ -54,10 +54,13 @@ def align_headline(summary: AlignSummary) -> str:
     """Return a sentence that compares the alignment with linear models."""
     own, best = _aligned(summary)
     mine, other = own.recalls.to_profiles[0], best.recalls.to_profiles[0]
-    says = _says(mine.share.low > other.share.high, mine.share.high < other.share.low)
+    # The intervals are not paired: where they overlap, nothing is said of significance.
+    better, worse = mine.share.low > other.share.high, mine.share.high < other.share.low
+    says = COMPARES[better - worse] if better or worse else "is not clearly different from"
     return (
-        f"From a sequence to its profile the alignment {says}: recall@1 {mine.share.text()} "
-        f"against {other.share.text()} ({best.name}); chance is {mine.chance:.3f}."
+        f"From a sequence to its profile, the alignment {says} {BASELINE}: recall@1 "
+        f"{mine.share.text()} against {other.share.text()} ({best.name}); chance is "
+        f"{mine.chance:.3f}."
     )
 
 
@@ -74,11 +77,6 @@ def _align_cards(summary: AlignSummary) -> Iterator[Card]:
     yield Card.of("Recall@1, profile of a sequence", recall.share, own.name)
     yield Card.of("Best baseline", best.recalls.to_profiles[0].share, best.name)
     yield Card("Chance", f"{recall.chance:.3f}", f"of {summary.profiles:,} profiles")
-
-
-def _says(better: bool, worse: bool) -> str:
-    verb = "beats" if better else "loses to" if worse else "is not told apart from"
-    return f"{verb} the best linear baseline"
 
 
 def write_contrast_report(summary: ContrastSummary, path: Path) -> None:
@@ -154,7 +152,7 @@ def _zero_shot(summary: AlignSummary) -> dict[str, list[list[Any]]]:
     """Return a table on unseen classes for each set of candidate profiles."""
     classes = ", ".join(summary.unseen)
     return {
-        f"Profiles of classes never learned from ({classes}), {among}": _rows(rows, "to_profiles")
+        f"Profiles of classes not used in training ({classes}), {among}": _rows(rows, "to_profiles")
         for among, rows in summary.zero_shot.items()
     }
 
@@ -196,6 +194,6 @@ def align_card(summary: AlignSummary) -> str:
             "Finding the sequences of a profile": _recall_rows(summary, "to_sequences"),
             **_zero_shot(summary),
         },
-        remark="Attention says where information flows, not what matters.",
+        remark="Attention shows where information flows, not what is important.",
         output="retrieved.tsv",
     )

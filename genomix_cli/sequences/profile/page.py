@@ -78,7 +78,7 @@ def profile_card(summary: ProfileSummary) -> str:
 
 def shape_table(results: Sequence[ShapeResult]) -> tuple[list[str], list[list[Any]]]:
     """Return the columns and rows of the profile metrics of all tracks and models."""
-    columns = ["output", "model", *TITLES.values(), "less mean profile", "less of another"]
+    columns = ["output", "model", *TITLES.values(), "minus mean profile", "minus another window"]
     rows = [
         [
             *(result.output, row.model),

@@ -230,13 +230,11 @@ def headline(results: Sequence[ShapeResult]) -> str:
         own, mean = (row.metrics["gain"].value for row in result.rows[:2])
         text = f"{result.output} ({own:.3f} against {mean:.3f} nats per count)"
         found.append((result.less_mean.sign, text))
-    says = {
-        1: "Its profiles are better than the mean profile for",
-        -1: "The mean profile is better than those of the network for",
-        0: "Profiles of the network and the mean profile are not told apart for",
-    }
-    told = verdicts(found, says)
+    told = verdicts(found, "In profile shape, the network", "the mean profile")
     alike = [result.output for result in results if result.less_another.sign < 1]
     if alike:
-        told.append(f"For {listed(alike)} its profiles fit other windows as well as their own.")
+        told.append(
+            f"For {listed(alike)}, profiles do not fit their own windows significantly better than "
+            "other windows."
+        )
     return " ".join(told)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.comparison.entrants import Entrant
-from genomix_cli.comparison.intervals import Interval, percentile_interval
+from genomix_cli.comparison.intervals import LEVEL, Interval, percentile_interval
 from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.study import Floats
 from genomix_cli.comparison.tuning import fit_once
@@ -30,7 +30,7 @@ SCRATCH = "from scratch"
 # Training settings of networks with few examples: small batches and early stopping.
 BRIEF: dict[str, Any] = {"batch_size": 32, "epochs": 40, "patience": 8}
 DRAWS = 1000
-HELPS, HURTS, UNCLEAR = "helps", "hurts", "is not shown to help"
+HELPS, HURTS, UNCLEAR = "helps", "hurts", f"makes {LEVEL}"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Plan:
         """
         if min((*self.counts, self.repeats)) < 1:
             raise UsageError(
-                "no such number of examples or repeats",
+                "the numbers of examples and repeats must be positive",
                 where="--few-shot",
                 expected="1 or more",
                 found=", ".join(map(str, (*self.counts, self.repeats))),
@@ -129,9 +129,9 @@ class FewShot:
         own: dict[str, list[str]] = {HELPS: [], HURTS: [], UNCLEAR: []}
         for gain in self.gains:
             own[gain.verdict].append(f"{gain.count} ({gain.difference.text(sign=True)})")
-        parts = [f"{verdict} at {', '.join(each)}" for verdict, each in own.items() if each]
+        parts = [f"{verdict} with {', '.join(each)}" for verdict, each in own.items() if each]
         text = "; it ".join(parts)
-        return f"Pre-training {text} examples of a class (difference of accuracies)."
+        return f"Pre-training {text} examples per class (difference in accuracy)."
 
     def table(self) -> list[dict[str, Any]]:
         """Return a row for each classifier and number of examples."""
@@ -193,7 +193,7 @@ def few_shot(
         for of_one, one in zip(hits, every, strict=True):
             rows.append(Row(one.name, count, np.array(of_one)))
             mean = rows[-1].accuracy.mean()
-            log.info("%s, %d examples of a class: accuracy %.4f", one.name, count, mean)
+            log.info("%s, %d examples per class: accuracy %.4f", one.name, count, mean)
     return FewShot(tuple(rows), tuple(_gains(rows, every, setting.seed)))
 
 
@@ -281,7 +281,8 @@ def _picture(curves: FewShot) -> Picture:
     ax.set_xscale("log")
     ax.set_xticks(counts, list(map(str, counts)))
     ax.minorticks_off()
-    ax.set(xlabel="examples of a class", ylabel="accuracy")
+    ax.set(xlabel="examples per class", ylabel="accuracy")
     ax.grid(axis="y", color=PALE, lw=0.6)
     figure.legend(loc="outside right upper")
-    return Picture("few_shot", "Accuracy after a few examples of each class; bars: SD.", figure)
+    caption = "Held-out accuracy after training on few examples per class. Bars: SD over draws."
+    return Picture("few_shot", caption, figure)

@@ -18,7 +18,14 @@ import numpy as np
 import pandas as pd
 
 from genomix_cli.comparison.bootstrap import to_codes
-from genomix_cli.comparison.intervals import NAN, FloatArray, Interval, interval_of
+from genomix_cli.comparison.intervals import (
+    COMPARES,
+    LEVEL,
+    NAN,
+    FloatArray,
+    Interval,
+    interval_of,
+)
 from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.errors import CheckError, DataError, UsageError, guarded
 from genomix_cli.genome.tables import open_table
@@ -295,7 +302,7 @@ def _refuse_other_data(first: Evaluation, other: Evaluation) -> None:
     """Refuse an evaluation with other variants, labels or main metric."""
     if first.main != other.main:
         raise CheckError(
-            f"was evaluated by another metric than {first.name}",
+            f"was evaluated by a different metric than {first.name}",
             where=other.path,
             expected=MEASURES[first.main].title,
             found=MEASURES[other.main].title,
@@ -438,17 +445,15 @@ def headline(board: Board) -> str:
     figure = f"{reference.name} {'leads with' if board.leads else 'has'} {title} "
     figure += reference.metrics[board.main].text()
     if board.main in board.ceiling:
-        figure += f", where {board.ceiling[board.main].value:.3f} is the ceiling"
-    if board.leads and (level or above):
-        return (
-            f"{figure}. No difference that an interval supports to {' and '.join(above + level)}."
-        )
-    if board.leads and others:
-        margin = f"the next, {others[0].name}, by {others[0].behind.text(sign=True)}"
-        return f"{figure}. It is above every other by more than the interval; {margin}."
+        figure += f"; the best possible is {board.ceiling[board.main].value:.3f}"
+    if board.leads and others and not (level or above):
+        margin = f"the closest is {others[0].name}: {others[0].behind.text(sign=True)}"
+        return f"{figure}. It {COMPARES[1]} every other entrant; {margin}."
     parts = [figure]
-    parts += [f"{' and '.join(above)} above it by more than the interval"] if above else []
-    parts += [f"no difference that an interval supports to {' and '.join(level)}"] if level else []
+    if above:
+        verb = "is" if len(above) == 1 else "are"
+        parts.append(f"{' and '.join(above)} {verb} better on the variants that both score")
+    parts += [f"{LEVEL} from {' and '.join(level)}"] if level else []
     return f"{'; '.join(parts)}."
 
 
@@ -474,7 +479,7 @@ def cards(boards: Sequence[Board]) -> list[Card]:
         about = said(row.name, row.behind)
         found.append(Card.of(f"Lead over the {what}", row.behind, about, sign=True))
     if board.main in board.ceiling:
-        found.append(Card.of("Ceiling", board.ceiling[board.main], "the true probabilities"))
+        found.append(Card.of("Ceiling", board.ceiling[board.main], "by the true probabilities"))
     return found
 
 
@@ -488,7 +493,7 @@ def description(board: Board) -> list[str]:
     if board.draws:
         lines.append(
             f"differences from {'the leader' if board.leads else board.reference}: "
-            f"{board.draws:,} draws of {board.n_units:,} {board.units}, the same for all"
+            f"{board.draws:,} bootstrap draws of {board.n_units:,} {board.units}, the same for all"
         )
     return lines
 

@@ -68,7 +68,7 @@ class Activity(VariantModel):
         return cls(stored_activity(arch, state, where))
 
     def differences(self, variants: Variants) -> Tensor:
-        """Return alt less ref of each reported output, float32 ``[W, G, K]``."""
+        """Return alt minus ref of each reported output, float32 ``[W, G, K]``."""
         return self._differences(variants)
 
     def substitutions(self, variants: Variants) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from genomix_cli.comparison.intervals import Interval, resampled_interval
+from genomix_cli.comparison.intervals import BETTER, LEVEL, WORSE, Interval, resampled_interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.results import results
 from genomix_cli.comparison.summaries import BatchCheck
@@ -136,50 +136,49 @@ def test_the_best_baseline_is_compared_with_by_all_others(made):
 @pytest.mark.parametrize(
     ("low", "high", "metric", "expected"),
     [
-        (0.01, 0.02, "accuracy", "beats"),
-        (-0.01, 0.02, "accuracy", "not told apart"),
-        (0.0, 0.02, "accuracy", "not told apart"),
-        (-0.03, -0.01, "accuracy", "below"),
-        (-0.03, -0.01, "nll", "beats"),
-        (0.01, 0.02, "nll", "below"),
-        (np.nan, np.nan, "accuracy", "not told apart"),
+        (0.01, 0.02, "accuracy", BETTER),
+        (-0.01, 0.02, "accuracy", LEVEL),
+        (0.0, 0.02, "accuracy", LEVEL),
+        (-0.03, -0.01, "accuracy", WORSE),
+        (-0.03, -0.01, "nll", BETTER),
+        (0.01, 0.02, "nll", WORSE),
+        (np.nan, np.nan, "accuracy", LEVEL),
     ],
 )
-def test_beats_stands_only_where_the_interval_excludes_zero(low, high, metric, expected):
+def test_a_verdict_needs_an_interval_that_excludes_zero(low, high, metric, expected):
     assert verdict(Interval(0.0, low, high), metric) == expected
 
 
 @pytest.mark.parametrize(
     ("gain", "expected"),
-    [(0.9, "beats"), (0.0, "not told apart"), (-3.0, "model wins")],
+    [
+        (0.9, "is better than the best baseline"),
+        (0.0, "does not differ significantly from the best baseline"),
+        (-3.0, "is worse than the best baseline"),
+    ],
 )
-def test_the_headline_says_who_wins(gain, expected):
+def test_the_headline_compares_the_model_with_the_best_baseline(gain, expected):
     found = _results(gain=gain, n=800, baselines=("logistic",), seed=3)
-    others = {"beats", "not told apart", "model wins"} - {expected}
     assert expected in found.headline
-    assert not any(other in found.headline for other in others)
+    assert found.headline.count("the best baseline") == 1
 
 
-def test_the_headline_says_how_many_of_several_beat_the_baseline():
+def test_the_headline_counts_the_models_that_are_better_than_the_baseline():
     found = _results(mains=("one", "two"), gain=0.9, n=600)
-    assert "Of 2 models asked for, 2 beat logistic." in found.headline
+    assert "Of 2 requested models, 2 are better than logistic." in found.headline
 
 
 @pytest.mark.parametrize(
     ("sizes", "gain", "expected"),
     [
-        ((9000, 20), -3.0, "A smaller model wins, logistic"),
-        ((20, 9000), -3.0, "A larger model wins, logistic"),
-        ((20, 20), -3.0, "Another model wins, logistic"),
-        (
-            (9000, 20),
-            0.0,
-            "omics-transformer is worth its size (9,000 numbers learned, against 20)",
-        ),
-        ((20, 9000), 0.0, "logistic is worth its size (9,000 numbers learned, against 20)"),
+        ((9000, 20), -3.0, "), a smaller model: "),
+        ((20, 9000), -3.0, "), a larger model: "),
+        ((20, 20), -3.0, "): accuracy -"),
+        ((9000, 20), 0.0, "omics-transformer is worth its size (9,000 parameters against 20)"),
+        ((20, 9000), 0.0, "logistic is worth its size (9,000 parameters against 20)"),
     ],
 )
-def test_what_is_called_smaller_is(sizes, gain, expected):
+def test_the_headline_says_which_model_is_smaller(sizes, gain, expected):
     given = study(gain=gain, n=600, baselines=("logistic",), seed=3)
     rows = zip(given.outcomes, sizes, strict=True)
     outcomes = tuple(replace(row, parameters=size) for row, size in rows)
@@ -209,27 +208,27 @@ def knowing_nothing(row, seed):
     return replace(row, probability=np.where(np.isnan(row.probability), np.nan, softmax(noise)))
 
 
-def test_nothing_beats_below_the_majority():
-    """The better of two models that know nothing: it may beat the other, and is told as it is."""
+def test_no_model_is_called_better_unless_it_is_better_than_the_majority():
+    """Of two models that know nothing, one may be better than the other."""
     given = study(n=600, baselines=("logistic",), shuffled=False)
     main, other = (knowing_nothing(row, i) for i, row in enumerate(given.outcomes))
     wrong = np.roll(np.eye(3), 1, 1)[given.label] * 0.6 + 0.4 / 3
     worse = replace(other, probability=np.where(np.isnan(other.probability), np.nan, wrong))
     found = _results(with_majority(replace(given, outcomes=(main, worse))))
     row = found.outcomes[0]
-    assert set(row.against_best.verdicts.values()) == {"beats"}
-    assert row.against_best.verdict == "not above majority"
+    assert set(row.against_best.verdicts.values()) == {BETTER}
+    assert row.against_best.verdict == "not better than majority"
     assert not row.above_majority
-    assert found.outcomes[-1].against_best.verdict == "not beaten"
-    assert "beats" not in found.headline
-    assert "always naming the most frequent class" in found.headline
+    assert found.outcomes[-1].against_best.verdict == "no baseline is better"
+    assert "is better than" not in found.headline
+    assert "always predicting the most frequent class" in found.headline
     assert found.best == "logistic"
 
 
-def test_a_model_above_the_majority_beats_as_before():
+def test_a_model_that_is_better_than_the_majority_may_be_called_better():
     given = study(gain=0.9, n=600, baselines=("logistic",))
     found = _results(with_majority(given))
-    assert found.outcomes[0].against_best.verdict == "beats"
+    assert found.outcomes[0].against_best.verdict == BETTER
     assert found.best == "logistic"
     majority = found.outcomes[-1]
     counts = np.bincount(given.label[given.tested])
@@ -241,26 +240,26 @@ def test_a_model_above_the_majority_beats_as_before():
 def test_without_another_baseline_the_majority_is_the_rival():
     found = _results(with_majority(study(gain=0.9, n=600, baselines=())))
     assert found.best == "majority"
-    assert "above always naming the most frequent class: accuracy +" in found.headline
+    assert "is better than always predicting the most frequent class: accuracy +" in found.headline
     assert "compared with nothing else" in found.headline
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("=++", "beats"),
-        ("=--", "below"),
-        ("=-=", "not told apart"),
-        ("+==", "beats"),
-        ("-==", "below"),
+        ("=++", BETTER),
+        ("=--", WORSE),
+        ("=-=", LEVEL),
+        ("+==", BETTER),
+        ("-==", WORSE),
         ("+=-", "metrics disagree"),
         ("-++", "metrics disagree"),
-        ("=+-", "not told apart"),
-        ("===", "not told apart"),
+        ("=+-", LEVEL),
+        ("===", LEVEL),
     ],
 )
 def test_a_verdict_weighs_accuracy_auroc_and_log_loss(words, expected):
-    names = {"+": "beats", "-": "below", "=": "not told apart"}
+    names = {"+": BETTER, "-": WORSE, "=": LEVEL}
     verdicts = dict(zip(("accuracy", "auroc", "nll"), map(names.get, words), strict=True))
     assert weighed(verdicts) == expected
 
@@ -275,10 +274,10 @@ def test_log_loss_and_auroc_speak_where_accuracy_is_silent():
     found = _results(replace(given, outcomes=(main, given.outcomes[1])))
     compared = found.outcomes[0].against_best
     assert compared.differences["accuracy"].value == 0
-    assert compared.verdicts == {"accuracy": "not told apart", "auroc": "below", "nll": "below"}
-    assert compared.verdict == "below"
-    assert "model wins, logistic (accuracy" in found.headline
-    assert "In accuracy the difference may be chance." in found.headline
+    assert compared.verdicts == {"accuracy": LEVEL, "auroc": WORSE, "nll": WORSE}
+    assert compared.verdict == WORSE
+    assert "is worse than the best baseline, logistic (accuracy" in found.headline
+    assert "There is no significant difference in accuracy." in found.headline
 
 
 def test_the_metric_that_is_asked_for_ranks_the_baselines_and_comes_first():
@@ -294,7 +293,7 @@ def test_the_metric_that_is_asked_for_ranks_the_baselines_and_comes_first():
     assert "log loss" in by_loss.headline
 
 
-def test_a_modality_that_alone_reaches_the_model_of_several_is_named():
+def test_the_headline_names_a_modality_that_alone_is_as_good():
     given = study(n=600, gain=0.9, baselines=("best-single",), shuffled=False)
     main, single = given.outcomes
     noise = softmax(np.random.default_rng(0).normal(0, 0.5, (600, 3)))
@@ -305,8 +304,7 @@ def test_a_modality_that_alone_reaches_the_model_of_several_is_named():
         (MODALITIES[0], True),
         (MODALITIES[1], False),
     ]
-    assert f"Alone, {MODALITIES[0]} (accuracy" in found.headline
-    assert "reaches omics-transformer" in found.headline
+    assert f"was not shown to be better than {MODALITIES[0]} alone (accuracy" in found.headline
     assert MODALITIES[1] not in found.headline
     first, second = (each.compared.differences["accuracy"] for each in found.alone)
     assert first == (0, 0, 0)
@@ -323,8 +321,8 @@ def test_both_figures_stand_in_the_headline_where_classes_follow_batches():
     for each in (here, there):
         assert each.outcomes[0].metrics["accuracy"].interval.text() in found.headline
     assert found.headline.startswith("Classes follow batches (Cramer's V 0.60)")
-    assert found.headline.index("Batches held out:") < found.headline.index("beats")
-    assert "may be the batch" in found.warnings[0]
+    assert found.headline.index("Batches held out:") < found.headline.index("is better than")
+    assert "how well the batch is recognised" in found.warnings[0]
     rows = found.rows()
     assert rows[0]["batches_accuracy"] == there.outcomes[0].metrics["accuracy"].interval.value
     json.dumps(found.to_dict(), allow_nan=False)
@@ -332,7 +330,7 @@ def test_both_figures_stand_in_the_headline_where_classes_follow_batches():
 
 def test_batches_of_one_class_each_are_said_to_settle_nothing():
     found = with_batches(_results(n=200), BatchCheck(1.0, None))
-    assert "nothing in these data can tell" in found.headline
+    assert "these data cannot show which" in found.headline
     assert "batches_accuracy" not in found.rows()[0]
 
 
@@ -344,11 +342,11 @@ def test_without_baselines_nothing_is_compared():
 
 
 def test_equal_models_are_seldom_said_to_differ():
-    """The verdict of two equally good models: wrong in about one of twenty studies."""
+    """The verdict on two equally good models is wrong in about one of twenty studies."""
     wrong = 0
     for seed in range(100):
         given = study(n=250, seeds=1, baselines=("logistic",), gain=0.0, seed=seed, shuffled=False)
-        wrong += _results(given).outcomes[0].against_best.verdict != "not told apart"
+        wrong += _results(given).outcomes[0].against_best.verdict != LEVEL
     assert wrong <= 11
 
 
@@ -365,7 +363,7 @@ def test_a_model_at_its_ceiling_is_no_leak_and_one_above_it_is():
 
 
 def test_no_leak_is_reported_of_rules_as_good_as_the_ceiling():
-    """As often as promised, or less: a coin's width around Bayes is not above it."""
+    """Leaks are reported of rules within noise of Bayes no more often than the level allows."""
     leaks = 0
     for seed in range(60):
         given = study(n=300, seeds=1, baselines=(), seed=seed, shuffled=False)

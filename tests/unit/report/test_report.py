@@ -124,15 +124,22 @@ def test_a_leak_stands_on_top(tmp_path):
     p = np.eye(3)[given.label] * 0.97 + 0.01
     knows = replace(given.outcomes[0], probability=p[None])
     page = _page(tmp_path, replace(given, outcomes=(knows,)))
-    assert "a leak" in page.text[: page.text.index("trials a fold")]
+    assert "a leak" in page.text[: page.text.index("trials per fold")]
 
 
 def test_what_is_missing_has_no_section(tmp_path):
     given = study(ceiling=False, importances=(), **BARE)
     text = _page(tmp_path, given).text
     assert "Bayes" not in text
-    links = text[: text.index("trials a fold")]
-    for title in ("attention", "training", "clusters", "features", "shuffled labels", "ceiling"):
+    links = text[: text.index("trials per fold")]
+    for title in (
+        "attention",
+        "training",
+        "clusters",
+        "features",
+        "shuffled labels",
+        "best possible",
+    ):
         assert title not in links.lower()
 
 
@@ -157,7 +164,7 @@ def test_settings_are_a_list_of_names_and_values(tmp_path):
     assert not re.search(r"[{}'\[\]]|modalities|vary", text)
 
 
-def test_the_figures_on_top_are_the_verdict_s(tmp_path):
+def test_cards_show_the_model_the_best_baseline_and_the_verdict(tmp_path):
     given = study(k=2, gain=0.9, n=500)
     found = results(given, draws=50)
     row = found.outcomes[0]
@@ -165,7 +172,7 @@ def test_the_figures_on_top_are_the_verdict_s(tmp_path):
     assert title == ("Accuracy", *_value(row.metrics["accuracy"].interval, row.name))
     assert rival.note.startswith(found.best)
     assert difference.value == f"{row.against_best.differences['accuracy'].value:+.3f}"
-    assert difference.note.startswith("beats [")
+    assert difference.note.startswith("better [")
     text = _page(tmp_path, given).text
     assert (
         text.index(found.headline[:40]) < text.index(difference.note) < text.index("How to repeat")

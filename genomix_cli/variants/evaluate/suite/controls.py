@@ -25,12 +25,12 @@ WITHHELD = {
 }
 #: Alteration and expected result of each control, for the report.
 MEANING = {
-    "as_is": "the same variants, nothing altered",
-    "alleles_swapped": "ref and alt exchanged: a model that reads the direction of a change falls",
-    "variant_removed": "alt = ref, the null score: what the position alone tells",
-    "tracks_withheld": "tracks and contacts unmeasured: what the sequence alone tells",
-    "tracks_shuffled": "tracks and contacts of another position: a model that needs them falls",
-    "contacts_withheld": "the Hi-C ablation: the same weights, contacts unknown",
+    "as_is": "the same variants, unaltered",
+    "alleles_swapped": "ref and alt exchanged: lower if the model uses the direction of change",
+    "variant_removed": "alt = ref: what the position alone predicts",
+    "tracks_withheld": "tracks and contacts missing: what the sequence alone predicts",
+    "tracks_shuffled": "tracks and contacts of another position: lower if the model uses them",
+    "contacts_withheld": "contacts missing, with the same weights: the Hi-C ablation",
     "labels_shuffled": "labels permuted within contigs: near chance, unless labels leak",
 }
 

@@ -57,13 +57,13 @@ def forest(
         ax.set_xlabel(MEASURES[name].title)
         canvas.rows_alone(ax)
     kinds = {row.kind for row in rows}
-    caption = f"95 % intervals over {units}. Blue: models"
+    caption = f"Metrics with 95 % intervals over {units}. Blue: models"
     caption += "; grey: baselines" if "baseline" in kinds else ""
-    caption += "; orange: scores of others" if "column" in kinds else ""
+    caption += "; orange: scores from other tools" if "column" in kinds else ""
     caption += "; green: the stack" if "stack" in kinds else ""
     caption += ". Dotted: chance."
     if ceiling:
-        caption += " Black line: the ceiling, of the true probabilities."
+        caption += " Black line: the best possible value, that of the true probabilities."
     return canvas.Picture("forest", caption, figure)
 
 
@@ -126,12 +126,15 @@ def reliability(suite: Suite) -> canvas.Picture | None:
         ax.plot([0, top], [0, top], color=canvas.GREY, lw=0.8)
         bars = {"color": _pens(suite)[entrant.name].colour, "fmt": "o-", "ms": 3.5, "lw": 1.1}
         ax.errorbar(bins.probability, bins.frequency, bins.errors, **bars)
-        ax.set(xlim=(0, top), ylim=(0, top), xlabel="probability", ylabel="how often 1")
+        ax.set(xlim=(0, top), ylim=(0, top))
+        ax.set(xlabel="predicted probability", ylabel="observed frequency")
         canvas.head(ax, canvas.short(entrant.name, 34))
     for ax in axes.flat[len(shown) :]:
         ax.set_visible(False)
-    caption = "Reliability in bins of equal mass. Bars: 95 % (Wilson). On the line: calibrated"
-    caption = f"{caption}{_first_of(calibrated)}."
+    caption = (
+        "Reliability in bins with equally many variants; on the diagonal, probabilities are "
+        f"calibrated. Bars: 95 % intervals (Wilson){_first_of(calibrated)}."
+    )
     return canvas.Picture("reliability", caption, figure)
 
 
@@ -165,7 +168,7 @@ def strata(suite: Suite) -> canvas.Picture | None:
         ax.plot([], [], "o-", color=pens[name].colour, ms=5, lw=2.2, label=canvas.short(name, 30))
     figure.legend(loc="outside upper left", ncols=min(len(shown), 4), labelcolor=canvas.INK)
     canvas.rows_alone(ax)
-    caption = "The strata that have something to tell apart, with the number of their variants."
+    caption = "Strata in which the metric is defined, with numbers of variants and 95 % intervals."
     return canvas.Picture("strata", caption, figure)
 
 

@@ -14,15 +14,15 @@ def write_multiqc(results: SuiteResults, name: str, folder: Path) -> None:
     """Write the MultiQC section of an evaluation into its folder; `name` is that of the shard."""
     headers: dict[str, Content] = {
         "kind": {"title": "kind", **TEXT},
-        "variants": {"title": "variants", "description": "With a score", **COUNT},
+        "variants": {"title": "variants", "description": "Variants with a score", **COUNT},
         **{metric: _header(metric) for metric in results.first.metrics},
         "difference": {
-            "title": "model less this",
-            "description": f"{MEASURES[results.main].title} of the first model less this one's",
+            "title": "model minus this",
+            "description": f"{MEASURES[results.main].title} of the first model minus this row's",
             "format": "{:+,.3f}",
             "scale": False,
         },
-        "verdict": {"title": "verdict", "description": "By the interval of that", **TEXT},
+        "verdict": {"title": "verdict", "description": "By the interval of the difference", **TEXT},
     }
     rows = {f"{name}: {each.name}": _row(each, results.main) for each in results.entrants}
     if results.ceiling:

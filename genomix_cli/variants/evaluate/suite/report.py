@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genomix_cli.comparison.intervals import BETTER, WORSE
 from genomix_cli.provenance import Provenance
 from genomix_cli.report.page import Card, write_page
 from genomix_cli.variants.evaluate.suite import figures
 from genomix_cli.variants.evaluate.suite.controls import MEANING
 from genomix_cli.variants.evaluate.suite.measures import MEASURES
 from genomix_cli.variants.evaluate.suite.results import (
-    IS_ABOVE,
-    IS_BELOW,
     Suite,
     SuiteResults,
     headline,
@@ -46,7 +45,7 @@ def write_report(suite: Suite, request: SuiteRequest, made: Provenance, path: Pa
         **{"measures": MEASURES, "meaning": MEANING},
         titles_of={name: measure.title for name, measure in measures.items()},
         smaller_is_better=[m.title for m in measures.values() if not m.larger_is_better],
-        **{"verdict": verdict, "IS_ABOVE": IS_ABOVE, "IS_BELOW": IS_BELOW},
+        **{"verdict": verdict, "BETTER": BETTER, "WORSE": WORSE},
     )
 
 
@@ -61,7 +60,7 @@ def cards(results: SuiteResults) -> list[Card]:
         difference = rival.difference[main]
         found.append(Card.of("Difference", difference, said(rival.name, difference), sign=True))
     if main in results.ceiling:
-        found.append(Card.of("Ceiling", results.ceiling[main], "the true probabilities"))
+        found.append(Card.of("Ceiling", results.ceiling[main], "by the true probabilities"))
     return found
 
 
@@ -75,10 +74,10 @@ def description(results: SuiteResults) -> list[str]:
         lines.append(f"{counts.effects:,} with a quantitative effect")
     if counts.trained_on:
         lines.append(
-            f"baselines learned from {counts.trained_on:,} others and were tuned on "
+            f"baselines trained on {counts.trained_on:,} other variants and tuned on "
             f"{counts.tuned_on:,}"
         )
     if results.draws:
-        units = f"{results.draws:,} draws of {results.n_units:,} {results.units}"
+        units = f"{results.draws:,} bootstrap draws of {results.n_units:,} {results.units}"
         lines.append(f"95 % intervals from {units}, the same for all")
     return lines

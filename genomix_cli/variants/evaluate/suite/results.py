@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import NamedTuple
 
-from genomix_cli.comparison.intervals import Interval
+from genomix_cli.comparison.intervals import BETTER, COMPARES, LEVEL, WORSE, Interval
 from genomix_cli.comparison.rules import TrainingAccuracy
 from genomix_cli.variants.evaluate.suite.entrants import Entrant
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Truth
@@ -212,24 +212,20 @@ class Suite:
 
 # A smaller loss of the main metric with the variant removed counts as none.
 LEAST_LOSS = 0.01
-IS_BELOW, LEVEL, IS_ABOVE = "below", "does as well", "above"
 
 
 def verdict(difference: Interval) -> str:
-    """Say how an entrant compares with the first model; `difference` is first minus entrant."""
-    return {1: IS_BELOW, 0: LEVEL, -1: IS_ABOVE}[difference.sign]
+    """Return how an entrant compares with the first model; `difference` is first minus entrant."""
+    return {1: WORSE, 0: LEVEL, -1: BETTER}[difference.sign]
 
 
 def said(name: str, difference: Interval) -> str:
     """Return the name of an entrant with its verdict; the name alone without an interval."""
-    if isnan(difference.low):
-        return name
-    word = verdict(difference)
-    return f"{name} {word}" if word == LEVEL else f"{name} is {word}"
+    return name if isnan(difference.low) else f"{name}: {verdict(difference)}"
 
 
 def headline(results: SuiteResults) -> str:
-    """Return the headline: the ranking by the main metric, and the place of the first model.
+    """Return the headline: how the first model compares with the others by the main metric.
 
     If the model loses nothing with the variant removed, it only ranks positions; that is said
     first.
@@ -243,12 +239,13 @@ def headline(results: SuiteResults) -> str:
     sentences += [_of_stack(results.stack, main)] if results.stack else []
     for other in results.entrants[1:]:
         if other.kind == "model":
-            said = verdict(other.difference[main])
-            text = f"{other.name} {said}" if said == LEVEL else f"{other.name} is {said} it"
-            sentences.append(f"{text} ({other.difference[main].text(sign=True)} for {first.name}).")
+            less = other.difference[main]
+            sentences.append(
+                f"{first.name} {COMPARES[less.sign]} {other.name}: {less.text(sign=True)}."
+            )
     figure = f"{first.name}: {title} {first.metrics[main].text()}"
     if main in results.ceiling:
-        figure += f", where {results.ceiling[main].value:.3f} is the ceiling"
+        figure += f"; the best possible is {results.ceiling[main].value:.3f}"
     return " ".join(filter(None, [*sentences, f"{figure}."]))
 
 
@@ -261,11 +258,11 @@ def _on_the_variant(results: SuiteResults) -> str:
     if less.value >= LEAST_LOSS and isnan(less.low):
         return ""  # without an interval, accept the loss as it is
     lost = less.value >= LEAST_LOSS
-    said = "is not seen to read the variant" if lost else "does not read the variant"
+    said = "was not shown to read the variant" if lost else "does not read the variant"
     title, as_is = MEASURES[results.main].title, removed.metric.value + less.value
     return (
         f"This model {said}: {title} {as_is:.3f}, and {removed.metric.value:.3f} with the variant "
-        f"removed ({less.text(sign=True)} between them)."
+        f"removed (difference {less.text(sign=True)})."
     )
 
 
@@ -273,13 +270,10 @@ def _of_stack(made: StackResult, main: str) -> str:
     """Say whether a stack is better than its best member."""
     less, best = made.over_best(main), made.best
     members = " and ".join(member.name for member in made.members)
-    if less.sign > 0:
-        said = f"is above its best member, {best}"
-    elif less.sign < 0:
-        said = f"is below its best member, {best}"
-    else:
-        said = f"does not beat its best member, {best}, by more than its interval"
-    return f"The {made.name} of {members} {said} ({less.text(sign=True)})."
+    return (
+        f"The {made.name} of {members} {COMPARES[less.sign]} its best member, {best}: "
+        f"{less.text(sign=True)}."
+    )
 
 
 def _against_baselines(results: SuiteResults, rivals: list[EntrantResult]) -> str:
@@ -287,16 +281,14 @@ def _against_baselines(results: SuiteResults, rivals: list[EntrantResult]) -> st
     said: dict[str, list[EntrantResult]] = {}
     for rival in rivals:
         said.setdefault(verdict(rival.difference[main]), []).append(rival)
-    if IS_ABOVE in said:
-        names = " and ".join(e.name for e in said[IS_ABOVE])
-        return f"{names} {'is' if len(said[IS_ABOVE]) == 1 else 'are'} above {first}."
+    if BETTER in said:
+        names = " and ".join(e.name for e in said[BETTER])
+        return f"{names} {'is' if len(said[BETTER]) == 1 else 'are'} better than {first}."
     if LEVEL in said:
-        names = " and ".join(e.name for e in said[LEVEL])
-        verb = "does" if len(said[LEVEL]) == 1 else "do"
-        return f"{names} {verb} as well as {first}: no difference that its interval supports."
+        return f"{first} {COMPARES[0]} {' and '.join(e.name for e in said[LEVEL])}."
     best = results.best_rival
     assert best is not None
     return (
-        f"{first} is above every baseline by more than its interval; the nearest, {best.name}, "
-        f"by {best.difference[main].text(sign=True)}."
+        f"{first} {COMPARES[1]} every baseline; the closest is {best.name}: "
+        f"{best.difference[main].text(sign=True)}."
     )

@@ -82,7 +82,7 @@ def stack(members: Sequence[Entrant], task: BaselineTask) -> Stack:
         score, probability = model.predict(test), None
     weights = tuple(np.ravel(model.coef_).astype(float).tolist())
     told = ", ".join(f"{m.name} {w:+.2f}" for m, w in zip(members, weights, strict=True))
-    note = f"weights per SD, of {len(target):,} validation variants: {told}"
+    note = f"weights per SD, from {len(target):,} validation variants: {told}"
     kind = "logistic regression" if task.is_label else "ridge regression"
     description = f"{kind} on the scores of {' and '.join(m.name for m in members)}"
     return Stack(

@@ -13,9 +13,9 @@ from genomix_cli.variants.train.pretrain.metrics import KmerRow
 from genomix_cli.variants.train.pretrain.summary import PretrainSummary
 
 HIDDEN = {"spans": "spans of bins", "whole": "the whole modality"}
-SIMPLE = {"spans": "line between neighbours", "whole": "mean of the others"}
+SIMPLE = {"spans": "interpolation between neighbours", "whole": "mean of the other tracks"}
 TRACK_COLUMNS = ("cell type", "modality", "hidden", "bins", "r", "simple guess", "r", "gain")
-KMER_COLUMNS = ("", "k-mers", "nats per base", "k-mers told right")
+KMER_COLUMNS = ("", "k-mers", "nats per base", "k-mers predicted correctly")
 
 
 def headline(summary: PretrainSummary) -> str:
@@ -26,20 +26,21 @@ def headline(summary: PretrainSummary) -> str:
         if rows:
             better = sum(r.gain.low > 0 for r in rows)
             said.append(
-                f"With {what} hidden, {better} of {len(rows)} tracks are told better than by the "
-                f"{SIMPLE[hidden]}."
+                f"With {what} hidden, {better} of {len(rows)} tracks are predicted better than by "
+                f"the {SIMPLE[hidden]}."
             )
     if summary.kmers:
         own, best = _compared(summary)
         mine, other = own.nats_per_base, best.nats_per_base
-        verb = "not told apart from"
+        # The intervals are not paired: where they overlap, nothing is said of significance.
+        verb = "not clearly different from"
         if mine.high < other.low or mine.low > other.high:
-            verb = "less than" if mine.high < other.low else "more than"
+            verb = "better than" if mine.high < other.low else "worse than"
         said.append(
-            f"A base of a hidden span costs {mine.value:.4f} nats, {verb} the "
-            f"{other.value:.4f} of a {best.name} that knows both neighbours."
+            f"Hidden bases cost {mine.value:.4f} nats each, {verb} the {other.value:.4f} of a "
+            f"{best.name} that knows both neighbours."
         )
-    return " ".join(said) or "Nothing that was held out could be judged."
+    return " ".join(said) or "No held-out data allowed an evaluation."
 
 
 def _compared(summary: PretrainSummary) -> tuple[KmerRow, KmerRow]:
@@ -101,8 +102,8 @@ def write_pretrain_report(summary: PretrainSummary, path: Path) -> None:
         path,
         title=f"{summary.data}: pre-training",
         sub=(
-            f"{counts['to draw from']:,} windows of {counts['each of bases']:,} bases to draw "
-            f"from, {counts['validated on']:,} held out; {summary.model}, preset {summary.preset}, "
+            f"{counts['to draw from']:,} training windows of {counts['each of bases']:,} bases, "
+            f"{counts['validated on']:,} held out; {summary.model}, preset {summary.preset}, "
             f"{summary.parameters:,} parameters"
         ),
         warnings=summary.notes,
@@ -144,10 +145,12 @@ def _curve(summary: PretrainSummary) -> Picture:
         ax.set_xlabel("epoch")
         ax.legend()
         ax.xaxis.get_major_locator().set_params(integer=True)
-    caption = "Each validation reads the same windows, with the same bases hidden."
+    caption = (
+        "Training and validation loss. Validation always uses the same windows and hidden bases."
+    )
     if summary.tracks:
         caption = (
-            "The training loss has a part that validation has not: tracks told from a base's own "
-            "surroundings."
+            "Training and validation loss, and correlation with hidden bins. Only the training "
+            "loss includes the prediction of tracks from the sequence around a base."
         )
     return Picture("curve", caption, figure)

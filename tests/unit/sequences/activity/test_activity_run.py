@@ -213,7 +213,7 @@ def test_an_output_of_which_nothing_is_held_out_is_not_judged(tmp_path: Path) ->
     assert judged.sequences == 0
     assert np.isnan(judged.less_ridge.value)
     assert "stem_cell" not in summary.headline
-    assert any("held out of HepG2 and stem_cell" in text for text in summary.warnings)
+    assert any("held-out sequences for HepG2 and stem_cell" in text for text in summary.warnings)
     assert (tmp_path / "run" / "report.html").is_file()
 
 
@@ -331,6 +331,6 @@ def test_the_headline_says_who_is_better(run: tuple[Path, ActivitySummary]) -> N
     values = f"(Pearson r {own:.3f} against {ridge:.3f})"
     assert text == (
         f"The network is better than ridge regression on k-mers for a {values}. "
-        f"Ridge regression on k-mers is better than the network for b {values}. "
-        f"Network and ridge regression on k-mers are not told apart for c {values}."
+        f"The network is worse than ridge regression on k-mers for b {values}. "
+        f"The network does not differ significantly from ridge regression on k-mers for c {values}."
     )

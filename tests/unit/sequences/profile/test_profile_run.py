@@ -68,8 +68,11 @@ def test_it_is_better_than_what_knows_no_sequence(run: tuple[Path, ProfileSummar
         assert gain["network"] > 0.3
         assert abs(gain["uniform"]) < 1e-9
         assert jsd["network"] < min(jsd["mean profile"], jsd["of another window"])
-    assert "Its profiles are better than the mean profile for NEXUS (" in summary.headline
-    assert "fit other windows as well" not in summary.headline
+    assert (
+        "In profile shape, the network is better than the mean profile for NEXUS ("
+        in summary.headline
+    )
+    assert "fit their own windows" not in summary.headline
 
 
 @pytest.mark.parametrize("turned", [False, True])

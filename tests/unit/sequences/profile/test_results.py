@@ -88,8 +88,11 @@ def test_a_track_is_judged_per_count_and_paired() -> None:
     said = results.headline(
         [found, replace(found, output="x", less_another=found.less_mean._replace(low=-1.0))]
     )
-    assert said.startswith("Its profiles are better than the mean profile for ATAC (")
-    assert said.endswith("For x its profiles fit other windows as well as their own.")
+    assert said.startswith(
+        "In profile shape, the network is better than the mean profile for ATAC ("
+    )
+    text = "For x, profiles do not fit their own windows significantly better than other windows."
+    assert said.endswith(text)
 
 
 def test_no_counts_at_all_are_not_judged() -> None:

@@ -266,12 +266,12 @@ def test_a_named_entrant_is_what_the_others_are_compared_with(
     assert leader.behind.value == pytest.approx(-behind.behind.value, abs=1e-12)
     assert leader.behind.high < 0
     assert headline(other).startswith("behind has AUROC 0.")
-    assert " above it by more than the interval" in headline(other)
+    assert " better on the variants that both score" in headline(other)
     page = (tmp_path / "b" / "leaderboard.html").read_text()
     assert "AUROC: behind behind" in page
-    assert "chosen by this very test part" not in page
+    assert "chosen on this test part" not in page
     (table,) = inspect(tmp_path / "b").tables
-    assert table.columns[5] == "behind less this"
+    assert table.columns[5] == "behind minus this"
 
 
 def test_a_reference_that_is_not_there_is_one_line(
@@ -312,17 +312,16 @@ def test_a_leaderboard_of_the_first_version_is_still_shown(
     assert old.columns == new.columns
 
 
-def test_the_headline_says_whom_the_leader_is_not_above(board: Board) -> None:
+def test_the_headline_names_entrants_without_a_significant_difference(board: Board) -> None:
     clear = replace(board, rows=(board.rows[0], board.rows[-1]))
-    assert "It is above every other by more than the interval; the next, behind, by +" in headline(
-        clear
-    )
+    text = "It is better than every other entrant; the closest is behind: +"
+    assert text in headline(clear)
     assert f"{board.rows[0].name} leads with AUROC 0." in headline(board)
-    assert "No difference that an interval supports to half" in headline(board)
+    assert "half is better on the variants that both score" in headline(board)
     as_good = replace(board.rows[-1], behind=Interval(0.01, -0.01, 0.03))
     level = replace(board, rows=(board.rows[0], as_good))
-    assert "No difference that an interval supports to behind." in headline(level)
-    assert headline(replace(board, rows=board.rows[:1])).endswith("is the ceiling.")
+    assert "no significant difference from behind." in headline(level)
+    assert "; the best possible is 0." in headline(replace(board, rows=board.rows[:1]))
 
 
 def test_the_figures_on_top_are_paired_leads(board: Board) -> None:
@@ -332,14 +331,14 @@ def test_the_figures_on_top_are_paired_leads(board: Board) -> None:
     assert metric == ("AUROC", value, f"{leader.name} {ends}")
     assert lead.title == "Lead over the next"
     assert lead.value == f"{second.behind.value:+.3f}"
-    assert lead.note.startswith(f"{second.name} is above [")
+    assert lead.note.startswith(f"{second.name}: better [")
     assert others[-1].title == "Ceiling"
     as_model = replace(leader, kind="model")
     rest = [replace(row, kind="baseline") for row in board.rows[2:]]
     alone = replace(board, rows=(as_model, second, *rest), ceiling={})
     lead = cards([alone])[2]
     assert lead.title == "Lead over the best baseline"
-    assert lead.note.startswith(f"{rest[0].name} does as well [")
+    assert lead.note.startswith(f"{rest[0].name}: no significant difference [")
     # The next is the best of them: it is said once.
     assert len(cards([replace(alone, rows=(as_model, *rest))])) == 2
     assert len(cards([replace(alone, rows=(as_model,))])) == 1
@@ -421,7 +420,7 @@ BAD: dict[str, tuple[str, Callable[[str], str], type[GenomixError], str]] = {
             '"auroc"', '"auprc"'
         ),
         CheckError,
-        "copy: was evaluated by another metric",
+        "copy: was evaluated by a different metric",
     ),
     "scores of another run": (
         "metrics.json",
@@ -466,7 +465,7 @@ def test_inspect_knows_both(reports: tuple[Path, Path], board: Board) -> None:
         assert report.facts["command"]
     (table,) = of_all.tables
     leader, second = board.rows[0], board.rows[1]
-    assert table.columns[2:6] == (board.main, "low", "high", "leader less this")
+    assert table.columns[2:6] == (board.main, "low", "high", "leader minus this")
     assert [row[0] for row in table.rows] == [row.name for row in board.rows]
     assert table.rows[0][:5] == (leader.name, leader.n, *leader.metrics[board.main])
     assert table.rows[1][5:] == tuple(second.behind)

@@ -26,7 +26,6 @@ from genomix_cli.variants.evaluate.suite.measures import Judge
 from genomix_cli.variants.evaluate.suite.peaks import call_peaks
 from genomix_cli.variants.evaluate.suite.report import cards
 from genomix_cli.variants.evaluate.suite.results import (
-    LEVEL,
     ControlResult,
     Suite,
     headline,
@@ -84,7 +83,7 @@ def test_every_baseline_and_the_ceiling_are_there(suite: Suite) -> None:
     assert own["tracks"] > 0.6
     assert results.ceiling["auroc"].value > max(own.values())
     assert results.entrants[1].difference["auroc"].low > 0
-    assert "backwards is below it" in headline(results)
+    assert "reads-tracks is better than backwards: +" in headline(results)
     assert results.scales == ()
 
 
@@ -97,7 +96,7 @@ def test_every_baseline_and_the_ceiling_are_there(suite: Suite) -> None:
         ),
         (Interval(-0.05, -0.07, -0.02), "This model does not read the variant: AUROC 0.747"),
         (Interval(0.0, np.nan, np.nan), "This model does not read the variant"),
-        (Interval(0.03, -0.01, 0.07), "This model is not seen to read the variant: AUROC 0.827"),
+        (Interval(0.03, -0.01, 0.07), "This model was not shown to read the variant: AUROC 0.827"),
         (Interval(0.03, 0.01, 0.05), None),
         (Interval(0.03, np.nan, np.nan), None),
     ],
@@ -155,7 +154,7 @@ def test_the_folder_holds_the_report(suite: Suite, genome: Path) -> None:
     first = rows["data"]["tiny: reads-tracks"]
     assert first["auroc"] == suite.results.first.metrics["auroc"].value
     assert "difference" not in first
-    assert rows["data"]["tiny: backwards"]["verdict"] == "below"
+    assert rows["data"]["tiny: backwards"]["verdict"] == "worse"
     assert all(set(row) <= set(rows["headers"]) for row in rows["data"].values())
     data = json.loads((folder / "metrics.json").read_text())
     assert data["provenance"]["config"]["models"] == ["reads-tracks", "backwards"]
@@ -318,8 +317,7 @@ def test_the_figures_on_top_are_of_the_first_model_and_its_best_rival(suite: Sui
     assert best.note.startswith(f"{rival.name} [")
     value, _, ends = rival.difference["auroc"].text(sign=True).partition(" ")
     assert difference.value == value
-    word = verdict(rival.difference["auroc"])
-    assert difference.note == f"{rival.name} {'' if word == LEVEL else 'is '}{word} {ends}"
+    assert difference.note == f"{rival.name}: {verdict(rival.difference['auroc'])} {ends}"
     assert ceiling == ("Ceiling", f"{results.ceiling['auroc'].value:.3f}", ceiling.note)
     column = replace(
         rival, kind="column", n=5, difference={"auroc": Interval(-0.2, float("nan"), float("nan"))}
