@@ -92,10 +92,10 @@ def overview(results: Results) -> Picture:
     caption = (
         f"{METRICS[results.metric].title.capitalize()} with 95 % intervals over "
         f"{results.unit_name}. "
-        "Blue: asked for; orange: the best baseline; grey: the other baselines."
+        "Blue: requested models; orange: best baseline; grey: other baselines."
     )
     if any(row.ceiling for row in rows):
-        caption += " Black ticks: the Bayes rule on the same modalities."
+        caption += " Black ticks: Bayes rule on the same modalities."
     return Picture("overview", caption, figure)
 
 
@@ -141,8 +141,8 @@ def curves(study: Study, results: Results) -> Picture | None:
         axes[0, column].legend(loc="lower right" if draw is roc else "lower left")
     if not two:
         _class_legend(figure, study, drawn[0].result)
-    kind = "" if two else " Above: mean over classes, each against the rest; below: each class."
-    return Picture("curves", f"ROC and precision-recall curves, with areas.{kind}", figure)
+    kind = "" if two else " Top: mean over classes, each against the rest. Bottom: each class."
+    return Picture("curves", f"ROC and precision-recall curves, with their areas.{kind}", figure)
 
 
 def _models(study: Study, drawn: Sequence[Shown], metric: str, results: Results) -> Any:
@@ -206,16 +206,16 @@ def calibration(study: Study, results: Results) -> Picture | None:
                 **{"color": colour, "marker": marker, "ms": 4, "lw": 1.2, "elinewidth": 0.7},
                 label=f"{name}: {error:.3f}",
             )
-        _square(ax, "probability of the predicted class", "how often it is right")
+        _square(ax, "probability of the predicted class", "observed accuracy")
         ax.legend(loc="upper left")
         head(ax, short(each.result.name, 44))
     for ax in axes[0][len(drawn) :]:
         ax.set_visible(False)
     floor = drawn[0].result.floor
     caption = (
-        "Reliability in bins of equal mass, before and after the temperature, with the calibration "
-        "error. Bars: 95 % (Wilson). By chance alone a perfectly calibrated "
-        f"{short(drawn[0].result.name)} would show {floor:.3f}."
+        "Reliability in bins with equally many samples, before and after temperature scaling, with "
+        "the calibration error. Bars: 95 % intervals (Wilson). By chance alone, a perfectly "
+        f"calibrated {short(drawn[0].result.name)} would have an error of {floor:.3f}."
     )
     return Picture("calibration", caption, figure)
 
@@ -232,11 +232,13 @@ def confusion(study: Study, results: Results) -> Picture | None:
         counts = each.result.confusion
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         _heat(ax, shares, names, names, [[f"{n:,}" for n in row] for row in counts])
-        ax.set(xlabel="predicted", ylabel="class")
+        ax.set(xlabel="predicted class", ylabel="true class")
         head(ax, short(each.result.name, 40))
     for ax in axes[0][len(drawn) :]:
         ax.set_visible(False)
-    return Picture("confusion", "Samples; the colour is the share of the class (row).", figure)
+    return Picture(
+        "confusion", "Numbers of samples. Colour: share of the true class (row).", figure
+    )
 
 
 def _heat(
@@ -276,8 +278,8 @@ def training(study: Study, results: Results) -> Picture | None:
             ax.xaxis.get_major_locator().set_params(integer=True)
     _folds_legend(figure, pens, [fold.fold for fold in folds])
     caption = (
-        f"{main.name}, last fit of each fold (colour) and member: the training loss dashed, the "
-        "log loss on validation samples drawn through. They need not be the same function."
+        f"{main.name}, final fit of each fold (colour) and member. Dashed: training loss; solid: "
+        "log loss on validation samples. The two may be different functions."
     )
     return Picture("training", caption, figure)
 
@@ -310,7 +312,7 @@ def clusters(study: Study, results: Results) -> Picture | None:
     main = next(row for row in results.outcomes if row.main)
     pens, whole = looks(study.classes), results.silhouettes[0]
     figure, axes = grid(1, 2, (WIDTH, 3.8))
-    panels = (("values, as the model reads them", whole.features), (main.name, whole.vectors))
+    panels = (("input values of the model", whole.features), (main.name, whole.vectors))
     for ax, x, (name, silhouette) in zip(axes[0], encoding, panels, strict=True):
         points, shares = projected(x)
         for k, pen in enumerate(pens.values()):
@@ -322,9 +324,9 @@ def clusters(study: Study, results: Results) -> Picture | None:
     _marks_legend(figure, pens)
     caption = (
         f"{len(rows):,} samples held out in the first fold, by the first two principal components "
-        f"of their values (left) and of what {main.name} makes of them before its last layers "
-        "(right), with the share of the variance of each. Above: the mean silhouette, in all "
-        f"dimensions, and its 95 % interval over {results.unit_name}."
+        f"of their input values (left) and of their vectors in {main.name} before its last layers "
+        "(right), with the share of variance of each. Titles: mean silhouette in all dimensions, "
+        f"with its 95 % interval over {results.unit_name}."
     )
     return Picture("clusters", caption, figure)
 
@@ -359,10 +361,10 @@ def attention(study: Study, results: Results) -> Picture | None:
             _heat(ax, np.nan_to_num(cells[0]), left, names, texts)
             head(ax, short(name, 22))
     caption = (
-        f"{main.name}: attention of each modality (row) to each (column), mean over held-out "
-        f"samples, below it the 95 % interval over {results.unit_name}; rows sum to 1, and even "
-        f"attention would be {1 / m:.2f}. Attention says where information flows, and is not "
-        "importance: for that see the attributions of the features."
+        f"{main.name}: mean attention of each modality (row) to each modality (column) over "
+        f"held-out samples, with its 95 % interval over {results.unit_name}. Rows sum to 1; even "
+        f"attention would be {1 / m:.2f}. Attention shows where information flows; it does not "
+        "measure importance, for which see the attributions of the features."
     )
     return Picture("attention", caption, figure)
 

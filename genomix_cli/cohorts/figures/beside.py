@@ -33,8 +33,8 @@ def marginal_distributions(modality: str, cohorts: Sequence[tuple[str, Cohort]])
         ax.locator_params(axis="x", nbins=5)
     _legend(figure, [called for called, _ in cohorts])
     caption = (
-        f"{modality}: distributions in both cohorts, and their Kolmogorov-Smirnov distance (0 the "
-        "same, 1 apart)."
+        f"{modality}: distributions in both cohorts, and their Kolmogorov-Smirnov distance (0: "
+        "identical; 1: no overlap)."
     )
     return Picture("beside", caption, figure)
 

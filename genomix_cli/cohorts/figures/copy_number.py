@@ -104,7 +104,7 @@ def gains_and_losses(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
     figure.supylabel("samples with a loss | gain (%)", fontsize=8.5)
     limit = f"beyond ±{THRESHOLD}" if views[0].kind.name == "copy_number" else "other than 0"
     caption = (
-        f"{views[0].modality}: share of the samples of a class with a gain (red, up) and a loss "
+        f"{views[0].modality}: percentage of samples of a class with a gain (red, up) or a loss "
         f"(blue, down), {unit(views[0])} {limit}."
     )
     return Picture("gains_losses", genome_caption(caption, views), figure)
@@ -120,8 +120,8 @@ def _symmetric(axes: Sequence[Any]) -> None:
 def genome_caption(caption: str, views: Sequence[View]) -> str:
     """Return a caption that also says what the figure leaves out."""
     left_out = sum(each.places.left_out for each in views)
-    named = f"{left_out:,} features without a place are left out." if left_out else ""
-    fewer = f"The {PANELS} largest classes." if len(shown_classes(views)) > PANELS else ""
+    named = f"{left_out:,} features without genome coordinates are left out." if left_out else ""
+    fewer = f"Shown: the {PANELS} largest classes." if len(shown_classes(views)) > PANELS else ""
     return marks.joined(caption, named, fewer, marks.notes(views))
 
 
@@ -145,7 +145,7 @@ def heat_map(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
     marks.name_columns(axes, views)
     caption = (
         f"{views[0].modality}: samples grouped by class, within a class by Ward's clustering; "
-        "grey: missing, or no feature near."
+        "grey: missing, or no feature nearby."
     )
     return Picture("heatmap", genome_caption(caption, views), figure)
 
@@ -167,9 +167,9 @@ def single_samples(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictu
         for ax, each in zip(axes[0], views, strict=True):
             canvas.head(ax, f"{canvas.short(each.cohort, 30)}: {ax.get_title('left')}")
     caption = (
-        f"{views[0].modality} of single samples: of each of the {rows} most altered classes "
-        "the one whose spread is at the 80th percentile; "
-        + ("colours: the true copies." if views[0].states is not None else "colours: gain, loss.")
+        f"{views[0].modality} of single samples: from each of the {rows} most altered classes, "
+        "the sample at the 80th percentile of spread. Colours: "
+        + ("true copy number." if views[0].states is not None else "gains and losses.")
     )
     return Picture("samples", genome_caption(caption, views), figure)
 

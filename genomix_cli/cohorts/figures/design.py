@@ -49,10 +49,10 @@ def missingness(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
     bar = marks.colour_bar(figure, image, axes[0], "values there", fraction=0.02, pad=0.01)
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     caption = (
-        "Samples, grouped by class, and the share of each modality's values that they have; white: "
-        "modality not measured. In brackets the share of samples with the modality."
+        "Share of each modality's values that are present in each sample, grouped by class; white: "
+        "modality not measured. In brackets: share of samples with the modality."
     )
-    fewer = f"Up to about {SAMPLES:,} samples, drawn at random within classes."
+    fewer = f"About {SAMPLES:,} samples at most, drawn at random within classes."
     many = any(len(cohort.obs) > SAMPLES for _, cohort in cohorts)
     return Picture("missingness", marks.joined(caption, fewer if many else ""), figure)
 
@@ -141,11 +141,11 @@ def classes_by_batches(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture 
         if association is not None:
             title += f"Cramér's V {association.v:.2f}, corrected {association.v_corrected:.2f}"
         ax.set_title(title, loc="left", fontsize=8.5)
-    fewer = f"Of many, the {CELLS} largest batches and {CLASSES} largest classes."
+    fewer = f"Shown: at most the {CELLS} largest batches and {CLASSES} largest classes."
     many = any(len(rows) == CELLS or len(columns) == CLASSES for rows, columns, _ in tables)
     caption = (
-        "Samples by batch (rows) and class (columns). Cramér's V is 0 where they are independent, "
-        "1 where the batch tells the class."
+        "Samples by batch (rows) and class (columns). Cramér's V is 0 if they are independent "
+        "and 1 if the batch determines the class."
     )
     return Picture("classes_by_batches", marks.joined(caption, fewer if many else ""), figure)
 
@@ -177,7 +177,7 @@ def missing_by_batch(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | 
         matrix = 100 * np.array([shares for _, shares in table])
         annotated_heat(ax, matrix, [name for name, _ in table], cohort.modalities, top=100.0)
     _name(axes, drawn)
-    caption = "Share of the samples of a batch (rows) that lack a modality (columns), %."
+    caption = "Percentage of the samples of a batch (rows) that lack a modality (columns)."
     return Picture("missing_by_batch", caption, figure)
 
 
@@ -198,10 +198,10 @@ def overlap(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture:
         _upset(bars, dots, cohort.modalities, sets)
     _name(axes, cohorts)
     caption = (
-        "Samples with just the modalities marked below (UpSet plot, Lex 2014, "
+        "Samples with exactly the modalities marked below (UpSet plot, Lex 2014, "
         "10.1109/TVCG.2014.2346248)."
     )
-    fewer = f"The {COMBINATIONS} most frequent combinations."
+    fewer = f"Shown: the {COMBINATIONS} most frequent combinations."
     many = any(len(overview.combinations(cohort)) > COMBINATIONS for _, cohort in cohorts)
     return Picture("overlap", marks.joined(caption, fewer if many else ""), figure)
 
@@ -241,8 +241,8 @@ def bayes(cohorts: Named, pens: dict[str, canvas.Look]) -> Picture | None:
         _bayes_panel(ax, entries)
     _name(axes, [(called, cohort) for called, cohort, _ in drawn])
     caption = (
-        "Accuracy of the Bayes rule given these modalities, with its interval; cross: expected "
-        "from the posteriors. No classifier does better."
+        "Accuracy of the Bayes rule given these modalities, with its 95 % interval; cross: "
+        "expected from the posteriors. No classifier can be more accurate."
     )
     return Picture("bayes", caption, figure)
 

@@ -91,10 +91,7 @@ def lengths(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture | No
     spread = " and interquartile range (band)" if len(names) <= BANDS else ""
     caption = f"{drawn[0].modality}: fragment lengths by class, median over samples{spread}."
     if fine:
-        caption += (
-            f" Right: below {NUCLEOSOME} bp, where the bins are fine enough, a dotted line every "
-            f"{TURN} bp."
-        )
+        caption += f" Right: lengths below {NUCLEOSOME} bp, with a dotted line every {TURN} bp."
     return Picture("lengths", marks.joined(caption, marks.notes(drawn)), figure)
 
 
@@ -202,8 +199,8 @@ def ratio_profile(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pictur
     figure.axes[0].set_ylim(-1.1 * top, 1.1 * top)  # which all share
     figure.supylabel("short / long fragments, centred", fontsize=8.5)
     caption = (
-        f"{drawn[0].modality}: short (100-150 bp) over long (151-220 bp) fragments in bins, minus "
-        f"the sample's mean; median of the class, and up to {THIN_LINES} of its samples (thin), as "
+        f"{drawn[0].modality}: short (100-150 bp) over long (151-220 bp) fragments per bin, minus "
+        f"the sample's mean: median of the class, and up to {THIN_LINES} of its samples (thin), as "
         "in Cristiano 2019, 10.1038/s41586-019-1272-6."
     )
     return Picture("short_long", genome_caption(caption, drawn), figure)

@@ -45,9 +45,9 @@ def oncoplot(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture:
         _oncoplot(axes[:, 2 * i : 2 * i + 2], each, top, names, pens)
     marks.name_columns(axes[:, ::2], views)
     caption = (
-        f"{views[0].modality}: the {genes} genes most often mutated; each column is a sample, "
-        "grouped by class. Above: mutated genes per sample. Right: share of samples mutated. "
-        "White: not looked at."
+        f"{views[0].modality}: the {genes} most frequently mutated genes; each column is a sample, "
+        "grouped by class. Top: mutated genes per sample. Right: share of samples with a mutation. "
+        "White: not tested."
     )
     return Picture("oncoplot", marks.joined(caption, marks.notes(views)), figure)
 
@@ -99,7 +99,7 @@ def gene_frequencies(views: Sequence[View], pens: dict[str, canvas.Look]) -> Pic
         for label in ax.get_yticklabels():
             label.set_fontstyle("italic")
     marks.name_columns(axes, views)
-    caption = f"{views[0].modality}: share of the samples of a class with the gene mutated (%)."
+    caption = f"{views[0].modality}: percentage of samples of a class with a mutation in the gene."
     return Picture("genes", marks.joined(caption, marks.notes(views)), figure)
 
 

@@ -110,7 +110,7 @@ def draw_attention(ax: Any, attention: NDArray[Any], modalities: Sequence[str]) 
         value = float(attention[i, j])
         style = {"ha": "center", "va": "center", "fontsize": 7.5}
         ax.text(j, i, f"{value:.2f}", color="white" if value > 0.6 else canvas.INK, **style)
-    ax.set_title("attention, row to column: descriptive,\nno measure of importance", loc="left")
+    ax.set_title("attention, row to column: descriptive,\nnot a measure of importance", loc="left")
 
 
 def draw_features(
@@ -143,10 +143,9 @@ def draw_features(
     named = [name for name in modalities if name in used]
     handles = [Patch(color=pens[name].colour) for name in named]
     ax.legend(handles, list(map(canvas.short, named)), loc="lower right", handlelength=1)
-    caption = (
-        f"The {len(drawn)} features that move the explained classes most, of {len(features):,}."
-    )
-    caption += " ● planted by the simulator: it drives a class." if known else ""
+    of = f"{len(drawn)} of {len(features):,}"
+    caption = f"The {of} features with the largest mean absolute attribution."
+    caption += " ●: drives a class in the simulation." if known else ""
     return canvas.Picture("features", caption, figure)
 
 
@@ -179,7 +178,7 @@ def draw_modalities(
     ax.set(xlim=(0, 1), ylim=(len(shares) - 0.4, -0.6), xlabel="share of the attribution")
     canvas.rows_alone(ax)
     figure.legend(loc="outside upper left", ncols=min(len(modalities), 4), handlelength=1)
-    caption = "How much of the attribution, in magnitude, each modality has, by class."
+    caption = "Share of each modality in the absolute attribution, by class."
     if attention is not None:
         draw_attention(axes[0, 1], attention, modalities)
         caption += " Right: mean attention of the explained samples; rows sum to 1."

@@ -171,8 +171,8 @@ def components(views: Sequence[View], pens: dict[str, canvas.Look]) -> Picture |
             ax.set_ylabel(f"PC2 ({shares[1]:.0%})")
     marks.name_columns(axes.T, drawn)
     caption = (
-        f"Principal components of {views[0].modality} (features centred, not scaled; missing "
-        f"values at the feature's mean; the {PCA_FEATURES:,} features of most variance)."
+        f"Principal components of {views[0].modality}, from the {PCA_FEATURES:,} most variable "
+        "features (centred, not scaled; missing values replaced by the feature's mean)."
     )
     return Picture("pca", marks.joined(caption, marks.notes(drawn)), figure)
 

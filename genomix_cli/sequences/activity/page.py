@@ -117,7 +117,7 @@ def models_figure(results: Sequence[OutputResult]) -> Picture:
     ax.set_yticks(range(len(rows)), names)
     ax.set_xlabel(" or ".join(dict.fromkeys(TITLES[result.metric] for result in results)))
     rows_alone(ax)
-    caption = "Models on sequences held out, with 95 % intervals; grey: baselines, no network."
+    caption = "Held-out performance with 95 % intervals. Grey: baselines without a network."
     return Picture("models", caption, figure)
 
 
@@ -141,7 +141,7 @@ def single_figure(
         ax.axline((float(x.mean()), float(x.mean())), slope=1, color=GREY, lw=0.7)
         head(ax, short(results[k].output))
         ax.set(xlabel="predicted", ylabel=f"measured, {short(results[k].unit)}")
-    caption = f"Single sequences held out, {DOTS:,} at most; the line is perfect agreement."
+    caption = f"Held-out sequences, {DOTS:,} at most. Line: perfect agreement."
     return Picture("sequences", caption, figure)
 
 
@@ -157,11 +157,11 @@ def _training_figure(curve: Sequence[Point]) -> Picture:
         line: dict[str, Any] = {"color": pen.colour, "marker": pen.marker, "ms": 3, "lw": 1.1}
         left.plot(epochs, [point.train_loss for point in own], label=f"member {member}", **line)
         right.plot(epochs, values, **line)
-    head(left, "loss in training")
-    head(right, "mean r in validation" if quantity else "log-likelihood in validation")
+    head(left, "training loss")
+    head(right, "mean r, validation" if quantity else "log-likelihood, validation")
     left.legend()
     for ax in (left, right):
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
-    caption = "Training: the mean of an epoch, all files together. Validation: of the file alone."
+    caption = "Training: mean over an epoch, all files together. Validation: the main file only."
     return Picture("training", caption, figure)

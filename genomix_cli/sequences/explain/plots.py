@@ -86,7 +86,7 @@ def draw_positions(values: Floats, aligned: bool) -> Picture:
     axes[0, 0].set_xlabel("column" if aligned else "position in the sequence")
     axes[0, 0].set_ylabel("mean |attribution|")
     where = "column" if aligned else "position"
-    caption = f"Mean magnitude of the attribution of each {where} over the explained sequences."
+    caption = f"Mean absolute attribution of each {where} over the explained sequences."
     return Picture("positions", caption, figure)
 
 

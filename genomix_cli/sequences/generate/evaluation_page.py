@@ -61,9 +61,9 @@ def _gc_figure(entrants: Sequence[Entrant]) -> Picture:
         else:
             pen = pens[entrant.name]
             ax.plot(middle, share, color=pen.colour, lw=1.2, label=short(entrant.name, 40))
-    ax.set(xlabel="GC of a sequence", ylabel="share of sequences")
+    ax.set(xlabel="GC content", ylabel="share of sequences")
     figure.legend(loc="outside right upper")
-    return Picture("gc", "GC of single sequences; the held-out ones in grey.", figure)
+    return Picture("gc", "GC content of single sequences. Grey: held-out sequences.", figure)
 
 
 def _spectra_figure(entrants: Sequence[Entrant]) -> Picture:
@@ -76,8 +76,8 @@ def _spectra_figure(entrants: Sequence[Entrant]) -> Picture:
         ax.plot([low, high], [low, high], color=GREY, lw=0.8)
         head(ax, short(entrant.name, 24))
         ax.set(xlabel="held out")
-    axes[0, 0].set(ylabel="log10 share of a 6-mer")
-    return Picture("spectra", "Each 6-mer's share of all, against held-out sequences.", figure)
+    axes[0, 0].set(ylabel="log10 frequency of a 6-mer")
+    return Picture("spectra", "Frequency of each 6-mer, compared with held-out sequences.", figure)
 
 
 def _share(entrant: Entrant) -> np.ndarray:

@@ -84,7 +84,11 @@ def _restored_figure(rows: Sequence[Restored]) -> Picture:
         ax.set(xlabel="share damaged", ylabel="accuracy")
     handles, labels = axes.flat[-1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
-    return Picture("restored", "Accuracy against the share of damaged bases, held out.", figure)
+    return Picture(
+        "restored",
+        "Accuracy on held-out sequences by the share of damaged bases. Bands: 95 % intervals.",
+        figure,
+    )
 
 
 def _training_figure(curve: Sequence[Epoch]) -> Picture:
@@ -97,7 +101,7 @@ def _training_figure(curve: Sequence[Epoch]) -> Picture:
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     caption = (
-        "The bound while it learned. Training: the mean of an epoch, with conditions dropped, "
-        "weights as they were. Validation: of the averaged weights."
+        "Likelihood bound. Training: mean over an epoch, with some conditions dropped and the "
+        "weights of that time. Validation: averaged weights."
     )
     return Picture("training", caption, figure)

@@ -30,14 +30,14 @@ def curve(points: Sequence[Epoch]) -> Picture:
     right.plot(epochs, [p.valid_accuracy for p in points], color=valid.colour, marker="o", ms=3)
     left.legend()
     head(left, "loss")
-    head(right, "partner found first (validation)")
+    head(right, "partner ranked first (validation)")
     right.set_ylim(0, 1)
     for ax in (left, right):
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
     caption = (
-        "Loss in nats, and how often the most alike of a validation batch is the right one. The "
-        "task is only as hard as the batch is large, and says little of what was learned."
+        "Loss in nats, and how often the partner is the most similar member of a validation "
+        "batch. Larger batches make this harder, so it says little about what was learned."
     )
     return Picture("curve", caption, figure)
 
@@ -59,7 +59,9 @@ def accuracies(probes: Probes) -> Picture:
     ]
     ax.set_yticks(range(len(rows)), [short(name, 44) for name in names])
     ax.set_xlabel("accuracy")
-    caption = f"Accuracy on {probes.label} with 95 % intervals; orange: baselines, no network."
+    caption = (
+        f"Accuracy on {probes.label} with 95 % intervals. Orange: baselines without a network."
+    )
     return Picture("accuracy", caption, figure)
 
 
@@ -75,9 +77,9 @@ def few(probes: Probes) -> Picture:
     ax.set_xticks(sorted({each.shots for each in probes.few}))
     ax.set_xticks([], minor=True)
     ax.get_xaxis().set_major_formatter("{x:.0f}")
-    ax.set(xlabel="labelled sequences of each class", ylabel="accuracy")
+    ax.set(xlabel="labelled sequences per class", ylabel="accuracy")
     ax.legend()
-    return Picture("few", "A linear probe of few labels: mean and spread of ten draws.", figure)
+    return Picture("few", "Linear probe trained on few labels: mean and SD over ten draws.", figure)
 
 
 def recalls(summary: AlignSummary) -> Picture:
@@ -114,7 +116,7 @@ def attention(rows: Sequence[Mapping[str, Any]]) -> Picture:
         head(ax, short(name))
     axes[-1, 0].set_xlabel("first base (or column) of the token")
     caption = (
-        "How much each phenotype reads each part of the sequence, in times of even attention. It "
-        "says where information flows, not what matters. By class: attention.tsv."
+        "Attention of each phenotype to each part of the sequence, relative to even attention. It "
+        "shows where information flows, not what is important. By class: attention.tsv."
     )
     return Picture("attention", caption, figure)

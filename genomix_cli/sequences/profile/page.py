@@ -116,10 +116,10 @@ def _examples_figure(
             ax.plot(at, predicted[k].numpy(), color=COLOURS[0], lw=0.9)
         head(axes[k, 0], short(result.output))
     for ax in axes[-1]:
-        ax.set_xlabel("bases from the middle")
+        ax.set_xlabel("bases from the centre")
     caption = (
-        f"The {EXAMPLES} windows held out with most counts of each of the first tracks: measured "
-        "(grey) and predicted (line), in counts."
+        f"The {EXAMPLES} held-out windows with the highest counts of each track shown: measured "
+        "(grey) and predicted (line) counts."
     )
     return Picture("profiles", caption, figure)
 
@@ -135,10 +135,12 @@ def _training_figure(curve: Sequence[Point]) -> Picture:
     left.plot(epochs, valid, color=COLOURS[0], label="validation", **line)
     right.plot(epochs, [p.pearson for p in curve], color=COLOURS[0], **line)
     head(left, "loss, in units of the mean counts")
-    head(right, "mean r of log counts in validation")
+    head(right, "mean r of log counts, validation")
     left.legend()
     for ax in (left, right):
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
-    caption = "Training: the mean of an epoch, windows moved and turned. Validation: both strands."
+    caption = (
+        "Training: mean over an epoch, on either strand and shifted. Validation: both strands."
+    )
     return Picture("training", caption, figure)

@@ -70,7 +70,9 @@ def test_the_page_needs_nothing_beside_it(tmp_path):
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     captions = [given["alt"] for tag, given in page.seen if tag == "img"]
     assert all(captions)
-    assert any("Attention" in caption and "is not importance" in caption for caption in captions)
+    assert any(
+        "Attention" in caption and "does not measure importance" in caption for caption in captions
+    )
 
 
 def test_the_headline_comes_first_and_warnings_next(tmp_path):
