@@ -80,7 +80,7 @@ def test_mistakes_are_one_line(
 
 
 def test_no_torch_is_needed(genomix_fast: Any, variants: Path, tmp_path: Path) -> None:
-    """Evaluating is numpy alone: two seconds less for each call."""
+    """Evaluation imports numpy only, which saves two seconds per call."""
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     genomix_fast(
         *("evaluate", variants, "--score-info", "BREAK", "--bootstrap", 2),

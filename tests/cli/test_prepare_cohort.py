@@ -350,7 +350,7 @@ RATIOS = "sample\tchr1:0-5000000\tchr1:5000000-10000000\ns1\t0.183\t-0.02\ns2\t0
 
 
 def test_ratios_of_fragments_are_a_kind_of_their_own(folder: Path, genomix_here: Here) -> None:
-    """Ratios as DELFI publishes them are no whole numbers, so no counts."""
+    """Ratios as DELFI publishes them are not whole numbers, so they are not counts."""
     (folder / "ratios.tsv").write_text(RATIOS)
     options = ["-m", "delfi=ratios.tsv", "--clinical", "clinical.csv", "--label", "cls"]
     told = refused(genomix_here, *options, "--kind", "delfi=fragments")

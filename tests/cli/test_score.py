@@ -392,7 +392,7 @@ def test_the_simulated_chain(score: Any, tiny_genome: Path, model: Path, tmp_pat
 
 
 def test_a_fifo_is_read_once(tmp_path: Path, vcf: Path, tiny_genome: Path, model: Path) -> None:
-    """What a shell makes of ``<(bcftools view ...)``."""
+    """A FIFO is what a shell makes of ``<(bcftools view ...)``."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     more = ("--mode", "shared", "-q", "-o")

@@ -99,7 +99,7 @@ def test_what_is_missing_is_said(scores: pd.DataFrame) -> None:
 
 
 def test_samples_that_the_calibration_does_not_hold_for_are_marked(scores: pd.DataFrame) -> None:
-    """Of two or three samples of a class that lack the calls, no set can be learned at 80 %."""
+    """Two or three samples per class without calls are too few for a set at 80 %."""
     lacking = scores[scores["missing"] == "calls"]
     assert len(lacking) == 24
     assert set(lacking["set"]) == {",".join(cohort_runs.CLASSES)}

@@ -1,4 +1,4 @@
-"""The command answers at once, and ends as a Unix command should."""
+"""The command starts fast and ends as a Unix command should."""
 
 from __future__ import annotations
 

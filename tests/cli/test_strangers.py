@@ -1,4 +1,4 @@
-"""Files of strangers reach neither the terminal, nor other files, nor all of the memory."""
+"""Untrusted files cannot reach the terminal, other files or all memory."""
 
 from __future__ import annotations
 

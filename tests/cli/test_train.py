@@ -456,7 +456,7 @@ def test_tracks_on_another_scale_are_told_apart(
 def test_two_processes_train_one_model(
     run: Path, shard: Path, tmp_path: Path, genomix: Genomix
 ) -> None:
-    """DDP on a CPU: each takes its windows, the first judges all variants and speaks alone."""
+    """With DDP on a CPU, each process trains on its windows; only the first evaluates and logs."""
     folder = tmp_path / "two"
     few = ["--epochs", "1", "--train-variants", "200"]
     done = genomix("train", shard, "-o", folder, *SMALL, *few, "--devices", "2")

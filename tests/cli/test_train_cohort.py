@@ -75,7 +75,7 @@ def test_the_table_is_the_metrics_of_the_predictions(run: Path, cohort: Path) ->
 
 
 def test_a_repeat_is_the_run_with_the_next_seed(cohort: Path, tmp_path: Path, here: Here) -> None:
-    """The predictions of repeats are those of runs apart; the metrics are their means."""
+    """Repeats predict as separate runs would, and their metrics are averaged."""
     quick = ("--model", "lda", "--baselines", "logistic", "--trials", 1, "--folds", 3)
     quick = (*quick, "--threads", 1, "--device", "cpu", "--inner-folds", 2)
     both = tmp_path / "both"

@@ -78,7 +78,7 @@ def test_it_keeps(page: Page, test: Any, known: dict[str, Any], added: str, tmp_
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.domain for page in PAGES])
 def test_it_shows_in_help(page: Page, added: str) -> None:
-    """Help breaks names at hyphens, but not within a word."""
+    """Help breaks names only at hyphens."""
     result = CliRunner().invoke(app, ["train", page.domain, "--help"])
     assert result.exit_code == 0
     assert added in re.sub(r"-\s+", "-", result.output)

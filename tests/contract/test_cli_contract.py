@@ -1,4 +1,4 @@
-"""What holds for every command: a new one is checked here without another line."""
+"""Checks of every command, which include new ones automatically."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_names_follow_one_spelling(words: tuple[str, ...], command: Any) -> None
 def test_values_are_texts_until_the_request_checks_them(
     words: tuple[str, ...], command: Any
 ) -> None:
-    """A default is taken from the request alone: Click knows none."""
+    """Defaults come from the request; Click has none."""
     for leaf in command.by_name.values():
         assert leaf.is_required or leaf.default is not REQUIRED
 

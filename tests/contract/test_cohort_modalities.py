@@ -1,4 +1,4 @@
-"""What holds for every modality that a cohort can be simulated with."""
+"""Checks of every modality that a cohort can be simulated with."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def refused_or_learned(name: str, samples: Samples, **fields: Any) -> None:
 
 
 def test_few_samples_of_few_features_are_refused_or_learned(name: str) -> None:
-    """Fewer of each class than the parts that some models cut them into."""
+    """Each class has fewer samples than the parts that some models divide it into."""
     refused_or_learned(name, few(8, 1))
 
 
@@ -153,7 +153,7 @@ def test_learns_what_is_easy(name: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
-    """Whatever the global generators and the threads, and without touching those generators."""
+    """Results depend on neither global generators nor threads, and leave the generators alone."""
     first = save(fitted(name).state())
     np.random.seed(12345)  # noqa: NPY002
     torch.manual_seed(999)
@@ -260,7 +260,7 @@ def test_leaves_the_samples_as_they_are(name: str) -> None:
 
 
 def test_one_modality_three_classes_and_one_class_that_is_not_there(name: str) -> None:
-    """Four are known, three are in the fit, unequally."""
+    """Of four known classes, three occur in training, in unequal numbers."""
     whole = easy(n=320, seed=0, n_classes=4, names=("rna",), widths=(10,), shift=2.5)
     rare = np.flatnonzero(whole.label == 1)[10:]
     kept = np.setdiff1d(np.flatnonzero(whole.label != 2), rare)

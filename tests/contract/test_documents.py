@@ -1,4 +1,4 @@
-"""What the documents and the packaging say is so."""
+"""Statements in the documents and the packaging are true."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_tested_versions_are_allowed() -> None:
 
 
 def test_the_oldest_versions_are_those_that_are_allowed() -> None:
-    """`tests/oldest.txt` can be installed together: CONTRIBUTING.md says how."""
+    """The versions in `tests/oldest.txt` can be installed together, as CONTRIBUTING.md says."""
     requirement = pytest.importorskip("packaging.requirements").Requirement
     extras = PROJECT["optional-dependencies"]
     lines = [

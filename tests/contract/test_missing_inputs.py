@@ -1,4 +1,4 @@
-"""Every path that an option reads is told as missing at once, before anything heavy is imported."""
+"""Every missing input path is reported at once, before anything heavy is imported."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_links_lead_to_the_same_file(genome: Path, link: Any, linked: str) -> No
 
 @pytest.mark.parametrize("suffix", [".fai", ".gzi"])
 def test_an_index_counts_too(genome: Path, suffix: str) -> None:
-    """Also one that is yet to be made, which would be that of another file."""
+    """An index that does not exist yet is refused too if it would overwrite another file's."""
     with pytest.raises(UsageError, match=REFUSED):
         score("v.vcf", "-f", genome, "-o", f"{genome}{suffix}")
 

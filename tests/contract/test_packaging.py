@@ -1,4 +1,4 @@
-"""Files by which others install, cite and release genomix agree with the package."""
+"""Files for installing, citing and releasing genomix agree with the package."""
 
 from __future__ import annotations
 

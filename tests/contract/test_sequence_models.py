@@ -161,7 +161,7 @@ def test_learns_what_is_easy(name: str, kind: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes(name: str, kind: str) -> None:
-    """Whatever the global generators, and without touching those."""
+    """Results do not depend on the global generators, and leave them as they were."""
     first = save(fitted(name, kind).state())
     np.random.seed(12345)  # noqa: NPY002
     torch.manual_seed(999)
@@ -218,7 +218,7 @@ def test_unknown_bases_are_no_crash(name: str, kind: str) -> None:
 
 
 def test_either_strand_answers_alike(name: str) -> None:
-    """But for models that read columns as places, such as principal components."""
+    """Models that read columns as places, such as principal components, are exempt."""
     if SEQUENCE_CLASSIFIERS.load(name).reads_columns:
         pytest.skip("reads columns as places")
     codes = LATER["dna"].codes

@@ -1,4 +1,4 @@
-"""Streams that are closed, devices that are full, folders that refuse: every command in each."""
+"""Every command copes with closed streams, full disks and read-only folders."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_a_genome_has_room_or_is_not_begun(tmp_path: Path, monkeypatch: pytest.M
 def test_an_error_of_a_library_on_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the system's reason, it is tried out; a bug stays one."""
+    """If the library gives no reason, the disk is tested; a bug still gets its traceback."""
     with pytest.raises(RuntimeError), atomic_path(tmp_path / "o"):
         raise RuntimeError("file write failed")
     monkeypatch.setattr(provenance, "_PROBE", 100)
@@ -248,7 +248,7 @@ def test_a_home_that_cannot_be_read(
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 def test_the_home_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Containers are run by users other than those they were made for."""
+    """Containers may run as a user for whom the home folder was not made."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(home))
@@ -265,7 +265,7 @@ def test_the_home_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_streams_of_a_real_process(tmp_path: Path) -> None:
-    """An interpreter that starts without streams, which forks only imitate."""
+    """A real process starts without streams, which forks can only imitate."""
     command = f"{sys.executable} -m genomix_cli inspect {DATA / 'genome.fa.gz'}"
     for redirection, code, said in (
         ("<&- 2>&- >/dev/full", Exit.FAILED, ""),

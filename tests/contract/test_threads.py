@@ -1,4 +1,4 @@
-"""The promise of docs/scoring.md: as many threads, the same bytes; other numbers, rounding."""
+"""The same number of threads gives the same bytes; another number changes rounding only."""
 
 from __future__ import annotations
 

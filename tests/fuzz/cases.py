@@ -1,4 +1,4 @@
-"""Numbered cases: a command, one damaged file that it reads, and what came of it."""
+"""Numbered cases: a command, one damaged input file, and the result."""
 
 from __future__ import annotations
 

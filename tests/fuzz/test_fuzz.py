@@ -1,4 +1,4 @@
-"""Whatever is done to a file, a command ends in one line or in a result: never in a traceback,
+"""A command on a damaged file ends in one line or in a result: never in a traceback,
 without end or out of memory; and what has a checksum is never read wrong.
 
 ``python -m tests.fuzz 1 CASE`` repeats a case.
@@ -27,7 +27,7 @@ def _try(files: Path, numbers: Iterable[int]) -> None:
 
 
 def test_damaged_files(files: Path) -> None:
-    """Of commands that cost little: the others take half of the time for a tenth of the cases."""
+    """Only cheap commands run: the others take half of the time for a tenth of the cases."""
     _try(files, filter(cases.is_cheap, range(DEFAULT)))
 
 
@@ -40,7 +40,7 @@ def test_many_damaged_files(files: Path, first: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [command for _, command in corpus.COMMANDS])
 def test_the_commands_work(files: Path, command: str) -> None:
-    """On whole files: else the fuzzer tries nothing."""
+    """Commands succeed on undamaged files, or the fuzzer would test nothing."""
     ended = cases.run_whole(command, files)
     assert ended.code == 0, ended.err
 

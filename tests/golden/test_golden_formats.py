@@ -132,7 +132,7 @@ QUERIES = {
 @pytest.mark.parametrize("name", ["o.vcf.gz", "o.bcf"])
 @pytest.mark.parametrize("query", QUERIES)
 def test_index_queries(tmp_path: Path, source: Path, name: str, query: str) -> None:
-    """Records that begin in the region: what bcftools says with ``--regions-overlap 0``."""
+    """A query returns records that begin in a region, like bcftools ``--regions-overlap 0``."""
     # Of POS 0, tabix warns.
     source.write_bytes(b"".join(x for x in DATA.splitlines(True) if not x.startswith(b"chr1\t0\t")))
     path, regions = tmp_path / name, tmp_path / "regions.txt"

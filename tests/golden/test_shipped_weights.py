@@ -69,7 +69,7 @@ def test_the_card_of_the_real_reports_what_was_measured() -> None:
 
 
 def test_the_real_knows_an_activator(tmp_path: Path, genomix_here: Callable[..., Ended]) -> None:
-    """An ETS site (ACCGGAAGT) makes sequences active; C for its second G takes that away."""
+    """An ETS site (ACCGGAAGT) makes sequences active, and C for its second G undoes that."""
     rng = np.random.default_rng(0)
     fasta, vcf, scored = (tmp_path / name for name in ("sites.fa", "v.vcf", "scored.vcf"))
     contigs, lines = [], []

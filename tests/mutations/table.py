@@ -1,4 +1,4 @@
-"""Faults that the tests must see: a line of the core, what it becomes, and the tests that fail.
+"""Faults that tests must detect: a line of code, its replacement, and the tests that fail.
 
 Every line is a mistake that someone could make. Names of modules are below genomix_cli/, those of
 tests below tests/.

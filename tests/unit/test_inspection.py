@@ -1,4 +1,4 @@
-"""What a file is, told from its content."""
+"""Descriptions of files, from their content."""
 
 from __future__ import annotations
 

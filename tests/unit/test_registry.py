@@ -31,7 +31,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     [pytest.param(r, name, id=f"{r.kind}-{name}") for r in REGISTRIES for name in r],
 )
 def test_every_line_of_the_registry_can_be_loaded(plugins: registry.Registry, name: str) -> None:
-    """A plug-in is a class or a function, or says as a baseline of variants how it predicts."""
+    """A plug-in is a class or a function, or a variant baseline that says how it predicts."""
     plugin = plugins.load(name)
     assert callable(getattr(plugin, "predict", plugin))
 

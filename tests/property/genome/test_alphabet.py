@@ -1,4 +1,4 @@
-"""What holds for every sequence."""
+"""Properties of every sequence."""
 
 from __future__ import annotations
 

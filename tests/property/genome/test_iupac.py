@@ -1,4 +1,4 @@
-"""What holds for any sequence of IUPAC letters."""
+"""Properties of any sequence of IUPAC letters."""
 
 from __future__ import annotations
 

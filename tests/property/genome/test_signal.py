@@ -1,4 +1,4 @@
-"""Laws of the normalisation, for any track."""
+"""Properties of the normalisation of any track."""
 
 from __future__ import annotations
 

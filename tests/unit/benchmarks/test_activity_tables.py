@@ -51,7 +51,7 @@ def test_23_shared_bases_are_too_few() -> None:
 
 
 def test_unknown_bases_and_ends_share_nothing() -> None:
-    """Twelve bases at the end of one and twelve at the start of the next are no run of 24."""
+    """Twelve bases at the end of one sequence and twelve at the next start are not a run of 24."""
     gap = "N" * 30
     sequences = [random_bases(40) + ELEMENT[:12], ELEMENT[12:24] + random_bases(40), gap]
     assert not shares_word(sequences, [ELEMENT, gap]).any()

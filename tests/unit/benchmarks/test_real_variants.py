@@ -1,4 +1,4 @@
-"""Figures on real variants, on made-up ones."""
+"""Metrics of the benchmark on real variants, tested on made-up variants."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RNG = np.random.default_rng(4)
 
 
 def test_correlations_are_within_experiments() -> None:
-    """Between experiments the effects differ by far more, which must not count."""
+    """Differences between experiments are much larger and must not count."""
     effect = np.concatenate([RNG.normal(size=300), 10 + RNG.normal(size=300)])
     names = np.repeat(["LDLR", "F9"], 300)
     table = pd.DataFrame({"experiment": names, "effect": effect})
@@ -84,7 +84,7 @@ def test_a_score_of_the_own_cell_type_is_taken_where_there_is_one() -> None:
 
 
 def test_teachers_answer_as_a_model_would(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each column in units of its own spread; the sum of three of them is the mean."""
+    """Columns are scaled by their own spread, and the combined score of three is their mean."""
     weights = {"teacher": 1, "open": 2, "motifs": 3, "HepG2_cell": 1}
     answers = {name: {f"of {name}": w} for name, w in weights.items()}
 

@@ -100,7 +100,7 @@ def test_teachers_count_by_weight_in_units_of_their_differences() -> None:
 
 
 def test_every_answer_is_of_teachers_that_there_are() -> None:
-    """A column of a table for each kind, and what MPRA-DragoNN tells apart."""
+    """Every teacher of a field exists in a table or in MPRA-DragoNN."""
     of_tables = [
         "HepG2",
         "WTC11",
@@ -160,7 +160,7 @@ def test_a_table_has_two_rows_per_pair(tmp_path: Path) -> None:
 def test_each_cell_type_has_a_teacher_of_accessibility(
     make: Callable[[Path, Path], Panel], tmp_path: Path
 ) -> None:
-    """Each knows the word of its own sites; those of the other cell type are unknown to it."""
+    """Each teacher recognises the motif of its own cell type only."""
     of_a, of_b, of_none = "GATTACA" * 4, "CGTCAGG" * 4, ""
     rng = np.random.default_rng(4)
 

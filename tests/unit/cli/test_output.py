@@ -1,4 +1,4 @@
-"""What people read is printed in one place, and whole on a terminal of any width."""
+"""Text for people is printed in one place, and in full on a terminal of any width."""
 
 from __future__ import annotations
 

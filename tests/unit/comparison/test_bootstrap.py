@@ -30,7 +30,7 @@ def mean(y: npt.ArrayLike, score: npt.ArrayLike, *, weights: npt.ArrayLike | Non
 
 
 def test_a_draw_counts_units_drawn_one_by_one():
-    """The stream is pinned: reports must not change with the version."""
+    """The random stream is fixed, so that reports do not change with the version."""
     units = np.array(["b", "a", "b", "c", "a"])
     rng = np.random.default_rng(7)
     for weights in Bootstrap(units, 20, 7).weights():
@@ -88,7 +88,7 @@ def test_without_items_there_is_a_value_alone():
 
 @pytest.mark.parametrize("members", [1, 3])
 def test_the_interval_of_a_mean_is_that_of_its_units(members: int):
-    """Members of a unit are all alike, so that the units alone say how sure one can be."""
+    """Members of a unit are identical, so the interval depends on the number of units only."""
     rng, units = np.random.default_rng(1), np.repeat(np.arange(40), members)
     covered = 0
     for seed in range(200):
@@ -123,7 +123,7 @@ def test_intervals_by_unit_are_wider_when_units_are_alike_inside():
 
 @pytest.mark.parametrize("units", range(1, MIN_UNITS))
 def test_too_few_units_give_a_value_without_an_interval(units: int) -> None:
-    """One locus drawn again and again is itself: 0.5000 [0.5000, 0.5000] would claim certainty."""
+    """Draws of a single locus never vary, and 0.5000 [0.5000, 0.5000] would claim certainty."""
     y, score = np.arange(40) % 2, np.arange(40.0) % 7
     unit = np.arange(40) * units // 40
     interval = Bootstrap(unit, 50).interval(auroc, y, score)
@@ -163,7 +163,7 @@ def test_a_paired_difference_is_narrower_than_its_parts():
 
 
 def test_a_constant_difference_has_no_width():
-    """Unpaired draws of two means that differ by 1 everywhere would."""
+    """A difference of 1 everywhere has a width only under unpaired draws."""
     x = np.random.default_rng(0).normal(size=50)
     bootstrap = Bootstrap(np.arange(50), 50)
     assert bootstrap.difference(mean, x, x + 1, x) == pytest.approx((1, 1, 1))

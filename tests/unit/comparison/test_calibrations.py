@@ -78,7 +78,7 @@ def answers(counts: dict[tuple[bool, ...], int]) -> tuple[np.ndarray, np.ndarray
 
 
 def test_a_combination_of_few_items_has_none() -> None:
-    """9 items of each class are enough at 90 %."""
+    """A combination needs 9 items of each class at 90 %."""
     found = calibrate(*answers({BOTH: 40, FIRST: 18, SECOND: 16}), LEVEL)
     assert [each.measured for each in found] == [(BOTH,), (FIRST,)]
 
@@ -89,7 +89,7 @@ def test_combinations_of_few_items_have_one_together() -> None:
 
 
 def test_of_too_few_items_all_are_together() -> None:
-    """So is a class alone that has too few however the others are divided."""
+    """Combinations with too few items share a calibration, also if only one class has too few."""
     log_p, label, measured = answers({BOTH: 16, FIRST: 16})
     assert len(calibrate(log_p, label, measured, LEVEL)) == 1
     log_p, label, measured = answers({BOTH: 40, FIRST: 40})

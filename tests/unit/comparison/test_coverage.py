@@ -63,7 +63,7 @@ def coverage_of_the_best(seed: int, n_trials: int, honest: bool) -> float:
 
 
 def test_the_best_of_several_trials_promises_no_more_than_it_keeps() -> None:
-    """By the items that chose it, it does: thresholds take its luck with them for skill."""
+    """Thresholds from the items that chose the trial would mistake its luck for skill."""
     coverage = {
         honest: [coverage_of_the_best(seed, 5, honest) for seed in range(150)]
         for honest in (False, True)

@@ -299,7 +299,7 @@ def test_the_command_prints_what_it_found(tmp_path, cohort):
 
 
 def test_labels_of_sequences_are_taken_by_name_and_drawn_by_group(tmp_path):
-    """Two sequences of a group: half as many units; the label is the phenotype asked for."""
+    """Two sequences per group give half as many units; the label is the requested phenotype."""
     frame = _frame(_predictions()).drop(columns="label", errors="ignore")
     names = frame["sample"].to_numpy(str)
     n = len(names)

@@ -161,7 +161,7 @@ def test_a_single_trial_calibrated_by_samples_set_aside_is_fitted_once(seen: lis
 def test_repeats_have_their_own_seeds_and_stand_beside_each_other(
     case: Case, tmp_path: Path
 ) -> None:
-    """Repeat 1 is the same contest one seed further; its folds and answers are kept apart."""
+    """Repeat 1 equals the contest with the next seed, and is cached separately."""
     again = case.split._replace(name="2", repeat=1)
     played = contest(case, [case.split, again], tmp_path)
     entrants = [replace(entrant, control=True) for entrant in played.entrants]
@@ -218,7 +218,7 @@ def test_a_model_that_diverged_is_named(seen: list[Any], monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("control", [True, None])
 def test_shuffled_labels_teach_nothing(case: Case, control: bool | None) -> None:
-    """None asks for the control of what does not learn in epochs, as both of these."""
+    """A control of None means that models without epochs are also fitted to shuffled labels."""
     entrant, data = replace(case.entrant, control=control), case.data
     result, _ = judge(entrant, data, case.split, case.rules, FitSettings())
     assert result.shuffled is not None
@@ -322,7 +322,7 @@ def test_the_model_of_a_single_split_is_kept_once(case: Case, tmp_path: Path) ->
 def test_what_the_first_model_makes_of_some_items_is_kept(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Items that are held out in the first split are encoded, once."""
+    """Items held out in the first split are encoded once."""
     monkeypatch.setattr("genomix_cli.comparison.contest.ENCODED", 3)
     seen: list[Any] = []
 
@@ -365,7 +365,7 @@ def test_listed_trials_leave_alone_what_the_user_has_set() -> None:
 
 
 def test_a_temperature_is_not_certain_of_the_next() -> None:
-    """After n correct ones with the same margin, the next is as certain as n of n + 1."""
+    """After n correct predictions with the same margin, the next has probability n / (n + 1)."""
     margin = 7.0
     log_p = np.log([[1 / (1 + np.exp(-margin)), 1 / (1 + np.exp(margin))]] * 20)
     temperature = cautious_temperature(log_p, np.zeros(20, np.int64))

@@ -1,4 +1,4 @@
-"""A study in numbers: verdicts, ceilings, controls, sets, and what is said of them."""
+"""Results of a study: verdicts, ceilings, controls, prediction sets and headlines."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_repeats_are_averaged_on_the_same_draws():
 
 
 def test_a_sample_is_one_however_often_it_is_predicted():
-    """Repeats that say the same tell no more than one of them: the interval is as wide."""
+    """Identical repeats add no information, so the interval stays as wide."""
     given = repeated()
     same = tuple(
         replace(o, probability=o.probability[[0, 0]], uncalibrated=o.uncalibrated[[0, 0]])
@@ -265,7 +265,7 @@ def test_a_verdict_weighs_accuracy_auroc_and_log_loss(words, expected):
 
 
 def test_log_loss_and_auroc_speak_where_accuracy_is_silent():
-    """The same predicted classes, but the baseline knows how sure to be."""
+    """Both models predict the same classes, but only the baseline is well calibrated."""
     given = study(n=800, baselines=("logistic",), gain=0.0, shuffled=False)
     sharp = given.outcomes[1].probability
     top = np.nan_to_num(sharp).argmax(-1)[..., None] == np.arange(3)
@@ -418,7 +418,7 @@ def test_a_class_that_was_not_tested_has_no_numbers():
 
 
 def test_patients_are_drawn_whole():
-    """Each sample ten times, under one patient: intervals as wide as of the single ones."""
+    """Ten copies of each sample under one patient give intervals as wide as single samples."""
     given = study(n=200, seeds=1, baselines=(), shuffled=False, ceiling=False)
     ten = np.repeat(np.arange(200), 10)
     row = given.outcomes[0]

@@ -1,4 +1,4 @@
-"""What a model answers is a number, or the user hears of it."""
+"""Predictions are finite numbers, or an error says so."""
 
 from __future__ import annotations
 

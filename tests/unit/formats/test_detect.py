@@ -1,4 +1,4 @@
-"""A file is known by its content, a folder by what it says of itself."""
+"""Files are recognised by their content, folders by their config."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_scores_of_a_cohort_are_known_by_their_content(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_not_read(tmp_path: Path) -> None:
-    """It can be read only once, by the command."""
+    """A pipe is left to the command, since it can be read only once."""
     os.mkfifo(tmp_path / "pipe")
     assert not is_cohort(tmp_path / "pipe")
     assert not is_scored_classes(tmp_path / "pipe")

@@ -33,7 +33,7 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
 
 
 def test_weights_without_a_digest_are_still_read(tmp_path: Path) -> None:
-    """Runs of format version 1, and those of variants that do not say their domain."""
+    """Runs of format version 1, and variant runs without a domain, have no digest."""
     RunFolder(tmp_path).save("variants", CONFIG, STATE)
     path = tmp_path / "config.json"
     data = json.loads(path.read_text())

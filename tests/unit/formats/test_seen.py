@@ -1,4 +1,4 @@
-"""What a model has seen is found again, also under another name, and nothing else is."""
+"""Items seen in training are found under any name, and no others are."""
 
 from __future__ import annotations
 

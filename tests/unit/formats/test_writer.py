@@ -11,7 +11,7 @@ from genomix_cli.formats.writer import on_disk
 
 
 def test_what_a_full_disk_refused_is_read_back_until_the_error_is_raised(tmp_path: Path) -> None:
-    """HDF5 crashes where it reads other metadata than it wrote."""
+    """HDF5 would crash if it read back other metadata than it wrote."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with pytest.raises(OSError, match="File too large"), on_disk(tmp_path / "x.h5") as disk:
         disk.write(b"a" * 10)

@@ -262,7 +262,7 @@ def test_a_map_without_contacts_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["KR", "SCALE", "VC"])
 def test_weights_of_hic_files_divide(tmp_path: Path, column: str) -> None:
-    """A map balanced by a column of another name is no raw map."""
+    """A map whose balancing column has another name is not read as raw counts."""
     counts = random_counts(N[5000])
     weights = np.random.default_rng(1).uniform(0.5, 2, N[5000])
     weights[3] = np.nan

@@ -284,7 +284,7 @@ def test_chromosome_22(shared_data: Path, tmp_path: Path) -> None:
 def test_an_index_with_the_contigs_in_another_order_is_replaced(
     tmp_path: Path, compressed: bool
 ) -> None:
-    """Same size, same last byte: only the headers tell that the index is an earlier file's."""
+    """Only the headers show that the index is of an earlier file; size and last byte agree."""
     file = tmp_path / "genome.fa"
     first, second = {"a": "ACGT" * 10, "b": "GGCC" * 10}, {"b": "GGCC" * 10, "a": "ACGT" * 10}
     file.write_bytes(as_fasta(first))

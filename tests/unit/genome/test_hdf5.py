@@ -117,7 +117,7 @@ def test_numbers_that_mean_nothing_are_refused(tmp_path: Path) -> None:
 
 
 def test_damage_inside_is_one_line(tmp_path: Path) -> None:
-    """Where the file has no seal: of an older genomix, or changed since."""
+    """Damage that a digest would not show, as in a file edited since, is one line."""
     path = tmp_path / "a.h5mu"
     damages: tuple[tuple[Callable[[h5py.File], None], str], ...] = (
         (lambda f: f["obs"].attrs.__delitem__("_index"), "cannot be read"),
@@ -168,7 +168,7 @@ def test_a_heap_that_hdf5_would_read_for_ever(tmp_path: Path) -> None:
 
 
 def test_a_text_whose_type_is_damaged(file: Path) -> None:
-    """HDF5 would take its address for another thing, and crash."""
+    """HDF5 would misread its address and crash."""
     with h5py.File(file, "r+") as opened:
         values = np.empty(1, object)
         values[0] = np.arange(2, dtype="i4")

@@ -1,4 +1,4 @@
-"""What is read when windows walk, and when they do not."""
+"""Blocks read ahead for consecutive and for scattered windows."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_runs_are_shuffled_apart_and_n_stays():
 
 
 def test_every_sequence_with_these_dinucleotides_comes_as_often():
-    """Exhaustive for a short sequence: the walk is uniform (Altschul and Erickson 1985)."""
+    """For a short sequence, all shuffles are equally frequent (Altschul and Erickson 1985)."""
     codes, rng = encode("ACATAGATCA"), np.random.default_rng(0)
     seen: dict[str, int] = {}
     for _ in range(6000):

@@ -174,7 +174,7 @@ def test_a_track_with_data_on_other_contigs_alone_is_refused(genome: Path, tmp_p
 def test_one_contig_of_another_length_is_left_out(
     genome: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """UCSC's hg19 has a mitochondrion of its own; the rest of the file can be used."""
+    """UCSC's hg19 has a different mitochondrial contig; the rest of the file can be used."""
     letters = "".join(np.random.default_rng(0).choice(list("ACGT"), LENGTH))
     (tmp_path / "g.fa").write_text(f">chr1\n{letters}\n>chrM\n{'ACGT' * 2500}\n")
     lengths = {"chr1": LENGTH, "chrM": 10_002}

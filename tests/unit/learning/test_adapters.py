@@ -1,4 +1,4 @@
-"""What of a model learns, and that adapters come and go without a trace."""
+"""Parts of a model that are trained, and adapters that can be added and merged without change."""
 
 from __future__ import annotations
 

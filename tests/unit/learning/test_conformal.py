@@ -13,7 +13,7 @@ def two(p: list[float]) -> np.ndarray:
 
 
 def test_the_threshold_is_an_exact_rank():
-    """Of nine, at 0.8: the 8th smallest 1 - p, so the second smallest p."""
+    """With nine items at 0.8, the threshold is the 8th smallest 1 - p, the second smallest p."""
     p = np.array([0.9, 0.1, 0.5, 0.3, 0.8, 0.7, 0.6, 0.4, 0.2])
     assert class_thresholds(two(p), np.zeros(9, int), 0.8)[0] == 0.2
     assert class_thresholds(two(p), np.zeros(9, int), 0.9)[0] == 0.1
@@ -22,7 +22,7 @@ def test_the_threshold_is_an_exact_rank():
 
 @pytest.mark.parametrize(("n", "level"), [(9, 0.9), (19, 0.95), (4, 0.8), (99, 0.99)])
 def test_the_least_number_of_samples_that_can_promise_anything(n, level):
-    """``n = level / (1 - level)``, where the threshold is the smallest; one fewer has none."""
+    """``level / (1 - level)`` items give the smallest p as threshold, and fewer give none."""
     p = np.linspace(0.3, 0.9, n)
     assert class_thresholds(two(p), np.zeros(n, int), level)[0] == 0.3
     assert class_thresholds(two(p[1:]), np.zeros(n - 1, int), level)[0] == 0
@@ -48,7 +48,7 @@ def test_a_set_never_contradicts_the_prediction_and_is_never_empty():
 
 
 def test_each_class_is_covered_as_often_as_promised_however_poor_the_model():
-    """Marginally over calibration sets the coverage is ceil((n + 1) level) / (n + 1), exactly."""
+    """Averaged over calibration sets, coverage is exactly ceil((n + 1) level) / (n + 1)."""
     rng = np.random.default_rng(0)
     level, n, covered, in_sets = 0.85, 30, np.zeros(3), np.zeros(3)
     repeats = 3000

@@ -164,7 +164,7 @@ def test_the_middle_token_and_the_mean_of_all_are_those_of_the_model(hugging_fac
 
 
 def test_rows_of_other_lengths_in_tokens_do_not_touch_each_other(hugging_face: Path) -> None:
-    """An unknown base is a token of its own, and the bases around it are too."""
+    """An unknown base is a separate token, and so are the bases around it."""
     encoder, codes = open_encoder(str(hugging_face)), some(4, 60)
     codes[1, 7] = codes[2, 40:50] = 4
     together = encoder(codes)

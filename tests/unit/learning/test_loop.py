@@ -224,7 +224,7 @@ def test_the_schedule_warms_up_and_anneals() -> None:
 def test_one_kernel_updates_all_weights_and_gradients_are_still_clipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lightning clips no gradients of an optimiser that would unscale them itself."""
+    """Lightning would not clip the gradients of an optimiser that unscales them itself."""
     made = []
     adamw = torch.optim.AdamW
     monkeypatch.setattr(torch.optim, "AdamW", lambda *a, **k: made.append(k) or adamw(*a, **k))

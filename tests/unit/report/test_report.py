@@ -146,7 +146,7 @@ def test_what_is_missing_has_no_section(tmp_path):
 
 
 def test_settings_are_a_list_of_names_and_values(tmp_path):
-    """Not Python's dicts; of what is empty nothing is said."""
+    """Settings are shown as text instead of Python dicts, and empty settings are left out."""
     settings = {
         "contest": {
             "model": "svm",

@@ -1,4 +1,4 @@
-"""Many lines at once say what each says alone, whatever stands in them."""
+"""Lines read together give the same as each read alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for views of any sequences at any rates."""
+"""Properties of views of any sequences at any rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that are checked and cut many at a time fare as each would alone."""
+"""Records checked and cut together give the same as each alone."""
 
 from __future__ import annotations
 

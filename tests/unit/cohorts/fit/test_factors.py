@@ -90,7 +90,7 @@ def test_factors_are_standard_and_in_order(tmp_path: Path) -> None:
 
 
 def test_samples_of_no_class_shape_the_features_alone(tmp_path: Path) -> None:
-    """A third without a label, far away: the classes' factors do not move there."""
+    """Distant unlabelled samples, a third of all, do not move the factors of the classes."""
     import h5py
 
     simulated(tmp_path / "in.h5mu", truth())

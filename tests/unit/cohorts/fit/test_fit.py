@@ -93,7 +93,7 @@ def test_expression_comes_back(tmp_path: Path) -> None:
 
 
 def test_genes_take_the_levels_that_a_table_has(tmp_path: Path) -> None:
-    """The noise that goes with a level comes back, as does the table's mean."""
+    """The fit recovers the noise at each level and the mean of the table."""
     own = {"features": 600, "even": True, "coupling": -0.7, "module": 1.0, "drivers": 0}
     found = fitted(tmp_path, "expression", own)
     assert found.coupling == pytest.approx(-0.7, abs=0.06)
@@ -265,7 +265,7 @@ def test_simulated_as_metabric_looks_like_metabric(shared_data: Path, tmp_path: 
 
 
 def test_the_law_of_a_ratio_is_that_of_the_model(tmp_path: Path) -> None:
-    """The density against a simulation, without drivers and wave."""
+    """The density agrees with a simulation without drivers and without the wave."""
     own = {"features": 100, "drivers": 0, "gc": (0.0,), "gain_share": 0.7, "response": 0.6}
     path = simulated(tmp_path / "in.h5mu", {"copy_number": own}, n=2000)
     with open_cohort(path) as cohort:
@@ -463,7 +463,7 @@ def test_constant_features_are_counted(tmp_path: Path) -> None:
 def test_parameters_that_fits_use_keep_the_posterior_exact(
     tmp_path: Path, name: str, own: dict[str, Any]
 ) -> None:
-    """Mean of the largest posterior is the accuracy, but for chance."""
+    """The mean of the largest posterior equals the accuracy, apart from chance."""
     modalities = {name: {"drivers": 6, **own}}
     if "silenced_from" in own:
         modalities = {"methylation": {"features": 40, "drivers": 3}, **modalities}

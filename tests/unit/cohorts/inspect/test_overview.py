@@ -1,4 +1,4 @@
-"""What a cohort holds, against numbers counted by hand."""
+"""Overviews of a cohort equal numbers counted by hand."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class TestLinear:
 
     @pytest.mark.parametrize(("c", "l1_ratio"), [(0.05, 0.5), (1.0, 0.9), (0.2, 0.1)])
     def test_elastic_net_meets_the_conditions_of_the_minimum(self, c, l1_ratio):
-        """0 is in the subgradient of every coefficient (Karush-Kuhn-Tucker)."""
+        """0 lies in the subgradient of every coefficient (Karush-Kuhn-Tucker)."""
         x, y = table()
         weight = balanced_weights(y, True)
         found = elastic_net(x, y, weight, c, l1_ratio, flat=1e-7)
@@ -365,7 +365,7 @@ class TestLateFusion:
         np.testing.assert_allclose(np.exp(neither), 0.5, atol=1e-9)
 
     def test_a_modality_that_most_lack_is_worth_less(self):
-        """It tells more of those that have it, and less of all."""
+        """A modality that few samples have says more about those and less about all samples."""
         samples = easy(n=300, shift=1.0)
         samples.values["rna"][samples.label == 1] += 2
         few = np.arange(300) >= 40

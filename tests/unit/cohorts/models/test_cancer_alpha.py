@@ -301,7 +301,7 @@ def test_progressive_training_that_still_improves_at_its_last_epoch_has_not_conv
 
 
 def test_alone_an_encoder_learns_and_the_rest_stays_as_it_was(samples: Samples) -> None:
-    """The joint stage then starts from encoders that have learned."""
+    """The joint stage starts from trained encoders."""
     seen: dict[str, dict[str, torch.Tensor]] = {}
 
     class Watched(CancerAlpha):

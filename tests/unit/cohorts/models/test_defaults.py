@@ -128,7 +128,7 @@ def many(x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("n", "d"), [(100, 300), (300, 100), (1000, 300)])
 def test_a_default_penalty_suits_many_weak_columns(n: int, d: int) -> None:
-    """The library's own, of which this is far from the best, loses by the log loss at least."""
+    """The library's default penalty is worse, at least in log loss."""
     train, test = _drawn(many, n, d, 1), _drawn(many, TESTED, d, 11)
     tried = {}
     for c in (1e-3, 1e-2, 1e-1, 1.0, "auto"):
@@ -158,7 +158,7 @@ def test_a_class_with_one_sample_is_always_learned_from() -> None:
 def test_a_default_penalty_that_selects_suits_few_columns_and_many(
     kind: Any, n: int, d: int
 ) -> None:
-    """Whether two of them count, alone, or each a little."""
+    """The penalty suits data where two features matter and data where each matters a little."""
     train, test = _drawn(kind, n, d, 1), _drawn(kind, TESTED, d, 11)
     right, loss = {}, {}
     for c in (1e-2, 3e-2, 1e-1, 1.0, "auto"):

@@ -24,7 +24,7 @@ def encoded(values: np.ndarray, observed: np.ndarray) -> Encoded:
 
 
 def test_projection_is_the_least_squares_of_what_is_there() -> None:
-    """Against the normal equations of each sample, weighted by the noise, with a ridge of 1."""
+    """The projection solves each sample's normal equations: weighted by noise, ridge of 1."""
     rng = np.random.default_rng(0)
     weight, precision = rng.normal(size=(6, 2)), rng.uniform(0.5, 3, 6)
     values, observed = rng.normal(size=(4, 6)).astype("f4"), rng.random((4, 6)) < 0.7

@@ -1,4 +1,4 @@
-"""What networks of cohorts share: hiding, batches, members, when to stop, what a run is."""
+"""Shared parts of cohort networks: hiding, batches, members, stopping and runs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestHide:
             assert (after.present.sum(1) == 1).all()
 
     def test_modalities_are_hidden_as_often_as_asked_for(self):
-        """Of three independent draws all fall below the rate at rate^3: then one of them stays."""
+        """All modalities are drawn as hidden with probability rate^3, and then one is kept."""
         before = inputs(20_000, lacking=0.0)
         after = self.hidden(before, modality_dropout=0.4)
         expected = 0.4 - 0.4**3 / 3

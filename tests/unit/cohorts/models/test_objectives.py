@@ -1,4 +1,4 @@
-"""What networks of cohorts minimise, against closed forms."""
+"""Losses of cohort networks against closed forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is learned of training samples, and what new ones become."""
+"""Preprocessing learned on training samples and applied to new ones."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_six_thousand_features_of_eight_hundred_samples_take_seconds() -> None:
 
 
 def test_selected_in_the_fold_pure_noise_predicts_nothing() -> None:
-    """Selected on all samples it would: the mistake that this guards against."""
+    """Features selected on all samples would predict noise, which is the mistake to avoid."""
     rng = np.random.default_rng(3)
     values, label = rng.normal(size=(400, 3000)), np.repeat([0, 1], 200)
     rows = rng.permutation(400)

@@ -1,4 +1,4 @@
-"""Values as tokens: what each is, and what of it is missing."""
+"""Values as tokens, including missing ones."""
 
 from __future__ import annotations
 

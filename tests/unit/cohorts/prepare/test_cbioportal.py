@@ -247,7 +247,7 @@ def test_the_clinic_of_samples_and_patients(tmp_path: Path) -> None:
 
 
 def test_metabric(shared_data: Path) -> None:
-    """The counts that the data's own README gives."""
+    """Counts equal those in the README of the data."""
     study = find_study(shared_data / "metabric_partial")
     coverage = study_coverage(study)
     found = read_mutations("mutations", study.files["mutations"], coverage=coverage)

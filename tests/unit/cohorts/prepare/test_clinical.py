@@ -1,4 +1,4 @@
-"""Clinical tables, and what of them the cohort file says."""
+"""Clinical tables and their columns in the cohort file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way up tables are, and which ids are of one sample."""
+"""Orientation of tables, and ids of the same sample."""
 
 from __future__ import annotations
 

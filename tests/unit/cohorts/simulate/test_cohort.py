@@ -127,7 +127,7 @@ def _z(difference: np.ndarray, variance: np.ndarray) -> float:
 
 @pytest.mark.parametrize("case", ["array", "tied", "mnar"])
 def test_a_calibrated_posterior_is_not_calibrated_after_a_change(case: str) -> None:
-    """What the test above would say of a posterior that is sharper than it should be."""
+    """The test above fails for a posterior that is sharper than it should be."""
     label, found = posteriors(parameters(**CASES[case]).build(), 3000, seed=11)
     posterior = list(found.values())[-1] ** 1.5
     posterior /= posterior.sum(1, keepdims=True)
@@ -155,7 +155,7 @@ def test_more_modalities_never_lower_the_expected_accuracy() -> None:
 
 
 def test_interactions_are_invisible_to_late_fusion() -> None:
-    """All drivers interact: each modality says nothing, two of a pair do, late fusion does not."""
+    """If all drivers interact, each modality alone says nothing, and both together do."""
     case = {**CASES["synergy"], "batches": {"number": 1}, "classes": {"a": 0.5, "b": 0.5}}
     case["interactions"] = {"share": 1.0, "pairs": [["methylation", "chromatin"]]}
     case["modalities"] = {

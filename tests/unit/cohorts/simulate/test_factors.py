@@ -87,7 +87,7 @@ def test_the_likelihood_is_the_marginal_normal_law() -> None:
 
 
 def test_the_posterior_is_that_of_brute_force() -> None:
-    """Bayes' rule with the factors drawn, a hundred thousand to a class, and averaged over."""
+    """The posterior equals Bayes' rule averaged over 100,000 drawn factors per class."""
     model = built(missing={"modalities": 0.1})
     rng = np.random.default_rng(2)
     samples = draw_samples(model.shared, 6, rng)
@@ -129,7 +129,7 @@ def test_posteriors_of_every_subset_are_calibrated() -> None:
 
 
 def test_a_modality_alone_is_drawn_as_the_law_says() -> None:
-    """Mean and covariance of the values of a class, over batches alike."""
+    """Values of a class have the mean and covariance of the model, whatever their batch."""
     model = built(batches={"number": 1})
     rng = np.random.default_rng(4)
     samples = draw_samples(model.shared, 40_000, rng)

@@ -132,7 +132,7 @@ def _choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
 
 
 def test_blocks_are_a_mixture_over_states() -> None:
-    """Against the sum over every assignment of states to two blocks, written out."""
+    """The likelihood equals the sum over every assignment of states to two blocks."""
     law = shared(TWO, classes=3)
     rng = np.random.default_rng(2)
     mean = rng.uniform(0.1, 0.9, (4, 3, 2, 1))
@@ -161,7 +161,7 @@ def two_arms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_forward_algorithm_is_the_sum_over_all_paths(two_arms: None) -> None:
-    """All 12 x 12 x 12 paths of an arm of three bins, and 12 x 12 of one of two, each by itself."""
+    """The sum runs over all 12^3 paths of an arm of three bins and all 12^2 of an arm of two."""
     law = shared(TWO, classes=2, batches=2)
     parameters = CopyNumberParameters(
         features=5, drivers=1, ploidy=(2.0, 3.0), ploidy_weights=(0.6, 0.4), gc=(0.0, 0.2)
@@ -228,7 +228,7 @@ def _step(law, share, stays, before, after) -> float:  # type: ignore[no-untyped
 
 
 def test_ratios_far_from_every_state_have_a_likelihood_too() -> None:
-    """Fitted noise may be so small, with so thin tails, that float32 would call all states 0."""
+    """Fitted noise may be so small that all likelihoods would be 0 in float32."""
     law = shared(beta_levels(5, 3, 6))
     settings = CopyNumberParameters(noise=0.007, freedom=50.0)
     model = CopyNumber(settings, law, np.random.default_rng(1))
@@ -257,7 +257,7 @@ def test_segments_of_the_path_are_where_copies_change() -> None:
 
 
 def test_focal_and_broad_segments_have_their_lengths() -> None:
-    """Bins of 1.4 Mb: how often the next one still has the same copy number."""
+    """Segment lengths show in how often the next bin of 1.4 Mb has the same copy number."""
     law = shared(beta_levels(5, 3, 6))
     rng = np.random.default_rng(2)
     for focal, length in ((1.0, 8.0), (0.0, 40.0)):

@@ -53,7 +53,7 @@ def test_agrees_with_scikit_learn_under_weights(metric, oracle, seed):
 
 @pytest.mark.parametrize("metric", [auroc, auprc, brier, calibration_error])
 def test_weights_mean_copies(metric):
-    """The bootstrap rests on this: weight k is the item k times."""
+    """An item of weight k counts as k copies, which the bootstrap relies on."""
     y, score, w = _data(3)
     copies = np.repeat(np.arange(len(y)), w.astype(int))
     expected = metric(y[copies], score[copies])

@@ -175,7 +175,7 @@ def test_no_draws_give_values_without_an_interval():
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
-    """Accuracy, macro F1 and a difference, of patients with two like samples each."""
+    """Intervals of three metrics cover the truth for patients with two similar samples."""
     hits = {"accuracy": 0, "macro_f1": 0, "difference": 0}
     truth = _population(np.random.default_rng(0), 200_000)
     value = {m: METRICS[m](truth[0], truth[1]) for m in ("accuracy", "macro_f1")}
@@ -213,7 +213,7 @@ def test_the_floor_is_the_error_of_a_calibrated_model():
 
 
 def test_the_interval_of_a_calibration_error_is_not_all_above_it():
-    """Draws are noisier than the data, so their percentiles are."""
+    """Bootstrap draws are noisier than the data, so their errors are larger."""
     rng = np.random.default_rng(4)
     p = rng.dirichlet(np.ones(3), 400)
     label = (rng.random((400, 1)) > p.cumsum(1)).sum(1).clip(0, 2)

@@ -433,7 +433,7 @@ def test_a_contig_that_only_records_have(
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_lines_of_any_length_end_at_line_feeds_alone(tmp_path: Path, packed: bool) -> None:
-    """Vertical tabs, form feeds and Unicode's line ends are characters like any other."""
+    """Vertical tabs, form feeds and Unicode line ends do not end a line."""
     odd = "chr1\t7\ta\x0bb\x0c\x1c\x85\u2028\u2029c\rd\tA\tC\t.\t.\t."
     long = "chr1\t8\t.\tA\tC\t.\t.\tX=" + "y" * 2_000_000
     text = f"{HEADER}\n{odd}\n{long}\n\n{odd}\n{long}"
@@ -453,7 +453,7 @@ def test_reading_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_read_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first record is there before the writer has ended."""
+    """The first record can be read before the writer has finished."""
     source, target = os.pipe()
     with open(source) as stdin, open(target, "wb", buffering=0) as pipe:
         monkeypatch.setattr("sys.stdin", stdin)

@@ -285,7 +285,7 @@ def killed_child(path: Path, form: Format, seconds: float) -> bool:
 
 @FORMATS
 def test_killed_at_any_moment(tmp_path: Path, form: Format) -> None:
-    """kill -9 four times at random moments: what comes out in the end is the same."""
+    """Killed four times at random moments and resumed, the run gives the same output."""
     whole, path = tmp_path / f"whole.{NAMES[form]}", tmp_path / NAMES[form]
     produce(whole, form, 2000, 50, index=indexed(form))
     rng = random.Random(form.value)
@@ -302,7 +302,7 @@ def test_killed_at_any_moment(tmp_path: Path, form: Format) -> None:
 
 @FORMATS
 def test_a_full_disk(tmp_path: Path, form: Format, messages: Callable[[], list[str]]) -> None:
-    """What was committed before the disk was full is kept, and gone on with."""
+    """Records written before the disk was full are kept, and the run can be resumed."""
     path = tmp_path / NAMES[form]
     produce(tmp_path / f"whole.{NAMES[form]}", form, 20_000, 1000)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -389,7 +389,7 @@ def test_a_full_standard_output(form: Format) -> None:
 
 @pytest.mark.parametrize("form", [Format.BCF, Format.BCF_RAW, Format.VCF_GZ])
 def test_a_stream_that_fails_has_no_end_mark(tmp_path: Path, form: Format) -> None:
-    """So that who reads it can tell."""
+    """The missing end mark lets a reader notice the failure."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with (
@@ -510,7 +510,7 @@ def test_a_link_keeps_pointing_to_its_file(tmp_path: Path) -> None:
 
 
 def test_threads_change_no_byte() -> None:
-    """Blocks end where they are full and where they are told to, whoever compresses them."""
+    """Blocks end at the same bytes however many threads compress them."""
 
     class Stream(list[bytes]):
         write = list.append

@@ -69,7 +69,7 @@ def nothing(n: int) -> np.ndarray:
 
 
 def test_the_bound_of_the_true_source_is_its_likelihood() -> None:
-    """Summed over how many and which are hidden, the denoiser's costs are those of the chain."""
+    """Summed over all sets of hidden bases, the exact denoiser's bound is the likelihood."""
     chain, predict = source(), oracle(source())
     codes = iupac.from_bases(np.array(list(product(range(4), repeat=3)))[::5])
     batch = torch.from_numpy(codes)

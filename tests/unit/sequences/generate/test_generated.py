@@ -73,7 +73,7 @@ def test_energy_distance_is_that_of_all_pairs() -> None:
 
 
 def test_energy_distance_sees_what_the_pooled_spectrum_does_not() -> None:
-    """Half of the sequences A-rich and half C-rich, or all of them mixed: pooled the same."""
+    """Half A-rich and half C-rich sequences have the same pooled spectrum as mixed ones."""
     rng = np.random.default_rng(0)
     lean = np.repeat([0.1, 0.9], 100)[:, None]
     apart = iupac.from_bases((rng.random((200, 40)) < lean).astype(int))

@@ -59,7 +59,7 @@ def codes(n: int = 5) -> torch.Tensor:
 
 class TestModule:
     def test_a_sequence_is_the_same_whatever_its_phenotype(self):
-        """The towers are compared: what one knew of the other it would be told."""
+        """Embeddings of a sequence do not depend on the phenotypes that it is compared with."""
         own, own_codes = module(), codes(6)
         values = np.array([[0, 0.5], [1, -1], [2, 0.1]], np.float32)
         found = compare(own, own_codes.numpy(), values)
@@ -87,7 +87,7 @@ class TestModule:
         assert far.min().item() > 1e-3
 
     def test_attention_is_that_of_the_block(self):
-        """Values of one token after the other: what comes out is the attention to it."""
+        """Setting the value of one token at a time reads out the attention to it."""
         own = module()
         values = torch.tensor([[0, 0.5], [1, -1.0]])
         tokens = own.profile(values)[1]
@@ -176,7 +176,7 @@ class TestRecall:
         assert found.to_sequences[0].chance == pytest.approx(0.5)
 
     def test_ties_are_not_resolved_in_our_favour(self):
-        """Where nothing is told apart, the first among equals are as good as chance."""
+        """If all scores are equal, retrieval is at chance."""
         found = recalls(np.zeros((12, 12)), np.eye(12, dtype=bool), np.arange(12), 0)
         for way in found:
             assert [r.share.value for r in way] == pytest.approx([1 / 12, 5 / 12, 10 / 12])

@@ -56,7 +56,7 @@ def test_blocks_and_padding_change_no_shape(stem: str) -> None:
 
 
 def test_padding_of_the_last_block_is_not_attended_to() -> None:
-    """Tokens of a full first block are the same, whatever follows in the second."""
+    """Tokens of a full first block do not depend on the second block."""
     encoder = made("kmers", 12, block=8)
     codes = drawn(2, 12)
     other = codes.clone()

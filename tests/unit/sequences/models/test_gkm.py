@@ -62,7 +62,7 @@ def test_products_of_features_are_the_kernel_of_gapped_kmers(l: int, k: int) -> 
 
 
 def test_few_of_the_features_have_any_strength() -> None:
-    """Those that vary with k bases at most: 1 + 4 * 3 + 6 * 9 of words of four, of which two."""
+    """Only features of at most k bases have strength: 1 + 4 * 3 + 6 * 9 for l = 4 and k = 2."""
     assert (strengths(4, 2) > 0).sum() == 67
 
 

@@ -62,7 +62,7 @@ def _apart(logits: np.ndarray) -> np.ndarray:
 
 
 def test_out_of_fold_nothing_is_known_of_relatives() -> None:
-    """Pairs of the same genotypes and a class by chance: whoever saw the other knows the class."""
+    """Pairs share genotypes and a random class, so seeing one would reveal the other."""
     people = genotypes(n=120)
     twins = replace(people, codes=people.codes.repeat(2, 0)[:120], group=np.arange(120) // 2)
     label = np.random.default_rng(0).integers(0, 3, 60).repeat(2)
@@ -97,7 +97,7 @@ def test_a_network_that_learns_too_fast_leaves_the_start_as_it_was() -> None:
 
 
 def test_it_learns_what_is_not_linear() -> None:
-    """Whether two sites are both heterozygous, or neither: no line tells that."""
+    """Whether two sites are both heterozygous or both not cannot be learned by a linear model."""
     rng = np.random.default_rng(0)
     people = genotypes(n=400, sites=8)
     ref, alt = people.columns.ref, people.columns.alt  # type: ignore[union-attr]

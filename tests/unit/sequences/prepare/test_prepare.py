@@ -673,7 +673,7 @@ def test_real_regulatory_sequences(shared_data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_sites(tmp_path: Path) -> None:
-    """Peak memory of a file of 30 MB of genotypes, and of one of 150 MB."""
+    """Peak memory is the same for 30 MB and 150 MB of genotypes."""
     peaks = []
     rng = np.random.default_rng(0)
     lines = ["\t".join(rng.choice(["0/0", "0/1", "1/1"], 2000)) for _ in range(20)]

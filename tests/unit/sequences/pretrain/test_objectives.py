@@ -23,7 +23,7 @@ def units(n: int, p: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize(("n", "scale"), [(2, 1.0), (5, 3.0), (8, 20.0)])
 def test_info_nce_of_orthogonal_pairs(n, scale):
-    """Partner at similarity 1, the 2B - 2 others at 0."""
+    """The partner has similarity 1, and the 2B - 2 others have 0."""
     a = torch.eye(n)
     expected = math.log(math.exp(scale) + 2 * n - 2) - scale
     assert float(info_nce(a, a, scale)) == pytest.approx(expected, rel=1e-5, abs=1e-6)
@@ -60,7 +60,7 @@ def test_with_one_right_answer_each_it_is_the_loss_of_clip():
 
 
 def test_two_of_one_profile_are_not_told_apart():
-    """Two profiles, twice each, perfectly separated: what is left is the choice among the two."""
+    """With two perfectly separated profiles, twice each, only the choice between equals is left."""
     a = torch.eye(2).repeat_interleave(2, 0)
     positive = a @ a.T > 0.5
     assert float(symmetric_contrastive(a, a, 60.0, positive)) == pytest.approx(

@@ -158,7 +158,7 @@ def biased(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_control_explains_a_planted_bias(biased: Path, tmp_path: Path) -> None:
-    """Same windows, seed and steps, and the network that sees the control is better in both."""
+    """With equal windows, seed and steps, the network that sees the control is better in both."""
     own = ("NEXUS+", "NEXUS/2")
     found = {}
     for name, controls in (("without", ()), ("with", ("INPUT",))):
@@ -209,7 +209,7 @@ def test_what_cannot_be_a_control_is_refused(biased: Path, tmp_path: Path) -> No
 def test_it_goes_on_from_another_run(
     run: tuple[Path, ProfileSummary], data: Path, tmp_path: Path
 ) -> None:
-    """Convolutions and the heads of tracks of the same name are taken; other tracks begin anew."""
+    """Convolutions and heads of tracks with equal names are reused; other heads start afresh."""
     again = request(data, tmp_path / "next", arch={}, init=run[0])
     some = replace(again, options={"tracks": ("ATAC@K562",)})
     job = read_job(some)

@@ -1,4 +1,4 @@
-"""How classifiers of sequences are tuned, calibrated and judged; what the run folder holds."""
+"""Classifiers of sequences are tuned, calibrated and evaluated; the run folder is complete."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_kmers_are_counted_and_shared() -> None:
 
 @pytest.mark.parametrize("rows", [30, 200])
 def test_components_are_those_of_a_decomposition(rows: int) -> None:
-    """Whichever side is the smaller."""
+    """The components are right whether rows or columns are fewer."""
     codes = genotypes(n=rows, sites=25).codes
     matrix = Standardised.of(codes, 0.01)
     whole = np.zeros((rows, matrix.mean.size))
@@ -263,7 +263,7 @@ def test_discriminants_are_those_of_scikit_learn() -> None:
 
 
 def test_generated_sequences_join_what_is_learned_from(tmp_path: Path) -> None:
-    """A row of its own; with classes that the data lack they are refused."""
+    """Generated sequences give a separate row, and are refused if they have unknown classes."""
     data = motifs(n=90)
     made = replace(motifs(n=40, seed=5), names=np.array([f"made{i}" for i in range(40)]))
     write(tmp_path / "made.h5", made)

@@ -118,7 +118,7 @@ def test_no_task_parts_a_person(task: str, how: str, people: Path, tmp_path: Pat
 
 
 def test_who_is_held_out_is_not_learned_from_without_a_label(people: Path, tmp_path: Path) -> None:
-    """Pre-training learns from sequences without a label too, but not from a half of these."""
+    """Pre-training also uses unlabelled sequences, except relatives of held-out ones."""
     sequences = open_sequences(people)
     (population, *others) = sequences.phenotypes
     values = np.where(np.arange(len(sequences)) % 4 == 1, -1, population.values).astype(np.int16)
@@ -131,7 +131,7 @@ def test_who_is_held_out_is_not_learned_from_without_a_label(people: Path, tmp_p
 
 
 def test_no_inner_fold_parts_a_person(people: Path) -> None:
-    """Of tuning, of calibration, of the linear start."""
+    """This holds for tuning, calibration and the linear start."""
     sequences = open_sequences(people)
     known = labelled(sequences.take(sequences.label()[1] >= 0))
     fold = folds_of(known, 5, 0)
@@ -173,7 +173,7 @@ def test_the_order_of_haplotypes_says_nothing(people: Path, tmp_path: Path) -> N
 
 
 def test_a_person_is_known_again_as_one_row_or_two(people: Path, tmp_path: Path) -> None:
-    """So that `evaluate` refuses or leaves out whom the model has seen, in either form."""
+    """`evaluate` refuses or leaves out people whom the model has seen, in either form."""
     whole = tmp_path / "whole.h5"
     prepare_sequences(
         PrepareRequest(inputs=(vcf(tmp_path / "a.vcf"),), output=whole, haplotypes="no")
@@ -187,7 +187,7 @@ def test_a_person_is_known_again_as_one_row_or_two(people: Path, tmp_path: Path)
 
 
 def test_a_bootstrap_draws_people(people: Path, tmp_path: Path) -> None:
-    """In training and in `evaluate`, whose intervals would be too narrow by haplotypes."""
+    """Training and `evaluate` draw people, since intervals over haplotypes are too narrow."""
     from genomix_cli.comparison.evaluate import EvaluateRequest, evaluate_classes
 
     sequences = open_sequences(people)

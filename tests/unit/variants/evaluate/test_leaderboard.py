@@ -367,7 +367,7 @@ addEventListener("load", () => {
 def test_on_paper_nothing_is_cut(
     board: Board, reports: tuple[Path, Path], tmp_path: Path, name: str
 ) -> None:
-    """The rules of print, on a screen as wide as what A4 leaves within its margins."""
+    """The print style is tested on a screen as wide as A4 without its margins."""
     text = (reports[0].parent / name).read_text()
     text = text.replace("@media print", "@media all").replace("@media screen", "@media speech")
     text = text.replace("</body>", f"<style>body {{ width: 186mm }}</style>{PROBE}</body>")

@@ -68,7 +68,7 @@ def test_metrics_are_those_of_scikit_learn():
 
 
 def test_ranking_is_within_loci():
-    """A score that knows the locus alone ranks no better than a coin, whatever its AUROC."""
+    """A score that depends only on the locus ranks at chance, whatever its AUROC."""
     rng = np.random.default_rng(0)
     pos = rng.integers(0, 5_000_000, 4000)
     rate = rng.random(100)[pos // 50_000]
@@ -241,14 +241,14 @@ def test_classes_are_ranked_by_the_magnitude_of_changes(tmp_path):
 
 
 def test_logits_rank_by_their_value(tmp_path):
-    """Below 0 they mean unlikely, not large."""
+    """Negative logits mean unlikely effects, not large ones."""
     records = (f"chr1 {10 + i} A G LABEL={i % 2};GENOMIX_LOGIT={3 * (i % 2) - 4}" for i in range(6))
     path = _vcf(tmp_path / "a.vcf", *records)
     assert _values(_evaluate(path, score_info="GENOMIX_LOGIT"))["auroc"] == 1
 
 
 def test_another_file_may_hold_unsigned_scores(tmp_path):
-    """The size of each score is taken as its own kind of score has it."""
+    """The magnitude of each score is defined by its own kind."""
     effect, change = _changes(tmp_path / "a.vcf")
     lines = (tmp_path / "a.vcf").read_text().replace(DA_HEADER, "").replace("_DA=", "_P=")
     (tmp_path / "b.vcf").write_text(lines)

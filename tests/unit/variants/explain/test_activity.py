@@ -196,7 +196,7 @@ def test_a_vcf_scored_in_a_cell_type_is_explained_there(
 def test_alleles_not_chosen_by_the_cell_type_explained_are_told_of(
     genomix_fast: Any, tmp_path: Path, scored_in: str, is_said: bool
 ) -> None:
-    """Where the VCF lacks the field of the cell type, as that of weights that show others."""
+    """The VCF may lack the field of the cell type if the weights show others by default."""
     model = save_activity(tmp_path / "mpra", shown=("HepG2",))
     scored, out = tmp_path / "scored.vcf", tmp_path / "why.tsv"
     files = GenomeFiles(FASTA, cell=scored_in)

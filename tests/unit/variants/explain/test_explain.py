@@ -143,7 +143,7 @@ def test_more_steps_leave_less(model: GMT) -> None:
 
 
 def test_the_change_is_that_of_the_model(model: GMT) -> None:
-    """Against ref: the score of the variant less that of the same place with alt = ref."""
+    """With the baseline ref, the change is the score of the variant minus that with alt = ref."""
     inputs, _ = _inputs(model, _site("SNV"), _window())
     null = inputs.variants._replace(alt=inputs.variants.ref, alt_len=inputs.variants.ref_len)
     with torch.no_grad():
@@ -256,7 +256,7 @@ def test_rows_are_bases_near_the_variant_and_bins_beyond(model: GMT) -> None:
 
 
 def test_rollout_is_the_product_of_all_layers(model: GMT) -> None:
-    """Against whole matrices over window and variant tokens together."""
+    """Rollout equals the product of full matrices over window and variant tokens."""
     inputs, _ = _inputs(model, _site("SNV"), _window())
     rollout = cls_rollout(model, *inputs)
     expected = _full_rollout(model, inputs)

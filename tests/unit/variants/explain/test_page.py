@@ -227,7 +227,7 @@ def test_it_is_the_same_each_time_and_replaces_nothing_unasked(tmp_path: Path) -
 
 @needs_browser
 def test_a_browser_sorts_filters_and_opens_it(tmp_path: Path) -> None:
-    """Without a network, an error or a request."""
+    """A browser sorts, filters and opens the page without errors or network requests."""
     names = ["chr10:1300:A:G", "chr1:1201:A:G", "chr2:900:C:CTTA", "chr1:1100:AT:A"]
     changes = [0.9, -1.2, 0.02, -0.3]
     fates = ["gained", "lost", "unchanged", "lost"]

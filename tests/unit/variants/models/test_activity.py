@@ -92,7 +92,7 @@ def test_it_is_alt_less_ref_of_both_strands_in_the_units_of_the_assay(model: Act
 
 
 def test_the_other_strand_gives_the_same() -> None:
-    """Of an odd length, the allele is in the middle of either strand."""
+    """With an odd length, the allele is in the middle of either strand."""
     model = Activity(network(config(length=61))).eval()
     given = variants(model, alleles())
 

@@ -134,7 +134,7 @@ def parameters(*parts: torch.nn.Module) -> int:
 
 
 def test_basenji2_is_as_large_as_published() -> None:
-    """With the authors' head of 5,313 tracks."""
+    """With the authors' head of 5,313 tracks, the numbers of parameters agree."""
     model = on_meta("basenji2", "paper")
     head = 1536 * 5313 + 5313
     body = parameters(model.tower, model.dilated, model.last)
@@ -143,7 +143,7 @@ def test_basenji2_is_as_large_as_published() -> None:
 
 
 def test_sei_is_as_large_as_published() -> None:
-    """With the authors' classifier of 21,907 profiles."""
+    """With the authors' classifier of 21,907 profiles, the numbers of parameters agree."""
     model, profiles = on_meta("sei", "paper"), 21_907
     classifier = (960 * 16 + 1) * profiles + (profiles + 1) * profiles
     assert parameters(model.stages, model.dilated) + classifier == 889_979_983

@@ -176,7 +176,7 @@ def test_all_faults_of_a_configuration_are_said_together() -> None:
 
 
 def test_weights_go_with_their_modality() -> None:
-    """Tracks in another order, one gone and one new, give what the old model gave."""
+    """With tracks reordered, one removed and one added, the old model's predictions remain."""
     old = make_model()
     names = ("CTCF", "WGBS", "ATAC", "H3K27ac")
     new = make_model(replace(SMALL, tracks=names))

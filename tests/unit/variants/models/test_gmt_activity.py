@@ -61,7 +61,7 @@ def test_its_differences_are_those_of_the_network() -> None:
 
 
 def test_the_logit_reads_what_the_network_reads() -> None:
-    """Bases beyond those of the k-mers, which reach the logit through the network alone."""
+    """Bases beyond the k-mers reach the logit only through the network."""
     model = make()
     variants = substituted(make_variants(model, 6), model.flank)
     far = variants.alt.clone()

@@ -94,7 +94,7 @@ def test_checkpointing_24_layers_leaves_the_gradients_the_same(autocast: bool) -
     ids=str,
 )
 def test_it_says_whether_every_parameter_takes_part(fields: dict[str, Any]) -> None:
-    """DDP waits for ever, or fails, if one that it does not look for has no gradient."""
+    """DDP hangs or fails if a parameter that should take part has no gradient."""
     model = made(replace(DEEP, n_layers=2, **fields))
     found = gradients(model, recompute=False)
     assert model.uses_all_parameters == (found.keys() == dict(model.named_parameters()).keys())

@@ -41,7 +41,7 @@ def test_pooling_takes_means_and_spreading_gives_them_back() -> None:
 
 
 def test_equal_bins_are_read_alike_pooled_or_not() -> None:
-    """Pooling ten bins that are the same changes no weight of attention."""
+    """Pooling ten equal bins does not change attention."""
     q = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(0))
     key = torch.randn(1, 1, 8, generator=torch.Generator().manual_seed(1))
     other = torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(2))
@@ -91,7 +91,7 @@ def test_flanks_reach_the_variant(field: str) -> None:
 
 @pytest.mark.parametrize(("at", "differs"), [(405, False), (505, True), (695, True), (795, False)])
 def test_a_centred_window_is_fine_within_a_core(at: int, differs: bool) -> None:
-    """Two bins of one token change places where bins are pooled, and nothing else may notice."""
+    """Swapping two bins within a pooled token changes nothing."""
     model, window = make_model(POOLED_CONFIG), make_window(POOLED_CONFIG)
     variants = make_variants(model, 4)
     variants = variants._replace(offset=torch.full_like(variants.offset, 600 * 50))

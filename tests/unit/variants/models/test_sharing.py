@@ -83,7 +83,7 @@ def test_alleles_of_one_position_and_reference_are_of_one_place() -> None:
 
 
 def test_places_differ_in_position_length_or_bases() -> None:
-    """Neighbours that are alike in all but one of these are two places."""
+    """Alleles that differ in only one of these are at different places."""
     rows = Haplotypes(*(np.zeros((2, 5), np.uint8),) * 2, *(np.ones(2, np.int64),) * 2)
     same = np.array([7, 7])
     other = np.array([[0] * 5, [0, 0, 0, 0, 1]], np.uint8)
@@ -98,7 +98,7 @@ def test_places_differ_in_position_length_or_bases() -> None:
 
 
 def test_places_that_all_differ_are_not_taken_for_substitutions() -> None:
-    """A batch of nothing but substitutions is known beforehand; this is none."""
+    """A batch without repeated places is treated by the lengths of its alleles."""
     lengths = np.array([1, 0]), np.array([1, 2])
     rows = Haplotypes(*(np.zeros((2, 5), np.uint8),) * 2, *lengths).at(None)
     found = shared(tensors(shared_rows(np.array([[7, 8]]), rows)))
@@ -108,7 +108,7 @@ def test_places_that_all_differ_are_not_taken_for_substitutions() -> None:
 
 
 def test_both_ends_are_one_where_they_are_the_same() -> None:
-    """Whatever is not computed reads the same k-mers as what is computed for it."""
+    """A row that is not computed has the same embedding as the row used in its place."""
     model = make_model(replace(SMALL, radius=16))
     variants, found = given(model.flank)
     found_alleles = model.local.alleles(variants)
@@ -140,7 +140,7 @@ def test_answers_are_those_of_each_allele_by_itself(model: VariantModel, stepped
 
 
 def test_windows_share_by_themselves() -> None:
-    """Two windows, in the second of which the alleles come in another order."""
+    """Alleles in another order in the second window are shared within that window only."""
     model = make_model(replace(SMALL, radius=16))
     offset, rows = inputs(model.flank)
     order = np.array([range(11), [3, 4, 5, 0, 1, 2, *range(6, 11)]])

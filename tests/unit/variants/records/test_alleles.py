@@ -1,4 +1,4 @@
-"""Which alleles can be used: spelling first, then the reference."""
+"""Alleles are checked by their spelling first, then against the reference."""
 
 from __future__ import annotations
 

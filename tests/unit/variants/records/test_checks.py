@@ -38,7 +38,7 @@ def reader(folder: Path, *records: tuple[str, int, str, str]) -> VcfReader:
 def test_an_indel_is_moved_left_over_bases_before_its_record(
     tmp_path: Path, fasta: Fasta, pos: int, placed: int
 ) -> None:
-    """A record alone in its block: what it may move over must be read too."""
+    """A record alone in its block can still move over the bases before it."""
     (checked,) = check_records(list(reader(tmp_path, ("c", pos, "AA", "A"))), fasta)
     (allele,) = checked.alleles
     assert allele is not None
@@ -70,7 +70,7 @@ def test_what_the_reference_does_not_say_is_not_scored(tmp_path: Path, fasta: Fa
 def test_more_than_a_fifth_of_differing_refs_is_another_assembly(
     tmp_path: Path, fasta: Fasta, wrong: int, refused: bool
 ) -> None:
-    """A differing one has another base for ALT, so that the two are not taken for swapped."""
+    """ALT is a third base, so REF and ALT do not look swapped."""
     records = []
     for i in range(100):
         base = SEQUENCE[i]

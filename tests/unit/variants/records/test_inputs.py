@@ -92,7 +92,7 @@ def test_haplotypes_off_the_contig_are_n() -> None:
 def test_every_spelling_of_an_indel_is_placed_alike(
     sequence: str, pos: int, size: int, deletion: bool, moved: int
 ) -> None:
-    """A repeat-rich sequence; the same change is spelled at another place that reads the same."""
+    """In a repetitive sequence, every equivalent spelling of a change gets the same position."""
     bases = sequence[pos : pos + size]
     edited = sequence[:pos] + ("" if deletion else 2 * bases) + sequence[pos + size :]
     # Wherever else the same edit gives the same haplotype, it is the same allele.

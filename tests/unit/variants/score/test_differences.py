@@ -95,7 +95,7 @@ def test_the_mean_is_in_standard_deviations(scored: Path) -> None:
 
 
 def test_each_field_is_its_own_output(model: str, scored: Path) -> None:
-    """The first allele, by the network itself."""
+    """Fields of the first allele equal the outputs of the network."""
     with pysam.VariantFile(str(scored)) as file, pysam.FastaFile(str(FASTA)) as fasta:
         record = next(r for r in file if len(r.ref) == len(r.alts[0]) == 1)
         bases = fasta.fetch(record.chrom, record.start - 30, record.start + 30).upper()
@@ -197,7 +197,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 
 
 def test_swapped_alleles_swap_the_sign(model: str, tmp_path: Path) -> None:
-    """A genome that has the alternate bases, and its variants with REF and ALT swapped."""
+    """A genome with the alternate bases, and REF and ALT swapped, give the opposite sign."""
     with Fasta(FASTA) as fasta:
         bases = fasta.letters("chr1", 0, 60_000)
     rng = np.random.default_rng(0)
@@ -426,7 +426,7 @@ def test_the_doctor_examines_it(model: str, tmp_path: Path) -> None:
 
 
 def test_batches_do_not_change_it(model: str, tmp_path: Path, monkeypatch: Any) -> None:
-    """The score of an allele is that of a batch of one, up to rounding."""
+    """Scores equal those of batches of one, up to rounding."""
     score(tmp_path / "many.vcf", model)
     monkeypatch.setattr(reading, "CHUNKS", (1,))
     score(tmp_path / "one.vcf", model)
@@ -477,7 +477,7 @@ def test_it_has_no_suite(genomix_fast: Any, model: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_broken_motif_takes_away_what_it_did(tmp_path: Path) -> None:
-    """Trained where one motif raises activity and the other lowers it, and scored elsewhere."""
+    """The model learns motifs that raise and lower activity, and is tested on other sequences."""
     data = write(tmp_path / "data.h5", measured(3000))
     trained(data, tmp_path / "run", epochs=12, width=16, stem=24)
     rng = np.random.default_rng(5)

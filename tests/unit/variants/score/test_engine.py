@@ -148,7 +148,7 @@ def test_windows_together_score_as_one_by_one(
 def test_the_last_window_of_a_pass_is_not_run_again(
     model: VariantModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor is one that is asked for again in between: it comes first."""
+    """A window that is requested again in between is not run again either."""
     targets, genome = some(6), Uneven(240_000)
     last = [target for target in targets if target.core == 5]
     engines = [Engine(model, genome, CPU, windows=windows) for windows in ((1,), WINDOWS)]

@@ -397,7 +397,7 @@ def test_windows_with_unknown_bases_are_counted(score: Any, genome: dict[str, st
 def test_both_strands_are_the_mean_of_each(
     tmp_path: Path, score: Any, genome: dict[str, str], tracks: dict[str, Path], fasta: Path
 ) -> None:
-    """The reverse complement of a whole genome, scored forwards, is the other strand."""
+    """Scoring the reverse complement of the genome gives the scores of the other strand."""
     letters = str.maketrans("ACGT", "TGCA")
     chr1 = genome["chr1"]
     # An insertion before a base that opens a bin, with one spelling only on either strand.
@@ -1027,7 +1027,7 @@ def test_an_error_of_a_worker_comes_back_whole() -> None:
 
 
 def test_alleles_of_different_cores_never_share_a_batch() -> None:
-    """Though they share a window: else cutting a file between cores would change last bits."""
+    """Sharing a batch would make the last bits depend on where a file is divided."""
     genome = MadeUpGenome(TRACKS, 20_000)
     reader = Reader(GMT(SMALL), genome, torch.device("cpu"), "shared", False, (1,))
     allele = place_allele(7_000, "A", "C", "A" * 10, 6_995)

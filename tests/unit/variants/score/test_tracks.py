@@ -61,7 +61,7 @@ def write(path: Path, places: list[tuple[str, int]], alts: str = "ACGT") -> Path
 def test_a_position_has_the_value_of_largest_magnitude(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    """Through blocks, and with contigs in the order of the alleles, not of the genome."""
+    """This holds across blocks, and with contigs in the order of the alleles."""
     monkeypatch.setattr(tracks_module, "CHUNK", chunk)
     blocks = [
         [("chr10", 5, ("0.25", "x", "-1")), ("chr10", 5, ("-0.5", "x", "."))],
@@ -103,7 +103,7 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_tracks_hold_what_the_table_says(model: str, tmp_path: Path) -> None:
-    """Contigs as the FASTA spells them; alleles without a score have no value."""
+    """Contigs are spelled as in the FASTA, and alleles without a score have no value."""
     places = [("2", 700), ("2", 702), ("1", 500), ("1", 501)]
     vcf = write(tmp_path / "in.vcf", places)
     vcf.write_text(vcf.read_text() + "1\t600\t.\tN\t<DEL>\t.\t.\t.\n")
@@ -138,7 +138,7 @@ def test_every_snv_of_a_region_is_a_track(model: str, tmp_path: Path) -> None:
 
 
 def test_a_contig_spelled_in_two_ways_is_refused(model: str, tmp_path: Path) -> None:
-    """Each name is sorted, but in the genome they are one contig."""
+    """Each spelling is sorted, but together they are one contig of the genome."""
     vcf = write(tmp_path / "in.vcf", [("1", 900), ("chr1", 800)])
     with pytest.raises(DataError, match="is not sorted: chr1:800 follows chr1:900"):
         score(tmp_path / "o.vcf", model, vcf, bigwig=tmp_path / "tracks")

@@ -1,4 +1,4 @@
-"""What is held out, by contig, by region and in folds."""
+"""Held-out parts by contig, region and fold."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_a_model_without_a_calibration_for_the_shard_has_no_probabilities(
 
 
 def test_a_calibration_that_turns_scores_around_is_left_out(shard: Shard, run: Path) -> None:
-    """Its probabilities would rank the other way round than the scores that are judged."""
+    """Its probabilities would rank variants in the opposite order of the scores."""
     (model,) = open_models(SuiteRequest(shard.path, run, (str(run),)), shard, torch.device("cpu"))
     given = model.loaded.config.conditions_on(shard)
     for slope, is_kept in ((0.2, True), (-0.2, False)):

@@ -1,4 +1,4 @@
-"""What pre-training hides, and that nothing of it can be read elsewhere."""
+"""Pre-training hides spans so that nothing of them can be read elsewhere."""
 
 from __future__ import annotations
 

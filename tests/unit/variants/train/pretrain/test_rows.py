@@ -76,7 +76,7 @@ def test_about_the_share_of_the_kmers_is_hidden(reading: Rows) -> None:
 
 
 def test_what_is_predicted_depends_on_no_hidden_base(reading: Rows) -> None:
-    """A genome that differs in the hidden bases alone gives the same input, and other targets."""
+    """A genome that differs only in hidden bases gives the same input and other targets."""
     shard, other = FakeShard(), FakeShard()
     item = item_of(shard, reading)
     start = item.queries.offset.numpy()[0] + 20_000
@@ -189,7 +189,7 @@ def test_positions_start_as_large_as_kmers() -> None:
 
 @pytest.mark.parametrize("name", K_MERS)
 def test_learns_what_stands_beside(name: str) -> None:
-    """In a genome of one repeated unit, neighbours tell a hidden base; k-mers alone do not."""
+    """In a genome of one repeated unit, neighbours determine a hidden base; k-mer counts do not."""
     shard: Any = FakeShard()
     unit = np.array([0, 0, 1, 2, 1, 3, 3, 0, 2, 1, 3], np.uint8)
     shard.sequence["chr1"] = np.resize(unit, 200_000)
