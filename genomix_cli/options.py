@@ -455,6 +455,10 @@ Threads = Annotated[
     int, Option("CPU threads; 0: all", min=0, env="GENOMIX_THREADS", panel=_RUNNING)
 ]
 Seed = Annotated[int, Option("Random seed", min=0, panel=_RUNNING)]
+Epochs = Annotated[
+    int | None,
+    Option("Maximum epochs of every network, also of baselines", min=1, panel="Model"),
+]
 WhatIsSeen = Annotated[
     Literal["refuse", "leave-out", "include"],
     Option("How to treat data seen in training; include: reports training accuracy"),

@@ -163,7 +163,13 @@ class RequestCommand(TyperCommand):
         foreign = [n for n in self.by_name if n not in own and _source(ctx, n) == "COMMANDLINE"]
         if foreign:
             flags = ", ".join(self.by_name[name].flag for name in foreign)
-            raise UsageError(f"does not apply to --task {task}", where=flags)
+            serve = [
+                name
+                for name, other in self.spec.tasks.items()
+                if {*foreign} <= {leaf.name for leaf in leaves(other.request)}
+            ]
+            expected = f"--task {' or '.join(serve)}" if serve else None
+            raise UsageError(f"does not apply to --task {task}", where=flags, expected=expected)
         return action
 
     def request(self, ctx: Any, given: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from genomix_cli.cli.output import print_held_out, print_results, print_rows
 from genomix_cli.cohorts.requests import HELD_OUT
 from genomix_cli.cohorts.requests import TrainRequest as CohortRequest
 from genomix_cli.errors import UsageError, require_files
-from genomix_cli.options import RARE, Device, Option, Precision, Seed, Threads, option
+from genomix_cli.options import RARE, Device, Precision, Seed, Threads, option
 from genomix_cli.registry import SEQUENCE_TASKS
 from genomix_cli.sequences.requests import TASKS, TaskOptions
 from genomix_cli.sequences.requests import TrainRequest as SequenceRequest
@@ -22,9 +22,6 @@ from genomix_cli.variants.requests import PretrainRequest
 from genomix_cli.variants.requests import TrainRequest as VariantRequest
 
 NAMED, FOLDS, BATCH = "named", "folds", "batch"
-Epochs = Annotated[
-    int | None, Option("Epochs of a network; same as --set epochs=N", min=1, panel="Model")
-]
 
 
 def parse_folds(hold_out: str) -> int:
@@ -89,7 +86,6 @@ class CohortTraining:
     seeds: int = option(
         1, "Seeds of the last fit, for its own spread", min=1, panel="Comparison", rare=True
     )
-    epochs: Epochs = None
 
 
 def train_on_cohort(asked: CohortTraining) -> None:
@@ -109,9 +105,6 @@ def train_on_cohort(asked: CohortTraining) -> None:
         if not number.isdecimal() or int(number) < 2:
             raise UsageError("not a number of folds", where="--hold-out", found=request.hold_out)
         request = replace(request, hold_out=FOLDS, folds=int(number))
-    if asked.epochs:
-        arch = {**request.contest.arch, "epochs": asked.epochs}
-        request = replace(request, contest=replace(request.contest, arch=arch))
     results = train_cohort(request)
     if first_process():
         print_results(results)
@@ -131,7 +124,6 @@ class SequenceTraining:
     """Training on sequences; every task adds its own `options`."""
 
     request: SequenceRequest
-    epochs: Epochs = None
     precision: Annotated[Precision, RARE] = "auto"
     device: Device = "auto"
     devices: int = option(
@@ -147,11 +139,9 @@ def train_on_sequences(asked: Any) -> None:
     from genomix_cli.learning.fit_settings import FitSettings
     from genomix_cli.learning.processes import first_process
 
-    epochs = {"epochs": asked.epochs} if asked.epochs else {}
     request = replace(
         asked.request,
         task=asked.options.task,
-        arch={**asked.request.arch, **epochs},
         setting=FitSettings(
             seed=asked.seed,
             device=str(resolve_device(asked.device)),

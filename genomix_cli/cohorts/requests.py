@@ -12,6 +12,7 @@ from genomix_cli.options import (
     RARE,
     Attributions,
     Device,
+    Epochs,
     Force,
     Option,
     Page,
@@ -158,8 +159,9 @@ def parse_variations(values: list[str]) -> dict[str, tuple[Any, ...]]:
 class Contest:
     """Models to compare, before the cohort is known.
 
-    `vary` lists values of fields, or of ``modalities``; each combination is an entrant. `control`
-    also trains the first model on shuffled labels.
+    `epochs` limits every model that learns in epochs. `vary` lists values of fields, or of
+    ``modalities``; each combination is an entrant. `control` also trains the first model on
+    shuffled labels.
     """
 
     model: str = option("omics-transformer", "Model", choices=COHORT_MODELS, panel=MODEL)
@@ -167,6 +169,7 @@ class Contest:
     arch: Mapping[str, Any] = option(
         {}, "Set a field of the model, e.g. focal=2; it is then not tuned; repeatable", "--set"
     )
+    epochs: Epochs = None
     vary: Mapping[str, Sequence[Any]] = option(
         {},
         "Values to compare, e.g. top_k=300,500 or modalities=A,A+B; repeatable",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from typing import Any, Generic
 
@@ -13,6 +13,8 @@ from genomix_cli.registry import Registry
 
 # The package that writes the table of predictions, and its extra.
 TABLES = {"pyarrow": "cohorts"}
+# Field of a configuration: the maximum number of epochs.
+EPOCHS = "epochs"
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,29 @@ def preset(registry: Registry, model: str, name: str = "") -> dict[str, Any]:
     if name and name not in presets:
         raise UsageError(f"{model} has no preset {name!r}", expected=" or ".join(presets))
     return dict(presets[name] if name else next(iter(presets.values())))
+
+
+def with_epochs(entrants: Iterable[Entrant[D]], epochs: int | None) -> list[Entrant[D]]:
+    """Set the maximum number of epochs of all entrants that learn in epochs; None changes nothing.
+
+    Raises
+    ------
+    UsageError
+        If no entrant learns in epochs.
+    """
+    entrants = list(entrants)
+    if epochs is None:
+        return entrants
+    learn = [any(f.name == EPOCHS for f in fields(each.kind.config_class)) for each in entrants]
+    if not any(learn):
+        names = ", ".join(each.name for each in entrants)
+        raise UsageError("no model learns in epochs", where="--epochs", found=names)
+    return [
+        replace(each, arch={**each.arch, EPOCHS: epochs}, fixed=each.fixed | {EPOCHS})
+        if has
+        else each
+        for each, has in zip(entrants, learn, strict=True)
+    ]
 
 
 def require(needs: Mapping[str, str]) -> None:

@@ -358,14 +358,16 @@ def _digest(config: Mapping[str, Any]) -> str:
 
 
 def _differing(before: Any, asked: Any, prefix: str = "") -> list[str]:
-    """Return the paths of settings that differ, except those in `IGNORED_ON_RESUME`."""
+    """Return the paths of settings that differ, except those in `IGNORED_ON_RESUME`.
+
+    A missing setting is equal to one that is null: it may be newer than the run.
+    """
     if not (isinstance(before, dict) and isinstance(asked, dict)):
         return [] if before == asked else [prefix]
-    missing = object()
     paths = {name: f"{prefix}.{name}".lstrip(".") for name in {**before, **asked}}
     return [
         differing
         for name, path in paths.items()
         if path not in IGNORED_ON_RESUME
-        for differing in _differing(before.get(name, missing), asked.get(name, missing), path)
+        for differing in _differing(before.get(name), asked.get(name), path)
     ]

@@ -16,6 +16,7 @@ from genomix_cli.options import (
     RARE,
     Attributions,
     Device,
+    Epochs,
     Force,
     Motifs,
     Option,
@@ -202,8 +203,8 @@ class TrainRequest:
     """Options for training on a file of sequences with one of the tasks.
 
     `hold_out` is ``auto`` (the file's splits, or else a quarter), a share such as ``0.25``,
-    ``splits``, or ``folds:5``. `options` holds the options of the task alone: the fields of one of
-    the classes below.
+    ``splits``, or ``folds:5``. `epochs` limits every network that is trained. `options` holds the
+    options of the task alone: the fields of one of the classes below.
     """
 
     data: File
@@ -223,6 +224,7 @@ class TrainRequest:
     init: Path | None = option(
         None, "Run folder whose encoder to initialise from", metavar="RUN", panel=MODEL
     )
+    epochs: Epochs = None
     setting: FitSettings = field(default_factory=FitSettings)
     resume: Resume = False
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -243,12 +245,17 @@ class TrainRequest:
         }
         return Provenance.of(self.plain(), {"sequences": self.data, **files}, self.setting.seed)
 
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Fields that the user has set, of the model and of its training."""
+        return {**self.arch, **({} if self.epochs is None else {"epochs": self.epochs})}
+
     def parted(self, kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the fields of `arch` that belong to a configuration class, and the others."""
+        """Return the fields of `changed` that belong to a configuration class, and the others."""
         own = {each.name for each in fields(kind)}
         return (
-            {name: value for name, value in self.arch.items() if name in own},
-            {name: value for name, value in self.arch.items() if name not in own},
+            {name: value for name, value in self.changed.items() if name in own},
+            {name: value for name, value in self.changed.items() if name not in own},
         )
 
     def config(self, kind: type[T], presets: Mapping[str, Mapping[str, Any]], **known: Any) -> T:
@@ -388,6 +395,7 @@ class ContrastOptions(TaskOptions):
         commas=True,
         shown="the label; align, activity: all",
     )
+    motifs: Path | None = option(None, FIRST_MOTIFS, metavar="MEME", rare=True)
 
 
 @dataclass(frozen=True)
@@ -404,6 +412,7 @@ class AlignOptions(TaskOptions):
         metavar="NAME",
         rare=True,
     )
+    motifs: Path | None = option(None, FIRST_MOTIFS, metavar="MEME", rare=True)
 
 
 @dataclass(frozen=True)

@@ -442,7 +442,7 @@ MODELS = [
     *_of(
         "sequences/generate/train.py",
         "unit/sequences/generate/test_chain.py",
-        ("if at is None else job.values[rows, at]", "if at is None or True else 0"),
+        ("if at is not None:", "if False:"),
         ("if job.sequences.aligned:", "if False:"),
     ),
 ]
@@ -490,6 +490,13 @@ SPLITS = [
         ("if parted := int((counts > 1).sum())", "if parted := 0"),
     ),
     *_of(
+        "sequences/train/splits.py",
+        "unit/sequences/train/test_splits.py",
+        ("np.minimum(*both)", "next(both)"),
+        ("joined(sequences.group, copies)", "sequences.group"),
+        ("if sequences.aligned:", "if False:"),
+    ),
+    *_of(
         "sequences/train/classifiers.py",
         "unit/sequences/train/test_haplotypes.py",
         ("divide(data.unit, data.label, every", "divide(every, data.label, every"),
@@ -502,7 +509,7 @@ SPLITS = [
     *_of(
         "sequences/pretrain/frame.py",
         "unit/sequences/train/test_haplotypes.py",
-        ("np.isin(sequences.group, sequences.group[held])", "np.isin(sequences.names, ())"),
+        ("np.isin(group, group[held])", "np.isin(sequences.names, ())"),
     ),
     *_of(
         "formats/seen.py",
@@ -626,10 +633,9 @@ ACTIVITY = [
         "sequences/activity/sources.py",
         "unit/sequences/activity/test_sources.py",
         (
-            "among(learned.digests.values, held_out) | here",
-            "among(learned.digests.values, held_out)",
+            "among(strandless(learned.sequences.codes), held_out) | here",
+            "among(strandless(learned.sequences.codes), held_out)",
         ),
-        ("np.concatenate([codes, reverse_complement(codes)])", "codes"),
         ("(trait.values - outputs[i].mean) / outputs[i].sd", "trait.values / outputs[i].sd"),
         ("np.where(values < 0, np.nan, values == number)", "values == number"),
         ("if trait.name in taken and trait.name not in kept", "if trait.name in taken"),
@@ -693,6 +699,11 @@ ACTIVITY = [
         "sequences/models/network.py",
         "unit/sequences/models/test_motifs.py",
         ("start_from(self.module.filters, self.motifs)", "pass"),
+    ),
+    *_of(
+        "sequences/score/embeddings.py",
+        "unit/sequences/models/test_motifs.py",
+        ("motifs.start_from(encoder.stem.filters, start.motifs)", "pass"),
     ),
     *_of(
         "comparison/entrants.py",

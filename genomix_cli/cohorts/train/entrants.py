@@ -7,7 +7,7 @@ from typing import Any
 
 from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.requests import Contest
-from genomix_cli.comparison.entrants import Entrant, preset, require
+from genomix_cli.comparison.entrants import Entrant, preset, require, with_epochs
 from genomix_cli.registry import COHORT_MODELS
 
 # Name in `vary` for the modalities that a model sees, joined by +; not a field of any model.
@@ -37,7 +37,7 @@ def entrants_of(contest: Contest, samples: Samples) -> list[Entrant[Samples]]:
     Raises
     ------
     UsageError
-        If a modality does not exist.
+        If a modality does not exist, or no model learns in the epochs that are asked for.
     """
     every = tuple(modality.name for modality in samples.modalities)
     asked = [samples.only(each.split("+")) for each in contest.vary.get(MODALITIES, ())]
@@ -58,11 +58,12 @@ def entrants_of(contest: Contest, samples: Samples) -> list[Entrant[Samples]]:
                 control=contest.control and not entrants,
             )
         )
-    return entrants + [
+    entrants += [
         Entrant(name, name, COHORT_MODELS, preset(COHORT_MODELS, name), modalities=every)
         for name in contest.baselines
         if name != contest.model
     ]
+    return with_epochs(entrants, contest.epochs)
 
 
 def _start(contest: Contest) -> dict[str, Any]:

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.errors import DataError
-from genomix_cli.formats.seen import Items, Keys, among, digests
+from genomix_cli.formats.seen import Items, Keys, among
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences
-from genomix_cli.genome.iupac import reverse_complement
 from genomix_cli.learning.activity import Output
 from genomix_cli.sequences.prepare.parsed_input import first_twice
 from genomix_cli.sequences.runs import items_of
-from genomix_cli.sequences.train.splits import TEST, VALID
+from genomix_cli.sequences.train.splits import TEST, VALID, strandless
 
 log = logging.getLogger("genomix")
 
@@ -289,7 +288,7 @@ def without(learned: Learned, held_out: Keys) -> Learned:
     learned : Learned
         Sequences held out by its own split are left out too.
     held_out : NDArray
-        Digests, from :func:`strands`, of the sequences held out of the main file.
+        Digests, from :func:`strandless`, of the sequences held out of the main file.
 
     Raises
     ------
@@ -297,7 +296,7 @@ def without(learned: Learned, held_out: Keys) -> Learned:
         If nothing is left.
     """
     here = np.isin(learned.sequences.split, (*VALID, *TEST))
-    out = (among(learned.digests.values, held_out) | here)[learned.items].any(1)
+    out = (among(strandless(learned.sequences.codes), held_out) | here)[learned.items].any(1)
     if not out.any():
         return learned
     what = "sequences" if learned.items.shape[1] == 1 else "pairs"
@@ -306,12 +305,6 @@ def without(learned: Learned, held_out: Keys) -> Learned:
     if out.all():
         raise DataError("everything in it is held out", where=learned.path)
     return replace(learned, items=learned.items[~out])
-
-
-def strands(codes: NDArray[np.uint8]) -> Keys:
-    """Return the sorted digests of sequences ``[n, L]`` and of their reverse complements."""
-    both = np.concatenate([codes, reverse_complement(codes)])
-    return np.unique(digests(row.tobytes() for row in both))
 
 
 def renamed(learned: Learned, taken: Collection[str], kept: Collection[str] = ()) -> Learned:

@@ -39,7 +39,6 @@ from genomix_cli.sequences.activity.sources import (
     Source,
     read_learned,
     renamed,
-    strands,
     without,
 )
 from genomix_cli.sequences.models.base import State
@@ -47,7 +46,7 @@ from genomix_cli.sequences.requests import ActivityOptions, TrainRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run, seen_of
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
 from genomix_cli.sequences.train.request import open_folder, shape_to_take
-from genomix_cli.sequences.train.splits import one_split
+from genomix_cli.sequences.train.splits import one_split, strandless
 
 log = logging.getLogger("genomix")
 
@@ -158,7 +157,8 @@ def read_job(request: TrainRequest) -> Job:
     own = read_learned(request.data, options.phenotypes or tuple(filter(None, [request.label])))
     how, seed = request.hold_out, request.setting.seed
     by, split = one_split(own.sequences, own.strata, how, seed, request.task)
-    held_out = strands(own.sequences.codes[np.concatenate([split.valid, split.test])])
+    held_out = own.sequences.codes[np.concatenate([split.valid, split.test])]
+    held_out = np.unique(strandless(held_out))
     outputs = list(own.outputs(split.train))
     also = tuple(_other(path, outputs, own, held_out) for path in options.also)
     pairs = tuple(_other(path, outputs, own, held_out, pairs=True) for path in options.pairs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from genomix_cli.sequences.generate import likelihood
 from genomix_cli.sequences.generate.checkpoint import TASK, save_diffusion
 from genomix_cli.sequences.generate.conditions import Condition, conditions_of, mix_of, values_of
 from genomix_cli.sequences.generate.learning import Averaged, DiffusionOptions, DiffusionTask
-from genomix_cli.sequences.generate.likelihood import Likelihood, Restored
+from genomix_cli.sequences.generate.likelihood import Chains, Likelihood, Restored, fit_chains
 from genomix_cli.sequences.generate.markov import ORDER
 from genomix_cli.sequences.generate.model import PRESETS, Denoiser, DenoiserConfig
 from genomix_cli.sequences.generate.page import diffusion_card, write_diffusion_page
@@ -58,7 +59,7 @@ class Job:
     values : NDArray
         float32 ``[n, C]``.
     label : NDArray
-        int64 ``[n]``; -1 if unknown or without classes.
+        int64 ``[n]``: class with a Markov chain of its own, see `_classes`; -1 if unknown.
     """
 
     request: TrainRequest
@@ -74,6 +75,13 @@ class Job:
     def strands(self) -> bool:
         """True to learn from reverse complements too."""
         return self.options.strands and not self.sequences.aligned
+
+    @cached_property
+    def chains(self) -> Chains:
+        """Markov chains of the training part, to start from and to compare with."""
+        rows = self.split.train
+        codes = self.sequences.codes[rows]
+        return fit_chains(codes, self.label[rows], strands=self.strands, order=HIGHEST)
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,8 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
     if request.init:
         start_from(denoiser, request.init)
     if denoiser.chain is not None:
-        denoiser.chain.take(_chain_tables(job, config))
+        own = job.chains if config.classes_at is not None else Chains(job.chains.pooled)
+        denoiser.chain.take(own.tables(config.chain))
     folder = open_folder(request)
     module = Averaged(denoiser, options.average)
     epochs = _learn(module, job)
@@ -177,16 +186,6 @@ def _without_chain(config: DenoiserConfig, request: TrainRequest) -> DenoiserCon
             where="--set chain",
         )
     return replace(config, chain=0)
-
-
-def _chain_tables(job: Job, config: DenoiserConfig) -> list[torch.Tensor]:
-    """Return the tables of the Markov chains that the denoiser starts from."""
-    rows, at = job.split.train, config.classes_at
-    label = np.full(len(rows), -1.0) if at is None else job.values[rows, at]
-    label = np.nan_to_num(label, nan=-1).astype(np.int64)
-    codes = job.sequences.codes[rows]
-    chains = likelihood.fit_chains(codes, label, strands=job.strands, order=config.chain)
-    return chains.tables(config.chain)
 
 
 def start_from(denoiser: Denoiser, folder: Path) -> None:
@@ -225,11 +224,8 @@ def _learn(module: Averaged, job: Job) -> tuple[Epoch, ...]:
 def _judge(denoiser: Denoiser, job: Job, epochs: tuple[Epoch, ...]) -> DiffusionSummary:
     """Measure the likelihood of held-out sequences, and the accuracy of restored bases."""
     setting, split, options = job.request.setting, job.split, job.options
-    train, test = job.sequences.take(split.train), job.sequences.take(split.test)
+    test, chains = job.sequences.take(split.test), job.chains
     label, values = job.label[split.test], job.values[split.test]
-    chains = likelihood.fit_chains(
-        train.codes, job.label[split.train], strands=job.strands, order=HIGHEST
-    )
     models = {"diffusion": values}
     if job.conditions:
         models["diffusion, no condition"] = np.full_like(values, np.nan)
@@ -247,7 +243,7 @@ def _judge(denoiser: Denoiser, job: Job, epochs: tuple[Epoch, ...]) -> Diffusion
     return DiffusionSummary(
         data=job.request.data.name,
         held_out_by=job.held_out_by,
-        counts={"train": len(train), "valid": len(split.valid), "test": len(test)},
+        counts={"train": len(split.train), "valid": len(split.valid), "test": len(test)},
         conditions=tuple(condition.name for condition in job.conditions),
         parameters=sum(p.numel() for p in denoiser.parameters()),
         strands=job.strands,
@@ -285,5 +281,17 @@ def read_data(request: TrainRequest, options: DiffusionOptions) -> Job:
     names = () if options.free else options.conditions or ((named,) if named else ())
     conditions = conditions_of(sequences, split.train, names)
     values = values_of(conditions, sequences)
-    label = np.full(len(sequences), -1) if label is None else label
-    return Job(request, options, sequences, split, held_out_by, conditions, values, label)
+    classes = _classes(conditions, values, label)
+    return Job(request, options, sequences, split, held_out_by, conditions, values, classes)
+
+
+def _classes(
+    conditions: Sequence[Condition],
+    values: NDArray[np.float32],
+    label: NDArray[np.int64] | None,
+) -> NDArray[np.int64]:
+    """Return the class of each sequence: the first condition with categories, or else the label."""
+    at = next((i for i, each in enumerate(conditions) if each.categories is not None), None)
+    if at is not None:
+        return np.nan_to_num(values[:, at], nan=-1).astype(np.int64)
+    return np.full(len(values), -1) if label is None else label

@@ -6,7 +6,6 @@ Letters: n sequences, L bases, K classes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from collections.abc import Sequence as Listing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -134,9 +133,8 @@ class SequenceClassifier(Classifier[Labelled]):
     def _fit(self, train: Labelled, valid: Labelled, setting: FitSettings) -> Fitted:
         """Fit to `train` and stop early by `valid`; see `fit`."""
 
-    @classmethod
-    def has_filters(cls, arch: Mapping[str, Any]) -> bool:
-        """Return True if the first layer of a configuration has filters that can be motifs."""
+    def has_filters(self, length: int) -> bool:
+        """Return True if the first layer of a network for `length` bases is filters of motifs."""
         return False
 
     @classmethod

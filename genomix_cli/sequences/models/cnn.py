@@ -5,7 +5,6 @@ Letters: B batch, L bases, d filters, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -100,11 +99,6 @@ class CNN(NetworkClassifier):
         {"weight_decay": 0.1, "smoothing": 0.1},
         {"learning_rate": 4e-3},
     )
-
-    @classmethod
-    def has_filters(cls, arch: Mapping[str, Any]) -> bool:
-        """Return True: filters of the first layer are as wide as a motif."""
-        return True
 
     def build(self, length: int, n_classes: int) -> Convolutions:
         """Build the convolutions."""

@@ -132,8 +132,6 @@ class Stem(nn.Module, ABC):
         True if `Stemmed.content` suffices as the embedding of an encoder without layers.
     fine_tuning : mapping
         Training settings for a new head on a trained encoder that differ from the preset.
-    has_filters : bool
-        True if the first layer, `filters`, consists of filters over bases.
     n_tokens : int
         T.
     """
@@ -141,7 +139,6 @@ class Stem(nn.Module, ABC):
     for_aligned: ClassVar[bool] = False
     content_suffices: ClassVar[bool] = False
     fine_tuning: ClassVar[Mapping[str, Any]] = {}
-    has_filters: ClassVar[bool] = False
     n_tokens: int
     composition: Tensor
 
@@ -156,7 +153,7 @@ class Stem(nn.Module, ABC):
 
     @property
     def filters(self) -> nn.Sequential | None:
-        """The first layer if `has_filters`: a convolution, a batch norm, and what follows."""
+        """The first layer, if it has filters over bases followed by a batch norm; else None."""
         return None
 
     @abstractmethod
@@ -228,8 +225,6 @@ class MotifStem(Stem):
     each motif, wherever it lies, goes to the embedding past the transformer, because it is most of
     what DNA tells about cell types.
     """
-
-    has_filters = True
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
@@ -359,6 +354,12 @@ STEMS: dict[str, type[Stem]] = {"kmers": KmerStem, "motifs": MotifStem, "loci": 
 def stem_of(arch: Mapping[str, Any]) -> type[Stem]:
     """Return the stem class that a configuration names."""
     return STEMS[arch.get("stem", EncoderShape.stem)]
+
+
+def has_filters(config: EncoderConfig) -> bool:
+    """Return True if the first layer of an encoder has filters that can be motifs."""
+    with torch.device("meta"):
+        return STEMS[config.stem](config).filters is not None
 
 
 def preset_for(presets: Mapping[str, Mapping[str, Any]], *, aligned: bool) -> str:

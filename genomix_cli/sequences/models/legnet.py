@@ -5,7 +5,6 @@ Letters: B batch, L bases or pooled positions, d channels, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
@@ -150,11 +149,6 @@ class LegNet(NetworkClassifier):
         {"weight_decay": 0.1, "smoothing": 0.1},
         {"learning_rate": 4e-3},
     )
-
-    @classmethod
-    def has_filters(cls, arch: Mapping[str, Any]) -> bool:
-        """Return True: filters of the first layer are about as wide as a motif."""
-        return True
 
     def build(self, length: int, n_classes: int) -> LegNetwork:
         """Build the network."""

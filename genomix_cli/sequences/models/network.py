@@ -182,6 +182,11 @@ class NetworkClassifier(SequenceClassifier):
         learned = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
         return Fitted(learned, points, converged=not _still_improving(points, config.epochs))
 
+    def has_filters(self, length: int) -> bool:
+        """See the base class."""
+        with torch.device("meta"):
+            return self.build(length, 2).filters is not None
+
     def _built(self, seed: int) -> Network:
         return new_module(self._new, seed)
 

@@ -146,11 +146,6 @@ class Transformer(NetworkClassifier):
         """Return the trials that suit the stem."""
         return cls.aligned_trials if encoder.stem_of(arch).for_aligned else cls.trials
 
-    @classmethod
-    def has_filters(cls, arch: Mapping[str, Any]) -> bool:
-        """Return True if the stem has filters."""
-        return encoder.stem_of(arch).has_filters
-
     def build(self, length: int, n_classes: int) -> TransformerNetwork:
         """Build encoder and head."""
         return TransformerNetwork(self.config, length, n_classes)

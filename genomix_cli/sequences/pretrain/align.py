@@ -35,7 +35,7 @@ from genomix_cli.sequences.pretrain.report import align_card, write_align_report
 from genomix_cli.sequences.pretrain.summaries import AlignRow, AlignSummary
 from genomix_cli.sequences.pretrain.views import Views, view
 from genomix_cli.sequences.requests import TrainRequest
-from genomix_cli.sequences.score.embeddings import Start, begin, start_from
+from genomix_cli.sequences.score.embeddings import begin, start_from
 from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls
 from genomix_cli.sequences.train.learning import Batch
 from genomix_cli.sequences.train.request import open_folder
@@ -332,7 +332,7 @@ def _control(pairs: Pairs, config: AlignConfig) -> Scored:
     learning = np.concatenate([pairs.split.train, pairs.split.valid])
     values[learning] = shuffled(values[learning], group[learning], pairs.seed)
     request = replace(pairs.request, init=None)
-    wrong = replace(pairs, request=request, start=Start({}, {}), values=values)
+    wrong = replace(pairs, request=request, start=pairs.start.untrained(), values=values)
     module, _ = _learn(wrong, config, keep=False)
     compared = compare(module, pairs.sequences.codes[rows], pairs.profiles)
     return Scored(SHUFFLED, compared.similarity)

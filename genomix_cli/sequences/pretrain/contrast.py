@@ -30,7 +30,7 @@ from genomix_cli.sequences.pretrain.report import contrast_card, write_contrast_
 from genomix_cli.sequences.pretrain.summaries import ContrastSummary, Probes
 from genomix_cli.sequences.pretrain.views import GENOTYPES, Views, view
 from genomix_cli.sequences.requests import TrainRequest
-from genomix_cli.sequences.score.embeddings import Start, begin, embed, start_from
+from genomix_cli.sequences.score.embeddings import begin, embed, start_from
 from genomix_cli.sequences.train.learning import Batch
 from genomix_cli.sequences.train.request import open_folder
 
@@ -107,7 +107,7 @@ def train_contrast(request: TrainRequest) -> ContrastSummary:
     names = probed_names(sequences, request, label is not None)
     open_folder(request)
     module, learned = pretrain(job, config)
-    untrained = replace(job, request=replace(request, init=None), start=Start({}, {}))
+    untrained = replace(job, request=replace(request, init=None), start=start.untrained())
     modules = {PRETRAINED: module, UNTRAINED: _new(untrained, config)}
     if config.paper_rates:
         log.info("training again with the learning rates of GenomAI")

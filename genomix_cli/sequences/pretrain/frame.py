@@ -27,6 +27,7 @@ from genomix_cli.sequences.models.encoder import (
     STEMS,
     EncoderConfig,
     check_stem,
+    has_filters,
     preset_for,
 )
 from genomix_cli.sequences.pretrain.summaries import Summary
@@ -121,6 +122,7 @@ def views_of(config: Views) -> Views:
 
 def with_preset(request: TrainRequest, sequences: Sequences, start: Start) -> TrainRequest:
     """Choose a preset if none was requested: the shape of `start`, or one that suits the file."""
+    request = replace(request, arch=request.changed)
     if request.preset:
         return request
     if start.config:
@@ -140,7 +142,8 @@ def configuration(
     Raises
     ------
     UsageError
-        If a field does not exist, or the stem or views do not suit the sequences.
+        If a field does not exist, the stem or views do not suit the sequences, or motifs are given
+        for a stem without filters.
     """
     config = request.config(kind, PRESETS, **known, length=sequences.length)
     assert isinstance(config, Views)
@@ -156,6 +159,12 @@ def configuration(
             where="--set crop",
             expected=f"{shortest} bases or more of {sequences.length}",
             found=f"{config.crop:g}",
+        )
+    if request.options.get("motifs") and not has_filters(config):
+        raise UsageError(
+            f"the first layer of preset {request.preset} has no filters",
+            where="--motifs",
+            hint="" if sequences.aligned else "--preset motifs",
         )
     return config
 
@@ -188,13 +197,12 @@ def one_split(
 
 
 def with_unlabelled(split: Split, sequences: Sequences, label: NDArray[np.int64] | None) -> Split:
-    """Add sequences without a label to the training part, unless their group is held out."""
+    """Add sequences without a label to the training part, unless a relative or copy is held out."""
     if label is None or (label >= 0).all():
         return split
     held = np.concatenate([split.valid, split.test])
-    out = np.isin(sequences.group, sequences.group[held]) | np.isin(
-        sequences.split, (*VALID, *TEST)
-    )
+    group = splits.joined(sequences.group, splits.same_bases(sequences))
+    out = np.isin(group, group[held]) | np.isin(sequences.split, (*VALID, *TEST))
     more = np.flatnonzero((label < 0) & ~out)
     left = int((label < 0).sum()) - len(more)
     log.info("training also on %s sequences without a label; %s left out", len(more), left)

@@ -19,6 +19,8 @@ from torch import nn
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences
+from genomix_cli.genome.motifs import Motif, read_meme
+from genomix_cli.learning import motifs
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.networks import set_weights, stored_module
 from genomix_cli.sequences.models.base import State
@@ -33,10 +35,25 @@ TASKS = ("contrast", "align", "classify")
 
 
 class Start(NamedTuple):
-    """Shape and weights of an encoder to start from; both empty if there is none."""
+    """Weights or motifs that an encoder starts from.
+
+    Attributes
+    ----------
+    config : mapping
+        Shape of a trained encoder; empty if there is none.
+    state : dict of str to NDArray
+        Its weights.
+    motifs : tuple of Motif
+        Motifs that the filters of a new encoder start from.
+    """
 
     config: Mapping[str, Any]
     state: State
+    motifs: tuple[Motif, ...] = ()
+
+    def untrained(self) -> Start:
+        """Return the start of an encoder before any training."""
+        return Start({}, {}, self.motifs)
 
 
 def encoder_of(stored: StoredRun, device: str = "cpu") -> Encoder:
@@ -86,24 +103,27 @@ def _load(encoder: nn.Module, state: State, where: Path) -> None:
 
 
 def start_from(request: TrainRequest, sequences: Sequences) -> Start:
-    """Return the encoder of the run that ``--init`` names, if any, checked against the data.
+    """Return the encoder of the run that ``--init`` names, checked against the data, or the motifs.
 
     Raises
     ------
     UsageError
-        If the run has no encoder.
+        If the run has no encoder, or motifs are given too.
     DataError
         If it was trained on sequences with another length or other columns.
     """
+    meme = request.options.get("motifs")
     if request.init is None:
-        return Start({}, {})
+        return Start({}, {}, () if meme is None else tuple(read_meme(meme)))
+    if meme is not None:
+        raise UsageError("the run given by --init already has filters", where="--motifs")
     stored = read_run(request.init, *TASKS)
     check_fits(stored.config, sequences, request.data)
     return Start(_shape(stored), _own(stored))
 
 
 def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: TrainRequest) -> None:
-    """Load the weights to start from, or let a new encoder learn statistics of its columns.
+    """Load the weights to start from, or let a new encoder learn its columns and take motifs.
 
     Raises
     ------
@@ -112,6 +132,8 @@ def begin(encoder: Encoder, start: Start, train: NDArray[np.uint8], request: Tra
     """
     if not start.state:
         encoder.stem.learn_columns(train)
+        if start.motifs and encoder.stem.filters is not None:
+            motifs.start_from(encoder.stem.filters, start.motifs)
         return
     own = to_dict(encoder.config)
     # Dropout is not part of the shape.

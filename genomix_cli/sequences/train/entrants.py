@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from genomix_cli.comparison.classifier import Classifier
-from genomix_cli.comparison.entrants import Entrant, preset
+from genomix_cli.comparison.entrants import Entrant, preset, with_epochs
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.motifs import Motif
@@ -50,27 +50,27 @@ def entrants(
     ------
     UsageError
         If a model, a preset or a field does not exist, or the model cannot start from a run or from
-        motifs.
+        motifs, or none learns in the epochs that are asked for.
     """
     if request.init is not None:
         main = _from_run(request, model, sequences)
     else:
         text = f"{model}:{request.preset}" if request.preset else model
         main = entrant(text, aligned=sequences.aligned, changed=request.arch, main=True)
-    main.build(main.arch, where="--set")
+    model_asked = main.build(main.arch, where="--set")
+    assert isinstance(model_asked, SequenceClassifier)
     if baselines is None:
         baselines = ALIGNED_BASELINES if sequences.aligned else BASELINES
     by_name = {main.name: main}
     for each in baselines:
         baseline = entrant(each, aligned=sequences.aligned)
         by_name.setdefault(baseline.name, baseline)
+    every = with_epochs(by_name.values(), request.epochs)
     if not motifs:
-        return list(by_name.values())
-    if request.init is not None:
-        raise UsageError("the run given by --init already has filters", where="--motifs")
-    if not SEQUENCE_CLASSIFIERS.load(main.model).has_filters(main.arch):
+        return every
+    if not model_asked.has_filters(sequences.length):
         raise UsageError(f"the first layer of {main.name} has no filters", where="--motifs")
-    return [replace(each, equip=partial(_take, motifs)) for each in by_name.values()]
+    return [replace(each, equip=partial(_take, motifs)) for each in every]
 
 
 def _take(motifs: tuple[Motif, ...], model: Classifier[Labelled]) -> None:

@@ -1,11 +1,12 @@
-"""Splits of sequences that keep groups whole and are stratified by class.
+"""Splits of sequences that keep groups and copies together and are stratified by class.
 
 Letters: n sequences, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -13,13 +14,19 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.splits import Rows, Split, divide, parse_share
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.seen import Keys, digests
 from genomix_cli.formats.sequences import Sequences
+from genomix_cli.genome.iupac import reverse_complement
+
+log = logging.getLogger("genomix")
 
 # Names of the three parts in files.
 TRAIN = ("train", "training")
 VALID = ("valid", "validation", "val", "dev")
 TEST = ("test", "testing", "heldout", "held-out")
 SHARE, VALID_SHARE = 0.25, 0.15
+# Number of sequences whose bases are compared at once.
+CHUNK = 10_000
 # Function of rows, a share and a seed that returns the remaining rows and those of the share.
 Cut = Callable[[Rows, float, int], tuple[Rows, Rows]]
 
@@ -28,6 +35,9 @@ def splits(
     sequences: Sequences, label: NDArray[np.int64] | None, how: str, seed: int
 ) -> tuple[str, list[Split]]:
     """Return the kind of split in words, and the splits.
+
+    Random splits keep sequences with the same bases together. Where the file's own split does not,
+    a warning says how many.
 
     Parameters
     ----------
@@ -48,7 +58,8 @@ def splits(
     """
     label = np.zeros(len(sequences), np.int64) if label is None else label
     known = np.flatnonzero(label >= 0)
-    cut = partial(divide, sequences.group, label)
+    copies = same_bases(sequences)
+    cut = partial(divide, joined(sequences.group, copies), label)
     has_splits = bool(np.isin(sequences.split, TEST).any())
     if how == "splits" or (how == "auto" and has_splits):
         if not has_splits:
@@ -71,7 +82,62 @@ def splits(
     for split in divided:
         _check_whole(split, sequences.group)
         _check(split, label)
+    _tell_copies(divided, copies)
     return by, divided
+
+
+def same_bases(sequences: Sequences) -> NDArray[np.int64]:
+    """Return a number for each sequence ``[n]``, the same for copies of it on either strand.
+
+    Aligned sequences have numbers of their own: at few sites, many people are alike.
+    """
+    if sequences.aligned:
+        return np.arange(len(sequences))
+    return np.unique(strandless(sequences.codes), return_inverse=True)[1]
+
+
+def strandless(codes: NDArray[np.uint8]) -> Keys:
+    """Return a digest of each sequence ``[n, L]`` that its reverse complement shares."""
+    parts = [np.empty(0, np.uint64)]
+    for start in range(0, len(codes), CHUNK):
+        some = np.array(codes[start : start + CHUNK])
+        both = (digests(row.tobytes() for row in rows) for rows in (some, reverse_complement(some)))
+        parts.append(np.minimum(*both))
+    return np.concatenate(parts)
+
+
+def joined(group: NDArray[np.int64], copies: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return groups ``[n]`` that keep both the groups and the copies together."""
+    parts = [np.unique(by, return_inverse=True)[1] for by in (group, copies)]
+    # Without copies, the groups keep their order, on which a random split depends.
+    found = parts[0]
+    while True:
+        before = found
+        for part in parts:
+            least = np.full(len(found), len(found))
+            np.minimum.at(least, part, found)
+            found = least[part]
+        if np.array_equal(before, found):
+            return found
+
+
+def _tell_copies(divided: Iterable[Split], copies: NDArray[np.int64]) -> None:
+    """Log how many sequences have copies, and warn of those tested that are copies of training."""
+    for split in divided:
+        if seen := int(np.isin(copies[split.test], copies[split.train]).sum()):
+            log.warning(
+                "%s of %s sequences to test have the bases of a training sequence (on either "
+                "strand), so they are not new to the model",
+                *(f"{seen:,}", f"{len(split.test):,}"),
+            )
+            return
+    repeated = int((np.bincount(copies, minlength=1) > 1)[copies].sum())
+    if repeated:
+        log.info(
+            "%s sequences have the bases of another one (on either strand); "
+            "copies are kept in the same part",
+            f"{repeated:,}",
+        )
 
 
 def one_split(

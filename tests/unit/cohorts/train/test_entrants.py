@@ -40,6 +40,16 @@ def test_a_contest_lists_each_combination_then_the_baselines(seen: list[Any]) ->
     assert [entrant.main for entrant in found] == [True] * 4 + [False]
 
 
+def test_epochs_are_those_of_all_that_learn_in_epochs(seen: list[Any]) -> None:
+    contest = Contest("toy", epochs=3, baselines=("mlp", "logistic"))
+    toy, mlp, logistic = entrants_of(contest, line_of_samples())
+    assert mlp.arch["epochs"] == 3
+    assert "epochs" in mlp.fixed
+    assert not {"epochs"} & {*toy.arch, *logistic.arch}
+    with pytest.raises(UsageError, match=r"--epochs: no model learns in epochs .*toy, logistic"):
+        entrants_of(Contest("toy", epochs=3, baselines=("logistic",)), line_of_samples())
+
+
 def test_a_package_that_is_not_there_is_said_at_once(
     seen: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from genomix_cli.errors import UsageError
-from genomix_cli.formats.sequences import open_sequences
+from genomix_cli.formats.sequences import Phenotype, open_sequences, write_sequences
 from genomix_cli.learning.networks import new_module
+from genomix_cli.provenance import Provenance
+from genomix_cli.sequences.generate import likelihood
 from genomix_cli.sequences.generate.chain import ChainStart, chain_posterior
 from genomix_cli.sequences.generate.checkpoint import load_diffusion
 from genomix_cli.sequences.generate.learning import DiffusionOptions
 from genomix_cli.sequences.generate.likelihood import Chains, evidence_of, fit_chains
-from genomix_cli.sequences.generate.markov import MarkovChain
+from genomix_cli.sequences.generate.markov import MarkovChain, fit_markov
 from genomix_cli.sequences.generate.model import HIDDEN, PRESETS, Denoiser, DenoiserConfig
 from genomix_cli.sequences.generate.train import read_data
 from genomix_cli.sequences.requests import TrainRequest
@@ -101,6 +106,33 @@ def test_a_run_keeps_the_chains_of_its_training_part(tmp_path: Path) -> None:
     assert denoiser.chain is not None
     for kept, table in zip(denoiser.chain.tables, fitted, strict=True):
         assert torch.equal(kept, table)
+
+
+def test_a_run_fits_its_chains_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+
+    def fit(codes: NDArray[np.uint8], order: int, **options: Any) -> MarkovChain:
+        counted.append(len(codes))
+        return fit_markov(codes, order, **options)
+
+    monkeypatch.setattr(likelihood, "fit_markov", fit)
+    trained(two_classes(tmp_path / "two.h5", 80), tmp_path / "run", epochs=1)
+    pooled, *by_class = counted
+    assert len(by_class) == 2
+    assert sum(by_class) == pooled
+
+
+def test_chains_are_of_the_first_condition_with_categories(tmp_path: Path) -> None:
+    data = two_classes(tmp_path / "two.h5", 80)
+    sequences = open_sequences(data)
+    half = Phenotype("half", ("a", "b"), (np.arange(80) // 2 % 2).astype(np.int16))
+    several = replace(sequences, phenotypes=(*sequences.phenotypes, half))
+    write_sequences(data, several, Provenance.of({}, {}))
+    request = TrainRequest(data=data, output=tmp_path / "run", task="diffuse")
+    job = read_data(request, DiffusionOptions(conditions=("size", "half", "class")))
+    np.testing.assert_array_equal(job.label, half.values)
+    only_number = read_data(request, DiffusionOptions(conditions=("size",)))
+    np.testing.assert_array_equal(only_number.label, sequences.label("class")[1])
 
 
 def test_runs_of_versions_before_have_no_chain() -> None:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from genomix_cli.comparison.splits import divide
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.sequences.train.splits import splits
-from tests.sequence_samples import motifs
+from genomix_cli.formats.sequences import Sequences
+from genomix_cli.genome.iupac import reverse_complement
+from genomix_cli.sequences.train.splits import joined, splits
+from tests.sequence_samples import genotypes, motifs
 
 DATA = motifs(n=120)
 LABEL = DATA.label()[1]
@@ -49,6 +51,43 @@ def test_relatives_are_on_one_side() -> None:
         assert not train & test
     every = np.concatenate([split.test for split in found])
     np.testing.assert_array_equal(np.sort(every), np.arange(120))
+
+
+def with_copies(n: int = 40) -> Sequences:
+    """Return `DATA` in which sequence i and `n` + i are the same but for the strand."""
+    codes = DATA.codes.copy()
+    codes[n : 2 * n : 2] = codes[:n:2]
+    codes[n + 1 : 2 * n : 2] = reverse_complement(codes[1:n:2])
+    return replace(DATA, codes=codes)
+
+
+@pytest.mark.parametrize("how", ["auto", "folds:3"])
+def test_copies_are_on_one_side(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "genomix"):
+        found = splits(with_copies(), LABEL, how, 0)[1]
+    for split in found:
+        for rows in split.parts:
+            once = {row % 40 for row in rows if row < 80}
+            assert len(once) == sum(row < 80 for row in rows) / 2
+    assert "80 sequences have the bases of another one" in caplog.text
+
+
+def test_a_split_of_the_file_that_parts_copies_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    named = np.where(np.arange(120) < 40, "test", "train")
+    splits(replace(with_copies(), split=named), LABEL, "auto", 0)
+    assert "34 of 40 sequences to test have the bases of a training sequence" in caplog.text
+
+
+def test_people_may_be_alike_at_few_sites(caplog: pytest.LogCaptureFixture) -> None:
+    people = genotypes(n=40, sites=3)
+    with caplog.at_level("INFO", "genomix"):
+        splits(people, people.label()[1], "auto", 0)
+    assert "bases" not in caplog.text
+
+
+def test_copies_join_the_groups_that_they_are_in() -> None:
+    found = joined(np.array([7, 7, 5, 5, 3, 2]), np.array([0, 1, 1, 2, 3, 4]))
+    assert found.tolist() == [2, 2, 2, 2, 1, 0]
 
 
 def test_the_files_own_split_comes_first() -> None:
