@@ -89,36 +89,6 @@ class RegionSummary:
     spearman: float
 
 
-class Region(NamedTuple):
-    """A region to mutate.
-
-    Attributes
-    ----------
-    place : Interval
-    codes : NDArray
-        uint8 ``[L]``.
-    explained : NDArray
-        bool ``[L, 4]``: substitutions that are alleles of a VCF.
-    measured : NDArray or None
-        float64 ``[L, 4]``: measured effects; NaN where nothing was measured.
-    """
-
-    place: Interval
-    codes: NDArray[np.uint8]
-    explained: NDArray[np.bool_]
-    measured: NDArray[np.float64] | None
-
-    def substitutions(self) -> list[Substitution]:
-        """Return all substitutions in order; unknown bases have none."""
-        return [
-            Substitution(i, k, self.place.start + i, BASES[code], alt)
-            for i, code in enumerate(self.codes.tolist())
-            if code != UNKNOWN_BASE
-            for k, alt in enumerate(BASES)
-            if k != code
-        ]
-
-
 class Substitution(NamedTuple):
     """Substitution: index in the region, new base (0 to 3), 0-based position and both letters."""
 
@@ -127,6 +97,29 @@ class Substitution(NamedTuple):
     pos: int
     ref: str
     alt: str
+
+
+class Region(NamedTuple):
+    """A region to mutate.
+
+    Attributes
+    ----------
+    place : Interval
+    codes : NDArray
+        uint8 ``[L]``.
+    substitutions : tuple of Substitution
+        All substitutions in order; unknown bases have none.
+    explained : NDArray
+        bool ``[L, 4]``: substitutions that are alleles of a VCF.
+    measured : NDArray or None
+        float64 ``[L, 4]``: measured effects; NaN where nothing was measured.
+    """
+
+    place: Interval
+    codes: NDArray[np.uint8]
+    substitutions: tuple[Substitution, ...]
+    explained: NDArray[np.bool_]
+    measured: NDArray[np.float64] | None
 
 
 def explain_regions(request: ExplainRequest) -> tuple[RegionSummary, ...]:
@@ -286,7 +279,18 @@ def _region(place: Interval, source: RawGenome, sites: Iterable[Site] = ()) -> R
     codes = source.codes(*place)
     if (codes == UNKNOWN_BASE).all():
         raise UsageError("has no known base", where="--region")
-    return Region(place, codes, _explained(place, sites), None)
+    return Region(place, codes, _substitutions(place, codes), _explained(place, sites), None)
+
+
+def _substitutions(place: Interval, codes: NDArray[np.uint8]) -> tuple[Substitution, ...]:
+    """Return all substitutions of a region in order; unknown bases have none."""
+    return tuple(
+        Substitution(i, k, place.start + i, BASES[code], alt)
+        for i, code in enumerate(codes.tolist())
+        if code != UNKNOWN_BASE
+        for k, alt in enumerate(BASES)
+        if k != code
+    )
 
 
 def _explained(place: Interval, sites: Iterable[Site]) -> NDArray[np.bool_]:
@@ -311,7 +315,7 @@ def _measured(path: Path, regions: Sequence[Region]) -> list[Region]:
     labels, found, n = read_labels(path), [], 0
     for region in regions:
         effects = np.full((len(region.codes), len(BASES)), np.nan)
-        for i, k, pos, ref, alt in region.substitutions():
+        for i, k, pos, ref, alt in region.substitutions:
             key = allele_key(region.place.contig, pos + 1, ref, alt)
             effects[i, k] = labels.get(key, np.nan)
         found.append(region._replace(measured=effects))
@@ -332,7 +336,7 @@ def _saturation(region: Region, values: NDArray[np.float32], loaded: LoadedModel
     changes = np.full((len(codes), len(BASES)), np.nan)
     known = np.flatnonzero(codes != UNKNOWN_BASE)
     changes[known, codes[known]] = 0.0
-    places, bases = np.array([allele[:2] for allele in region.substitutions()]).T
+    places, bases = np.array([allele[:2] for allele in region.substitutions]).T
     changes[places, bases] = values
     return Saturation(
         region.place.contig,
@@ -370,7 +374,7 @@ def _checked(region: Region) -> CheckedLines:
     rest = "\t".join([MISSING] * 3)
     lines = Lines.of_texts(
         f"{contig}\t{pos + 1}\t{MISSING}\t{ref}\t{alt}\t{rest}"
-        for *_, pos, ref, alt in region.substitutions()
+        for *_, pos, ref, alt in region.substitutions
     )
     contigs = [(run, contig) for run in lines.runs]
     return CheckedLines(lines, contigs, np.full(len(lines), SUBSTITUTION, np.uint8), {})
