@@ -267,11 +267,12 @@ def atomic_path(target: Path, *, force: bool = True, shared: bool = False) -> It
     DiskError
         If the disk refuses the output.
     """
-    target = Path(os.path.realpath(target))
+    # First, because the real path of /dev/stdout, where that is a pipe, cannot be opened.
     if is_device(target):
         with disk_errors(target):
             yield target
         return
+    target = Path(os.path.realpath(target))
     check_output(target, force=force)
     with _aside(target, shared) as aside, disk_errors(target, aside):
         # Keep the suffix, from which pysam, pandas and h5py choose format and compression.

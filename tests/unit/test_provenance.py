@@ -87,6 +87,19 @@ def test_devices_are_written_to_and_links_followed(tmp_path: Path) -> None:
     assert real.read_text() == "new"
 
 
+def test_a_pipe_is_written_to_by_its_name() -> None:
+    program = (
+        "from pathlib import Path; from genomix_cli.genome.vcf.writer import is_streamed\n"
+        "from genomix_cli.provenance import atomic_path\n"
+        "with atomic_path(Path('/dev/stdout'), force=False) as draft:\n"
+        "    draft.write_text(f'{is_streamed(draft)}')"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment)
+    assert done.stdout == b"True", done.stderr
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_killed_process_leaves_nothing(tmp_path: Path, stop: signal.Signals) -> None:
     program = (

@@ -329,7 +329,8 @@ def open_output(
 
 def is_streamed(path: str | Path) -> bool:
     """Return True for standard output and for devices, which are written without a draft."""
-    target = Path(os.path.realpath(path))
+    # Not the real path: that of /dev/stdout, where it is a pipe, does not exist.
+    target = Path(path)
     return str(path) == STANDARD_STREAM or (target.exists() and not target.is_file())
 
 
