@@ -110,7 +110,7 @@ def _sequences_told(summary: SequenceSummary) -> None:
     for name, what in summary.phenotypes.items():
         log.info("  %s: %s", name, what)
     for name, why in summary.not_used.items():
-        log.info("  %s is not kept: %s (--categorical %s)", name, why, name)
+        log.info("  %s is not kept: %s", name, why)
     if summary.label:
         classes = [f"{name} {count:,}" for name, count in summary.classes.items()]
         listed = ", ".join(classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")

@@ -129,9 +129,10 @@ class Contest(ABC, Generic[D]):
         # Cache last: a cached result is not trained again, so its model must be stored already.
         save_result(path, result)
         accuracy = (result.log_probability[0].argmax(1) == self.data.label[result.rows]).mean()
+        trials = f"{result.trials} trial{'' if result.trials == 1 else 's'}"
         log.info(
-            f"%s, {self.fold_title}: accuracy %.4f after %d trials in %.0f s",
-            *(entrant.name, split.name, accuracy, result.trials, time.perf_counter() - started),
+            f"%s, {self.fold_title}: accuracy %.4f after %s in %.0f s",
+            *(entrant.name, split.name, accuracy, trials, time.perf_counter() - started),
         )
         return result
 

@@ -292,6 +292,7 @@ def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> summaries.SetSummary:
         share_interval(covered),
         float(size.mean()),
         float((size == 1).mean()),
+        tuple(tested.study.classes[k] for k in np.flatnonzero(sets.all(0))),
     )
 
 

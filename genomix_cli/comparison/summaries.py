@@ -151,12 +151,15 @@ class SetSummary:
         Mean number of classes in a set.
     singletons : float
         Share of sets with one class.
+    always : tuple of str
+        Classes that are in every set.
     """
 
     level: float
     coverage: Interval
     size: float
     singletons: float
+    always: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,10 @@ def tune_on_valid(
         fit = fit_once(entrant, arch, train, valid, replace(settings, logs=logs))
         log_p = fit.model.log_probability(valid.inputs)
         nll = nll_of(at_temperature(log_p, cautious_temperature(log_p, valid.label)), valid.label)
+        fields = ", ".join(f"{name}={value}" for name, value in chosen(entrant, arch).items())
         log.info(
-            "%s, trial %d: log loss %.4f, %.0f s %s",
-            *(entrant.name, i, nll, fit.seconds, chosen(entrant, arch)),
+            "%s, trial %d: log loss %.4f, %.0f s%s",
+            *(entrant.name, i, nll, fit.seconds, f", {fields}" if fields else ""),
         )
         return Tuned(arch, log_p, nll, len(tried), fit)
 

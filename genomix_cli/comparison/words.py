@@ -19,6 +19,7 @@ from genomix_cli.comparison.summaries import (
     OutcomeResult,
     Results,
 )
+from genomix_cli.learning.conformal import fewest
 
 FEW_UNITS = 30
 MIXED = "metrics disagree"
@@ -279,4 +280,11 @@ def warnings(
             f"prediction sets should contain the true class of {study.level:.0%} of samples, but "
             f"cover fewer: {', '.join(short)}"
         )
+    least = fewest(study.level)
+    sentences += [
+        f"every prediction set of {outcome.name} holds {', '.join(outcome.sets.always)}: a class "
+        f"can be left out only where {least} samples of it or more calibrate the model"
+        for outcome in outcomes
+        if outcome.main and outcome.sets.always
+    ]
     return sentences

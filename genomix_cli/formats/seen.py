@@ -174,11 +174,11 @@ def told(part: NDArray[np.str_] | None, items: str) -> list[str]:
         how = ", ".join(f"{count[n]:,} {MEANING[n]}" for n in (TRAIN, VALID) if count[n])
         texts.append(
             f"{seen:,} of {len(part):,} {items} were seen in training ({how}): their scores say "
-            "nothing of new ones"
+            "nothing about new ones"
         )
     if count[NAME]:
         texts.append(
             f"{count[NAME]:,} of {len(part):,} {items} have the name of one seen in training, and "
-            "other values: if they are the same, their scores say nothing of new ones"
+            "other values: if they are the same, their scores say nothing about new ones"
         )
     return texts

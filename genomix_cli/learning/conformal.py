@@ -5,6 +5,8 @@ Letters: n samples, K classes.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,6 +49,11 @@ def class_thresholds(probability: npt.ArrayLike, label: npt.ArrayLike, level: fl
 def has_enough(count: npt.ArrayLike, level: float) -> npt.NDArray[np.bool_]:
     """Return True where `count` samples of a class suffice for a threshold; bool, elementwise."""
     return np.asarray(_rank(count, level) <= np.asarray(count), bool)
+
+
+def fewest(level: float) -> int:
+    """Return the smallest number of samples of a class that suffices for a threshold."""
+    return math.ceil(level / (1 - level) - 1e-9)
 
 
 def _rank(count: npt.ArrayLike, level: float) -> FloatArray:

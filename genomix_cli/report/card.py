@@ -83,10 +83,11 @@ def _data(study: Study, results: Results) -> str:
 
 def _protocol(study: Study, results: Results, row: OutcomeResult) -> str:
     seeds = ", ".join(map(str, study.seeds))
+    trials = f"{row.trials:,} trial{'' if row.trials == 1 else 's'}"
     return (
         f"## Protocol\n\n{results.samples:,} samples of {results.units:,} {results.unit_name} "
         f"held out by {_plain(study.held_out_by)}. Everything that learns from data (imputation, "
-        f"scaling, selection, tuning with {row.trials:,} trials, temperature scaling: "
+        f"scaling, selection, tuning with {trials}, temperature scaling: "
         f"{study.calibration}) was fitted without them, and baselines used the same folds. Seeds: "
         f"{seeds}. Intervals: 95 %, {results.draws:,} bootstrap draws of {results.unit_name}, "
         f"{'means over repeats, one seed each' if results.repeats > 1 else 'first seed'}."

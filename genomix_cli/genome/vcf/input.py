@@ -143,7 +143,7 @@ class Input:
         try:
             data = read(BLOCK)
             if data.startswith(BYTE_ORDER_MARK):
-                self._log("%s: byte order mark; written back without it", self.name)
+                self._log("%s: byte order mark is left out", self.name)
                 data = data[len(BYTE_ORDER_MARK) :]
             while data:
                 yield data
@@ -165,7 +165,7 @@ class Input:
         plain = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
         if len(plain) < len(data) and not self._saw_return:
             self._saw_return = True
-            self._log("%s: Windows line ends; written back as plain ones", self.name)
+            self._log("%s: Windows line ends are read as plain ones", self.name)
         return plain
 
 

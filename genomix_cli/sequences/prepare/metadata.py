@@ -270,7 +270,7 @@ def _categorical(path: Path, name: str, cells: list[str], is_asked: bool) -> Phe
             found=f"{len(categories):,}",
         )
     if not is_asked and len(categories) > max(FEW_CATEGORIES, min(MAX_CATEGORIES, n_known // 2)):
-        return f"{len(categories):,} categories of {n_known:,} values"
+        return f"{len(categories):,} categories of {n_known:,} values (--categorical {name})"
     index = {category: i for i, category in enumerate(categories)} | {"": -1}
     return Phenotype(name, tuple(categories), np.array([index[c] for c in cells], np.int16))
 
@@ -326,7 +326,8 @@ def match(table: Metadata | None, units: Sequence[str], allowed: bool) -> Matche
             "the table and the sequences do not match",
             where=table.path,
             found=" and ".join(parts),
-            hint="to keep those without a row as unlabelled: --allow-unmatched",
+            hint="to keep sequences without a row as unlabelled, and ignore rows without a "
+            "sequence: --allow-unmatched",
         )
     return matched
 

@@ -221,7 +221,7 @@ class _Sink:
             if self.request.haplotypes == "auto":
                 counts = f"{len(people):,} people become {2 * len(people):,} rows"
                 warnings.append(
-                    f"genotypes are phased: {counts}, NAME/1 and NAME/2, which no split parts; for "
+                    f"genotypes are phased: {counts}, NAME/1 and NAME/2, always in one part; for "
                     "one row a person: --haplotypes no"
                 )
             people = [person for person in people for _ in "12"]

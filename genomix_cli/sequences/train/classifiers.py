@@ -161,7 +161,10 @@ def _contest(request: TrainRequest, options: ClassifyOptions) -> tuple[SequenceC
         f"{len(data):,}",
         len(data.classes),
         by,
-        ", ".join(f"{len(s.train):,} + {len(s.valid):,} and {len(s.test):,}" for s in divided),
+        "; ".join(
+            f"train {len(s.train):,}, validation {len(s.valid):,}, test {len(s.test):,}"
+            for s in divided
+        ),
     )
     rules = Rules(
         options.trials,

@@ -408,6 +408,19 @@ def test_sets_and_classes_are_counted():
     assert found.confusion.sum(1).tolist() == np.bincount(label).tolist()
 
 
+def test_a_class_that_is_in_every_set_is_told_of_models_that_were_asked_for():
+    given = study(n=300, baselines=("logistic",))
+    sets = np.zeros((300, 3), bool)
+    sets[:, 1] = True
+    always = [replace(outcome, sets=sets) for outcome in given.outcomes]
+    text = "every prediction set of omics-transformer holds class B: a class can be left out only"
+    found = _results(replace(given, outcomes=tuple(always)))
+    (told,) = [warning for warning in found.warnings if "every prediction set" in warning]
+    assert told == f"{text} where 9 samples of it or more calibrate the model"
+    sets[5, 1] = False
+    assert not any("every prediction set" in text for text in _results(given).warnings)
+
+
 def test_a_class_that_was_not_tested_has_no_numbers():
     given = study(n=200, k=3, baselines=())
     found = _results(replace(given, label=np.minimum(given.label, 1)))

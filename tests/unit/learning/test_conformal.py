@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genomix_cli.learning.conformal import class_thresholds, prediction_sets
+from genomix_cli.learning.conformal import class_thresholds, fewest, prediction_sets
 
 
 def two(p: list[float]) -> np.ndarray:
@@ -24,6 +24,7 @@ def test_the_threshold_is_an_exact_rank():
 def test_the_least_number_of_samples_that_can_promise_anything(n, level):
     """``level / (1 - level)`` items give the smallest p as threshold, and fewer give none."""
     p = np.linspace(0.3, 0.9, n)
+    assert fewest(level) == n
     assert class_thresholds(two(p), np.zeros(n, int), level)[0] == 0.3
     assert class_thresholds(two(p[1:]), np.zeros(n - 1, int), level)[0] == 0
 

@@ -127,7 +127,7 @@ def test_windows_line_ends_become_plain_with_one_warning(
     copy(write(tmp_path, TEXT.replace("\n", "\r\n")), tmp_path / "out.vcf")
     assert (tmp_path / "out.vcf").read_text() == TEXT
     assert [r.message for r in caplog.records if "Windows line ends" in r.message] == [
-        f"{tmp_path}/a.vcf: Windows line ends; written back as plain ones"
+        f"{tmp_path}/a.vcf: Windows line ends are read as plain ones"
     ]
 
 

@@ -94,7 +94,7 @@ class TestVcf:
         assert found.group.tolist() == [0, 0, 1, 1, 2, 2]
         assert summary.rows == "haplotypes"
         assert summary.warnings == [
-            "genotypes are phased: 3 people become 6 rows, NAME/1 and NAME/2, which no split parts"
+            "genotypes are phased: 3 people become 6 rows, NAME/1 and NAME/2, always in one part"
             "; for one row a person: --haplotypes no"
         ]
         asked, said = prepare(tmp_path / "c.h5", path, haplotypes="yes")
@@ -463,7 +463,7 @@ class TestTables:
         assert found.split.tolist() == ["", *["train"] * 49]
         assert [p.name for p in found.phenotypes] == ["cls", "age"]
         assert "no split is called test" in summary.warnings[0]
-        assert summary.not_used == {"note": "50 categories of 50 values"}
+        assert summary.not_used == {"note": "50 categories of 50 values (--categorical note)"}
         assert (summary.classes, summary.unlabelled) == ({"a": 25, "b": 25}, 0)
 
     def test_kinds_can_be_told(self, tmp_path: Path) -> None:
