@@ -15,8 +15,8 @@ from typer.core import TyperGroup
 
 from genomix_cli.cli.command import CONFIG, Command, RequestCommand, command, keys
 from genomix_cli.cli.help import write_group_help
-from genomix_cli.errors import UsageError
-from genomix_cli.formats.detect import is_cohort, is_sequences
+from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.detect import is_cohort, is_hdf5, is_sequences
 from genomix_cli.options import Leaf
 
 HELP = ("-h", "--help", "--help-all")
@@ -72,6 +72,8 @@ class Verb:
         By default the first example of each domain.
     by_input : bool
         True if the name of the domain may be left out.
+    prepared : bool
+        True if all domains read only files that `prepare` has made.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Verb:
     domains: Mapping[str, Domain]
     examples: tuple[str, ...] = ()
     by_input: bool = True
+    prepared: bool = False
 
 
 class VerbGroup(TyperGroup):
@@ -142,6 +145,13 @@ class VerbGroup(TyperGroup):
         if sum(not token.is_option for token in tokens) > 1 and given != "-" and not path.exists():
             # Only one domain takes several inputs: a wrong guess would blame the second one.
             raise UsageError("no such file", where=path)
+        if self.verb.prepared and path.is_file() and not is_hdf5(path):
+            raise DataError(
+                "is not HDF5",
+                where=path,
+                expected="a file that genomix prepare has made",
+                hint="run: genomix prepare variants, cohort or sequences",
+            )
         default, *others = self.verb.domains
         word = next((w for w in others if self.verb.domains[w].owns(path)), default)
         for token in tokens:

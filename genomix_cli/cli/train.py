@@ -216,4 +216,5 @@ VERB = Verb(
         "genomix train cohort.h5mu -o run --model omics-transformer",
         "genomix train sequences.h5 -o run --model cnn",
     ),
+    prepared=True,
 )

@@ -27,6 +27,11 @@ _CONFIG = "config.json"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
+def is_hdf5(path: Path) -> bool:
+    """Return True if a file begins as HDF5 does."""
+    return _start(path).startswith(HDF5)
+
+
 def is_cohort(path: Path) -> bool:
     """Return True for a MuData or AnnData file, or a missing file with the suffix ``.h5mu``.
 

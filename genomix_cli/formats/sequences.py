@@ -237,7 +237,10 @@ class Sequences:
         phenotype = self.phenotype(name or self.default_label)
         if phenotype.categories is None:
             raise UsageError(
-                f"{phenotype.name} is a number", where="--label", expected="a categorical phenotype"
+                f"{phenotype.name} is a number",
+                where="--label",
+                expected="a categorical phenotype",
+                hint="train --task activity learns numbers",
             )
         known = phenotype.values >= 0
         label = np.full(len(self), -1, np.int64)

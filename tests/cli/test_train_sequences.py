@@ -90,6 +90,14 @@ def test_every_task_writes_a_run_and_a_table(genomix_fast, dna, tmp_path):
     assert len(found) % 120 == 1
 
 
+def test_a_table_is_to_be_prepared_first(genomix_fast, tmp_path):
+    table = tmp_path / "dna.tsv"
+    table.write_text("id\tsequence\na\tACGT\n")
+    refused = genomix_fast("train", table, "-o", tmp_path / "run", code=1).stderr
+    assert "is not HDF5" in refused
+    assert "genomix prepare variants, cohort or sequences" in refused
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
