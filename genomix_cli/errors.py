@@ -197,7 +197,9 @@ def check_text(texts: Iterable[Any], what: str) -> None:
     """
     for text in texts:
         if _NO_TEXT.search(str(text)):
-            raise DataError(f"the {what} {str(text)!r} is no text", expected="UTF-8 without NUL")
+            raise DataError(
+                f"the {what} {str(text)!r} is not valid text", expected="UTF-8 without NUL"
+            )
 
 
 def shortened(text: str, most: int = 200) -> str:

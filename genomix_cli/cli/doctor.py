@@ -24,7 +24,7 @@ class DoctorRequest:
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "Numerical precision; auto: bf16 on a GPU, fp32 on a CPU"
     )
-    store: bool = option(False, "Store the answers of this machine's CPU as the reference")
+    store: bool = option(False, "Store this CPU's scores as the reference")
     as_json: bool = option(False, "Print JSON", "--json")
     device: Device = "auto"
 

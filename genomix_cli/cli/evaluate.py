@@ -55,7 +55,7 @@ class Files:
     """Files to write the metrics to."""
 
     output: Path | None = option(None, "TSV of the metrics", "-o --output", writes=True)
-    json: Path | None = option(None, "JSON of everything, with provenance", writes=True)
+    json: Path | None = option(None, "JSON of all results, with provenance", writes=True)
     force: Force = False
 
 
@@ -104,7 +104,7 @@ def evaluate_classes(asked: Classes) -> None:
     """Evaluate predicted classes of samples or sequences, each metric with an interval.
 
     95 % intervals come from a bootstrap of whole patients or groups. For a simulated cohort,
-    the Bayes posterior of the modalities that the model saw is shown too: a model that beats
+    the Bayes posterior of the modalities that the model saw is shown too: a model better than
     it has found a leak.
     """
     from genomix_cli.comparison import evaluate

@@ -66,7 +66,7 @@ class PrepareRequest:
     )
     kinds: Mapping[str, str] = option(
         {},
-        "Kind of a modality, where its name does not tell; repeatable",
+        "Kind of a modality, if its name does not imply it; repeatable",
         "--kind",
         metavar="NAME=KIND",
     )
@@ -91,7 +91,7 @@ class PrepareRequest:
     patient: str | None = option(None, "Column with the patients")
     keep: tuple[str, ...] = option((), "Further column to keep; repeatable", shown="all", rare=True)
     drop_labels: tuple[str, ...] = option(
-        (), "Label that means an unknown class; repeatable", "--drop-label", rare=True
+        (), "Label to treat as unknown; repeatable", "--drop-label", rare=True
     )
     id_column: str | None = option(
         None, "Column with the feature names", shown="the first", panel=MATRICES

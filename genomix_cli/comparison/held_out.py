@@ -58,7 +58,11 @@ def heed(
     if what == LEAVE_OUT:
         left = used & ~seen[TRAIN] & ~seen[VALID]
         if used.any() and not left.any():
-            raise CheckError(f"the model has seen all {all_items} in training", where=where)
+            raise CheckError(
+                f"the model has seen all {all_items} in training",
+                where=where,
+                hint="evaluate it on other data, or evaluate the run folder",
+            )
         if count := int(used.sum() - left.sum()):
             notes.append(f"{count:,} of {all_items} were seen in training and are left out")
         used = left

@@ -61,7 +61,7 @@ class Rules:
     )
     metric: str = option(
         "accuracy",
-        "Metric that ranks the baselines and leads the verdict",
+        "Metric that ranks the baselines and comes first in the verdict",
         choices=VERDICTS,
         panel=COMPARISON,
         rare=True,

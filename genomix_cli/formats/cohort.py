@@ -386,7 +386,7 @@ def _check_modality(where: str, modality: h5py.Group, samples: NDArray[Any]) -> 
     if getattr(values, "shape", None) != shape or values.dtype != np.float32:
         found = f"{getattr(values, 'dtype', 'sparse')} {getattr(values, 'shape', '')}"
         raise DataError(
-            "X is not as it should be", where=where, expected=f"float32 {shape}", found=found
+            "X has the wrong type or shape", where=where, expected=f"float32 {shape}", found=found
         )
 
 

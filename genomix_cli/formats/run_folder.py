@@ -313,7 +313,8 @@ class RunFolder:
         """
         path = self.path / WEIGHTS
         if not path.is_file():
-            raise DataError("the weights are missing", where=path)
+            hint = "copy the run folder again, as a whole"
+            raise DataError("the weights are missing", where=path, hint=hint)
         return path
 
 

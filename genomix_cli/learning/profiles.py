@@ -79,8 +79,8 @@ class ProfileConfig(Predicted):
         _refuse_no_pairs("control_opposite", self.control_opposite, len(self.controls))
         if self.profile > self.length or (self.length - self.profile) % 2:
             raise UsageError(
-                f"a profile of {self.profile:,} bases has no place in the middle",
-                expected=f"{self.length:,} at most, and as many bases left on either side",
+                f"a profile of {self.profile:,} bases does not fit in the middle of the window",
+                expected=f"at most {self.length:,}, with equally many bases on either side",
             )
 
 

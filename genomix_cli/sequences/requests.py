@@ -354,7 +354,7 @@ class ClassifyOptions(TaskOptions):
     )
     metric: str = option(
         "accuracy",
-        "Metric that ranks the baselines and leads the verdict",
+        "Metric that ranks the baselines and comes first in the verdict",
         choices=VERDICTS,
         rare=True,
     )
@@ -579,7 +579,7 @@ class GeneratedRequest:
         None, "Run folder of a classifier", metavar="RUN", shown="5-mers and logistic regression"
     )
     tsv: Path | None = option(None, "TSV of the metrics", "-o --output", writes=True)
-    json: Path | None = option(None, "JSON of everything, with provenance", writes=True)
+    json: Path | None = option(None, "JSON of all results, with provenance", writes=True)
     report: Path | None = option(None, "HTML page", metavar="HTML", writes=True)
     draws: int = option(200, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
     seed: Seed = 0

@@ -82,5 +82,7 @@ def test_a_message_is_printable() -> None:
 def test_names_that_are_no_text() -> None:
     errors.check_text(["a", "ä", 1], "sample")
     for name in ("a\0", "b\udcff"):
-        with pytest.raises(errors.DataError, match=r"the sample .* is no text .expected UTF-8"):
+        with pytest.raises(
+            errors.DataError, match=r"the sample .* is not valid text .expected UTF-8"
+        ):
             errors.check_text(["a", name], "sample")

@@ -101,7 +101,7 @@ def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) ->
     stored = ours.get("kind") if isinstance(ours, Mapping) else None
     kind = kind_of(name, kinds, None if stored is None else str(stored))
     if data.X is None:
-        raise DataError("has no X", where=where)
+        raise DataError("has no matrix X", where=where)
     for what, names in (("sample", data.obs_names), ("feature", data.var_names)):
         if not names.is_unique:
             twice = names[names.duplicated()][0]

@@ -148,7 +148,7 @@ def _table(tokens: Mapping[str, int], unknown: int, where: Path) -> tuple[int, T
             found=", ".join(map(str, sorted(lengths))),
         )
     if any(type(number) is not int or number < 0 for number in words.values()):
-        raise DataError("numbers of tokens are whole numbers from 0", where=where)
+        raise DataError("token numbers must be whole numbers from 0 up", where=where)
     k = lengths.pop()
     every = ["".join(letters) for letters in product(BASES, repeat=k)]
     if lacking := [word for word in every if word not in words]:

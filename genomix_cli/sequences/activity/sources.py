@@ -303,7 +303,7 @@ def without(learned: Learned, held_out: Keys) -> Learned:
     said = "%s: left out %s %s that are held out by its split or by the data"
     log.info(said, learned.path, f"{int(out.sum()):,}", what)
     if out.all():
-        raise DataError("everything in it is held out", where=learned.path)
+        raise DataError("holds only sequences that are held out", where=learned.path)
     return replace(learned, items=learned.items[~out])
 
 

@@ -178,9 +178,9 @@ def _phenotypes(request: PrepareRequest, values: NDArray[np.float32]) -> tuple[P
     for (name, path), column in zip(request.tracks.items(), values.T, strict=True):
         known = column[np.isfinite(column)]
         if not len(known) or known.min() == known.max():
-            height = f"is {known[0]:g} in all of them" if len(known) else "measures none of them"
+            what = f"is {known[0]:g} in every window" if len(known) else "has no data in any window"
             raise DataError(
-                f"does not tell windows apart: it {height}",
+                f"{what}, so nothing can be learned from it",
                 where=path,
                 hint=f"remove --track {name}, or see --uncovered",
             )

@@ -155,7 +155,11 @@ def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:
             MIN_THRESHOLD_BITS,
         )
     if not strong:
-        raise DataError("no motif is informative enough to be planted", where=request.motifs)
+        raise DataError(
+            "no motif is informative enough to be planted",
+            where=request.motifs,
+            expected=f"a best site of {MIN_THRESHOLD_BITS:g} bits or more",
+        )
     return strong
 
 

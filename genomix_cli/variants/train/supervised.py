@@ -253,7 +253,7 @@ def check_parts(label: np.ndarray, rows: Mapping[str, Rows], monitor: str, *, te
         raise UsageError(
             "nothing is left to train on",
             found=f"{len(rows['beside']):,} variants too close to held-out parts",
-            hint="hold out less",
+            hint="hold out fewer or smaller parts",
         )
     problems = []
     for part in ("train", "valid", "test"):

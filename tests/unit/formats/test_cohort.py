@@ -204,7 +204,7 @@ DAMAGE = {
     "modality lost": (delete("mod/rna"), "lacks rna"),
     "float64": (
         widen,
-        r"\[rna\]: X is not as it should be .expected float32 .4, 3., found float64",
+        r"\[rna\]: X has the wrong type or shape .expected float32 .4, 3., found float64",
     ),
     "label": (plain_label, r"obs\['label'\] is not categorical"),
 }

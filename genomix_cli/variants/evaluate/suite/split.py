@@ -173,7 +173,10 @@ def _without_seen(shard: Shard, runs: Sequence[RunSplit], rows: Rows) -> tuple[R
     for run in runs:
         kept &= mask(run.test, shard)[rows] & ~run.learned(shard, rows)
     if not kept.any():
-        raise CheckError(f"the models have seen all {len(rows):,} test variants in training")
+        raise CheckError(
+            f"the models have seen all {len(rows):,} test variants in training",
+            hint="choose contigs that they held out: --test-contigs",
+        )
     left = len(rows) - int(kept.sum())
     note = f"{left:,} of {len(rows):,} variants were seen in training and are left out"
     return rows[kept], [note] if left else []

@@ -71,7 +71,7 @@ def test_kinds() -> None:
     [
         ({"values": X - 1}, "fragments", r"sample s1, feature f1: not a value of fragments"),
         ({"samples": ("s1", "s1")}, "other", "the sample s1 is repeated"),
-        ({"values": None}, "other", "has no X"),
+        ({"values": None}, "other", "has no matrix X"),
     ],
 )
 def test_what_is_wrong(tmp_path: Path, change: dict[str, Any], kind: str, message: str) -> None:

@@ -138,7 +138,7 @@ def test_sequences_that_are_held_out_are_left_out_on_either_strand(tmp_path: Pat
     held_out = strands(np.stack([codes[3], reverse_complement(codes[10])]))
     assert without(data, held_out).items[:, 0].tolist() == [0, 4, 6, 8, 12, 14, 16, 18]
     assert without(data, strands(codes[:1, :-1])) is data
-    with pytest.raises(DataError, match="everything in it is held out"):
+    with pytest.raises(DataError, match="holds only sequences that are held out"):
         without(data, strands(codes))
 
 

@@ -280,7 +280,7 @@ def test_what_cannot_be_is_refused(
 
 def test_a_track_that_tells_nothing_is_refused(genome: Path, tmp_path: Path) -> None:
     tracks = {"ATAC": genome / "a.bw", "flat": genome / "flat.bw"}
-    with pytest.raises(DataError, match=r"is 1\.58496 in all of them"):
+    with pytest.raises(DataError, match=r"is 1\.58496 in every window"):
         prepare(genome, tmp_path / "x.h5", tracks=tracks)
 
 

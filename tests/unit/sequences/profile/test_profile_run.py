@@ -272,7 +272,7 @@ def flat(profiles: Profiles) -> Profiles:
             "the sequences are too short for a profile of 30 bases",
         ),
         ({"arch": {"shift": 40}}, "the sequences are too short for a profile of 0 bases"),
-        ({"arch": {"profile": 63}}, "a profile of 63 bases has no place in the middle"),
+        ({"arch": {"profile": 63}}, "a profile of 63 bases does not fit in the middle"),
         ({"arch": {"alpha": -1}}, "alpha"),
         ({"arch": {"widht": 3}}, "widht"),
         ({"preset": "huge"}, "no such preset"),
