@@ -879,7 +879,7 @@ SUITE = [
         ("if one == two:", "if len(one) == len(two):"),
         ("controls=controls if i == 0 else {}", "controls=controls"),
         ("if not abs(again", "if False and not abs(again"),
-        ("if board.leads and (level or above):", "if board.leads and above:"),
+        ("and not (level or above):", "and not above:"),
     ),
     *_of(
         "variants/evaluate/suite/columns.py",
