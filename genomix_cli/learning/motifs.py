@@ -42,15 +42,6 @@ class Filters(NamedTuple):
     log_odds: Tensor
     thresholds: Tensor
 
-    def reversed(self) -> Filters:
-        """Return the filters of the opposite strand."""
-        return Filters(self.log_odds.flip(1, 2), self.thresholds)
-
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """Return mean and SD ``[m]`` of scores among independent, equally frequent bases."""
-        odds = self.log_odds
-        return odds.mean(1).sum(1), odds.var(1, correction=0).sum(1).sqrt()
-
 
 def motif_filters(motifs: Sequence[Motif], n: int, width: int) -> Filters:
     """Select at most `n` motifs that best represent all, each centred in `width` positions.
@@ -84,7 +75,7 @@ def motif_filters(motifs: Sequence[Motif], n: int, width: int) -> Filters:
     return Filters(filters[chosen], torch.cat(thresholds)[chosen])
 
 
-def start_from(layer: nn.Sequential, motifs: Sequence[Motif]) -> None:
+def start_from(layer: nn.Sequential, motifs: tuple[Motif, ...]) -> None:
     """Initialise most filters of a convolution with motifs.
 
     Their weights are as large as random ones, so that they learn as fast. The batch norm that
@@ -96,18 +87,19 @@ def start_from(layer: nn.Sequential, motifs: Sequence[Motif]) -> None:
     ----------
     layer : nn.Sequential
         A `torch.nn.Conv1d` of four channels, a `torch.nn.BatchNorm1d`, and any further layers.
-    motifs : sequence of Motif
+    motifs : tuple of Motif
     """
     convolution, norm = layer[0], layer[1]
     assert isinstance(convolution, nn.Conv1d)
     assert isinstance(norm, nn.BatchNorm1d)
     n = round(MOTIF_SHARE * convolution.out_channels)
-    filters = _filters(tuple(motifs), n, convolution.kernel_size[0])
-    odds, (mean, sd) = filters.log_odds, filters.moments()
+    odds, thresholds = _filters(motifs, n, convolution.kernel_size[0])
+    # Moments of the scores at random positions, with independent, equally frequent bases.
+    mean, sd = odds.mean(1).sum(1), odds.var(1, correction=0).sum(1).sqrt()
     with torch.no_grad():
         size = convolution.weight.flatten(1).norm(dim=1).mean() / odds.flatten(1).norm(dim=1)
         convolution.weight[: len(odds)] = odds * size[:, None, None]
-        norm.bias[: len(odds)] = (mean - filters.thresholds) / sd
+        norm.bias[: len(odds)] = (mean - thresholds) / sd
 
 
 @lru_cache(maxsize=4)

@@ -140,12 +140,6 @@ Initial = Annotated[
         "Model to initialise the weights from", "--init", metavar="MODEL", model=True, panel=MODEL
     ),
 ]
-FIRST_MOTIFS = replace(
-    NAME_MOTIFS,
-    help="Motifs to initialise the first filters with: a MEME file, or consensus",
-    panel=MODEL,
-    rare=True,
-)
 Preset = Annotated[str, Option("Size, such as mini, base or paper", panel=MODEL)]
 Architecture = Annotated[str, Option("Model", choices=VARIANT_MODELS, panel=MODEL)]
 Workers = Annotated[int, Option("Data-loading processes", min=0, panel="Running")]
@@ -247,7 +241,6 @@ class TrainRequest:
     arch: Arch = field(default_factory=dict)
     held_out: HoldOut = field(default_factory=HoldOut)
     initial: Initial = None
-    motifs: Annotated[str | None, FIRST_MOTIFS] = None
     tune: Literal["full", "head", "lora"] = option(
         "full", "Weights to train: all, the head, or the head and low-rank adapters"
     )

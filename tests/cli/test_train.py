@@ -266,32 +266,6 @@ def test_an_option_without_effect_on_a_model_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_first_filters_start_from_motifs(
-    run: Path, shard: Path, tmp_path: Path, here: Here
-) -> None:
-    meme = tmp_path / "motifs.meme"
-    lines = ["MEME version 4", "ALPHABET= ACGT", "MOTIF a", "letter-probability matrix: w= 4"]
-    meme.write_text("\n".join([*lines, *["0.97 0.01 0.01 0.01"] * 4]) + "\n")
-    # Steps too small to move anything: what it starts from is what it stores.
-    still = ["--epochs", "1", "--learning-rate", "1e-12", "--set", "d_local=24"]
-    options = [*SMALL, *still, "--motifs", meme]
-    assert here("train", shard, "-o", tmp_path / "run", *options).returncode == 0
-    filters = load_file(tmp_path / "run/model.safetensors")["alleles.conv1.weight"]
-    spelled = filters[0].sum(1).unflatten(0, (6, 4))
-    assert spelled.argmax(1).tolist() == [0] * 6
-    made = json.loads((tmp_path / "run/config.json").read_text())["provenance"]
-    assert made["config"]["motifs"] == "motifs.meme"
-    assert list(made["inputs"]) == [f"shard {shard.name}", "motifs motifs.meme"]
-    refused: dict[tuple[object, ...], str] = {
-        ("--model", "cnn"): "the first layer of cnn has no filters over bases",
-        ("--init", run): "the model given by --init already has filters",
-    }
-    for given, message in refused.items():
-        failed = here("train", shard, "-o", tmp_path / "no", "--motifs", "consensus", *given)
-        assert failed.code == 2
-        assert message in failed.stderr
-
-
 def test_a_folder_in_use_is_left_alone(run: Path, shard: Path, here: Here) -> None:
     before = (run / "model.safetensors").read_bytes()
     done = here("train", shard, "-o", run, *SMALL)

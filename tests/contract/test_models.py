@@ -13,7 +13,6 @@ from torch import nn
 
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.genome.motifs import default_motifs
 from genomix_cli.genome.signal import TrackSpec
 from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.registry import VARIANT_MODELS
@@ -179,18 +178,3 @@ def test_a_part_of_it_can_learn(name: str, mode: str) -> None:
         torch.testing.assert_close(model(*inputs(model)), before)
     merge(model)
     assert list(model.state_dict()) == keys
-
-
-def test_a_model_that_starts_from_motifs_still_learns(name: str) -> None:
-    model: Any = make(name)
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    try:
-        model.start_from_motifs(default_motifs())
-    except NotImplementedError:
-        assert name not in ("gmt", "basset", "deepsea")
-        return
-    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
-    assert 0 < len(changed) < len(before)
-    logits = model.train()(*inputs(model))
-    assert torch.isfinite(logits).all()
-    logits.sum().backward()

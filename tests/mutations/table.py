@@ -676,23 +676,9 @@ ACTIVITY = [
         ("kept = own.names if pairs else ()", "kept = ()"),
     ),
     *_of(
-        "variants/models/allele_tokens.py",
-        "unit/variants/models/test_allele_tokens.py",
-        ("= (mean - filters.thresholds) / sd", "= 0.0"),
-        ("_BASE_SD / (sd[:, None, None] * times)", "_BASE_SD / sd[:, None, None]"),
-        ("(one, one.reversed(), strict=True)", "(one, one, strict=True)"),
-        ("/ (_BASE_SD * self.gain)", "/ self.gain"),
-        ("n // 2, k + taps - 1", "n, k + taps - 1"),
-    ),
-    *_of(
-        "variants/models/start.py",
-        "cli/test_train.py",
-        ("module.start_from_motifs(motifs_of(source))", "pass"),
-    ),
-    *_of(
         "learning/motifs.py",
         "unit/learning/test_motifs.py",
-        ("= (mean - filters.thresholds) / sd", "= 0.0"),
+        ("= (mean - thresholds) / sd", "= 0.0"),
         ("odds * size[:, None, None]", "odds"),
     ),
     *_of(

@@ -12,8 +12,7 @@ K outputs.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,8 +20,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomix_cli.genome import alphabet
-from genomix_cli.genome.motifs import Motif
-from genomix_cli.learning.motifs import MOTIF_SHARE, Filters, motif_filters
 from genomix_cli.variants.models.activity import ActivityTokens
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.sharing import Shared, take
@@ -30,8 +27,6 @@ from genomix_cli.variants.records.inputs import BIN_SIZE
 
 #: The k-mers are read around the start of the allele and around its end.
 ENDS = 2
-# SD of a one-hot base among equally frequent bases.
-_BASE_SD = math.sqrt(3) / 4
 
 
 class Alleles(NamedTuple):
@@ -101,16 +96,6 @@ class KmerEmbedding(nn.Module):
         # One lookup per bin avoids a [W, N * 50, width] tensor in memory.
         means = F.embedding_bag(bags, self.weight, mode="mean") * self.gain
         return means.view(ids.shape[0], -1, means.shape[-1])
-
-    @torch.no_grad()
-    def spell(self) -> None:
-        """Turn the first 4 k dimensions into the one-hot bases of each k-mer, with unit variance.
-
-        They are 0 for a k-mer with an unknown or hidden base.
-        """
-        bases = spelled_kmers(self.k)
-        self.weight[:, : bases.shape[1]] = 0
-        self.weight[: len(bases), : bases.shape[1]] = (bases - 0.25) / (_BASE_SD * self.gain)
 
     def logits(self, query: Tensor, bases: Tensor) -> Tensor:
         """Compare queries with the embedding and the bases of every k-mer.
@@ -214,36 +199,6 @@ class AlleleTokens(nn.Module):
         if self.activity is None:
             return tokens
         return torch.cat([tokens, self.activity(alleles.ref_bases, alleles.alt_bases)], dim=2)
-
-    @torch.no_grad()
-    def start_from_motifs(self, embedding: KmerEmbedding, motifs: Sequence[Motif]) -> None:
-        """Initialise most filters of the first convolution with motifs, on both strands.
-
-        A filter gives the score of its motif in standard deviations, less that at which the motif
-        begins to occupy a place.
-
-        Parameters
-        ----------
-        embedding : KmerEmbedding
-            Embedding of the k-mers, which becomes `KmerEmbedding.spell`.
-        motifs : sequence of Motif
-            If there are more than half of the filters, those that best represent all.
-        """
-        embedding.spell()
-        k, taps = embedding.k, self.conv1.kernel_size[0]
-        n = round(MOTIF_SHARE * self.conv1.out_channels)
-        one = motif_filters(motifs, n // 2, k + taps - 1)
-        filters = Filters(*(torch.cat(pair) for pair in zip(one, one.reversed(), strict=True)))
-        mean, sd = filters.moments()
-        # Each base is spelled by all the k-mers that contain it, which share its log-odds.
-        times = F.conv1d(torch.ones(1, 1, taps), torch.ones(1, 1, k), padding=k - 1)
-        odds = filters.log_odds - filters.log_odds.mean(1, keepdim=True)
-        odds = odds * _BASE_SD / (sd[:, None, None] * times)
-        of_kmers = odds.unfold(2, k, 1).permute(0, 3, 1, 2).flatten(1, 2)
-        self.conv1.weight[: len(odds)] = 0
-        self.conv1.weight[: len(odds), : 4 * k] = of_kmers
-        assert self.conv1.bias is not None
-        self.conv1.bias[: len(odds)] = (mean - filters.thresholds) / sd
 
     def with_null(self, alleles: Alleles, shared: Shared) -> tuple[Tensor, Tensor]:
         """Return tokens and differences, computing each distinct end and place only once.

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from genomix_cli.config import Extent
 from genomix_cli.errors import UsageError
-from genomix_cli.genome.motifs import Motif
 from genomix_cli.learning.activity import Output, Predicted
 from genomix_cli.variants.models.sharing import Shared
 
@@ -164,16 +163,6 @@ class VariantModel(nn.Module):
     def activity_of(arch: Mapping[str, Any]) -> Predicted | None:
         """Return the architecture of the network behind `differences`; None if there is none."""
         return None
-
-    def start_from_motifs(self, motifs: Sequence[Motif]) -> None:
-        """Initialise most filters of the first layer with motifs.
-
-        Raises
-        ------
-        NotImplementedError
-            If the first layer has no filters over bases.
-        """
-        raise NotImplementedError
 
     def centred(self) -> VariantModel:
         """Return a model with the same weights for windows centred on their variants.

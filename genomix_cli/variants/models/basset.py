@@ -11,15 +11,12 @@ Letters: V variants, B bases around the variant, P places after the last pooling
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, Extent, Share
-from genomix_cli.genome.motifs import Motif
-from genomix_cli.learning.motifs import start_from
 from genomix_cli.variants.models.base import check
 from genomix_cli.variants.models.siamese import SiameseConfig, SiameseModel, pair_dropout
 
@@ -92,10 +89,6 @@ class Basset(SiameseModel):
             *_dense(config.hidden, config.hidden, config.dropout),
         )
         pair_dropout(self)
-
-    def start_from_motifs(self, motifs: Sequence[Motif]) -> None:
-        """Initialise the filters of the first convolution."""
-        start_from(self.convolutions, motifs)
 
     def encode(self, haplotypes: Tensor, tracks: Tensor, offset: Tensor) -> Tensor:
         """Return features ``[2 V, 4, B]`` -> ``[2 V, hidden]``; only the head reads tracks."""

@@ -25,9 +25,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from genomix_cli.config import Count, Depth, Layers, Share
-from genomix_cli.errors import UsageError
 from genomix_cli.formats.run_folder import CONFIG
-from genomix_cli.genome.motifs import Motif
 from genomix_cli.learning.activity import ActivityConfig, ActivityModel, activity_config
 from genomix_cli.learning.layers.attention import (
     KeyValue,
@@ -409,22 +407,6 @@ class GMT(VariantModel):
             for part in ("weight", "bias"):
                 new[f"tracks.project.{i}.{part}"] = state[f"tracks.project.{j}.{part}"]
         return new
-
-    def start_from_motifs(self, motifs: Sequence[Motif]) -> None:
-        """Initialise the first filters over the k-mers of both haplotypes.
-
-        Raises
-        ------
-        UsageError
-            If the k-mer embedding is too narrow for the bases of a k-mer.
-        """
-        if self.config.d_local < 4 * self.config.k:
-            raise UsageError(
-                f"needs d_local of at least 4 x k = {4 * self.config.k}",
-                where="--motifs",
-                found=f"d_local={self.config.d_local}",
-            )
-        self.alleles.start_from_motifs(self.local, motifs)
 
     def prior_scales(self) -> tuple[tuple[int, int, float, float], ...]:
         """Return the scales as in the base class; each is the softplus of its parameter."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard
-from genomix_cli.genome.motif_sites import motifs_of
 from genomix_cli.learning.activity import TASK
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel
@@ -66,26 +65,6 @@ def _activity_of(initial: str) -> Mapping[str, Any] | None:
             expected=f"a model of variants, or a run of genomix train --task {TASK}",
         )
     return config.arch.get("activity") if config.reads_window else config.arch
-
-
-def start_from_motifs(module: VariantModel, request: TrainRequest, source: str) -> None:
-    """Initialise the first filters of a model with motifs from a MEME file, or the built-in ones.
-
-    Raises
-    ------
-    UsageError
-        If the model has no such filters, or --init gives a model that already has them.
-    DataError
-        If the file is invalid.
-    """
-    if request.initial is not None and read_config(model_folder(request.initial)).reads_window:
-        raise UsageError("the model given by --init already has filters", where="--motifs")
-    try:
-        module.start_from_motifs(motifs_of(source))
-    except NotImplementedError:
-        raise UsageError(
-            f"the first layer of {request.model} has no filters over bases", where="--motifs"
-        ) from None
 
 
 def start_from(module: VariantModel, name: str, shard: Shard) -> LoadedModel:

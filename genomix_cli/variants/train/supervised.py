@@ -19,13 +19,12 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.seen import read_seen
-from genomix_cli.genome.motif_sites import CONSENSUS
 from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import first_process, rank_and_world_size
 from genomix_cli.provenance import Provenance, atomic_path
-from genomix_cli.variants.models.start import new_model, start_from, start_from_motifs
+from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.records.seen import seen_alleles
 from genomix_cli.variants.requests import PretrainRequest, TrainRequest
@@ -285,14 +284,11 @@ def initial_module(shard: Shard, request: TrainRequest) -> Any:
     ------
     UsageError
         If the model or preset does not exist, the model to start from is of another kind, or
-        --motifs or --gradient-checkpointing do not suit the model.
+        --gradient-checkpointing has no effect on the model.
     DataError
-        If the shard's tracks have a different scale from those of the model to start from, or the
-        file of motifs is invalid.
+        If the shard's tracks have a different scale from those of the model to start from.
     """
     module = new_model(request.model, request, shard)
-    if request.motifs is not None:
-        start_from_motifs(module, request, request.motifs)
     if request.initial is not None:
         start_from(module, request.initial, shard)
     allow_checkpointing(module, request)
@@ -322,10 +318,7 @@ def _provenance(request: TrainRequest, held: GenomeSplit) -> Provenance:
     """Return the provenance; held-out parts are recorded as intervals, not as file names."""
     described = {name: str(part) for name, part in held._asdict().items()}
     settings = {**plain(request), "held_out": described}
-    inputs = {"shard": request.shard}
-    if request.motifs not in (None, CONSENSUS):
-        inputs["motifs"] = Path(request.motifs)
-    return Provenance.of(settings, inputs, request.seed)
+    return Provenance.of(settings, {"shard": request.shard}, request.seed)
 
 
 def plain(request: Any) -> dict[str, Any]:
@@ -337,10 +330,8 @@ def plain(request: Any) -> dict[str, Any]:
         return value.name if isinstance(value, Path) else value
 
     settings = shown(asdict(request))
-    # These are names of what ships, or paths.
-    for name in {"initial", "motifs"} & settings.keys():
-        if settings[name]:
-            settings[name] = Path(settings[name]).name
+    if settings.get("initial"):
+        settings["initial"] = Path(settings["initial"]).name
     return json.loads(json.dumps(settings))
 
 
