@@ -244,6 +244,7 @@ def outcome(
         attention=_attention(data, results),
         shuffled=shuffled if results[0].shuffled is not None else None,
         alone=alone,
+        kept=~np.any([each.thresholds for one in results for each in one.calibrations], axis=0),
     )
 
 

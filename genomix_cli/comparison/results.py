@@ -242,7 +242,7 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.
             tested.replicates, i, tested.study.classes, label, outcome.sets[tested.rows]
         ),
         confusion=confusion(label, tested.first[i]),
-        sets=_sets(tested, outcome.sets[tested.rows]),
+        sets=_sets(tested, outcome),
         against_best=compared,
         against_majority=against_majority,
         ceiling=_ceiling(tested, i, held),
@@ -284,15 +284,16 @@ def confusion(label: NDArray[np.int64], probability: NDArray[np.float64]) -> NDA
     return np.bincount(label * k + probability.argmax(1), minlength=k * k).reshape(k, k)
 
 
-def _sets(tested: _Tested, sets: NDArray[np.bool_]) -> summaries.SetSummary:
-    size = sets.sum(1)
+def _sets(tested: _Tested, outcome: Outcome) -> summaries.SetSummary:
+    sets = outcome.sets[tested.rows]
+    size, kept = sets.sum(1), () if outcome.kept is None else np.flatnonzero(outcome.kept)
     covered = sets[np.arange(len(sets)), tested.label]
     return summaries.SetSummary(
         tested.study.level,
         share_interval(covered),
         float(size.mean()),
         float((size == 1).mean()),
-        tuple(tested.study.classes[k] for k in np.flatnonzero(sets.all(0))),
+        tuple(tested.study.classes[k] for k in kept),
     )
 
 

@@ -143,6 +143,9 @@ class Outcome:
         `Study.shuffled_label`.
     alone : dict of str to NDArray
         float64 ``[n, K]``: first-seed probabilities from one modality alone, by modality.
+    kept : NDArray, optional
+        bool ``[K]``: classes that no prediction set leaves out, because too few samples of them
+        calibrated the model.
     """
 
     name: str
@@ -158,6 +161,7 @@ class Outcome:
     attention: MeanAttention | None = None
     shuffled: Floats | None = None
     alone: dict[str, Floats] = field(default_factory=dict)
+    kept: NDArray[np.bool_] | None = None
 
 
 class Encoded(NamedTuple):

@@ -152,7 +152,7 @@ class SetSummary:
     singletons : float
         Share of sets with one class.
     always : tuple of str
-        Classes that are in every set.
+        Classes that are in every set, because too few samples of them calibrated the model.
     """
 
     level: float

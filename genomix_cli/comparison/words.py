@@ -282,8 +282,8 @@ def warnings(
         )
     least = fewest(study.level)
     sentences += [
-        f"every prediction set of {outcome.name} holds {', '.join(outcome.sets.always)}: a class "
-        f"can be left out only where {least} samples of it or more calibrate the model"
+        f"every prediction set of {outcome.name} holds {', '.join(outcome.sets.always)}, "
+        f"because fewer than {least} samples of each calibrated the model"
         for outcome in outcomes
         if outcome.main and outcome.sets.always
     ]

@@ -22,7 +22,7 @@ _SUFFIX = ".h5mu"
 _SEQUENCES = "genomix-sequences"
 _SHARD = "genomix-shard"
 EVALUATION = "genomix-evaluation"
-_CONFIG = "config.json"
+_CONFIG, _REQUEST = "config.json", "train.json"
 #: Folder of the models that ship with genomix, one subfolder each.
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
@@ -105,11 +105,15 @@ def model_folder(name: str) -> Path:
     Raises
     ------
     UsageError
-        If neither exists.
+        If neither exists, or the run has not finished.
     """
     for folder in (Path(name), PRETRAINED / name):
         if (folder / _CONFIG).is_file():
             return folder
+    if (Path(name) / _REQUEST).is_file():
+        raise UsageError(
+            "is a run that has not finished", where=name, hint="run genomix train with --resume"
+        )
     shipped = sorted(p.parent.name for p in PRETRAINED.glob(f"*/{_CONFIG}"))
     raise UsageError(
         "no such model",

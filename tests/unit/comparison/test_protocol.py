@@ -246,6 +246,24 @@ def test_an_outcome_puts_every_fold_in_its_rows(seen: list[Any]) -> None:
     assert [fit.fold for fit in found.folds] == ["0", "1", "2"]
 
 
+def test_classes_without_a_threshold_in_any_calibration_are_kept(seen: list[Any]) -> None:
+    samples, fold = line_of_samples(), np.arange(120) // 60
+    results = [
+        replace(
+            judge(TOY, samples, holding_out(fold == i), RULES, FitSettings())[0], calibrations=c
+        )
+        for i, c in enumerate(
+            [
+                (Calibration(None, 1.0, (0.0, 0.0, 0.1)), Calibration(None, 1.0, (0.0, 0.2, 0.1))),
+                (Calibration(None, 1.0, (0.0, 0.0, 0.1)),),
+            ]
+        )
+    ]
+    kept = outcome(TOY, samples, 1, results).kept
+    assert kept is not None
+    assert kept.tolist() == [True, False, False]
+
+
 def test_attention_is_the_mean_over_those_of_a_class_who_have_both(seen: list[Any]) -> None:
     samples = line_of_samples(6, classes=2)
     held_out = np.ones(6, bool)

@@ -410,14 +410,12 @@ def test_sets_and_classes_are_counted():
 
 def test_a_class_that_is_in_every_set_is_told_of_models_that_were_asked_for():
     given = study(n=300, baselines=("logistic",))
-    sets = np.zeros((300, 3), bool)
-    sets[:, 1] = True
-    always = [replace(outcome, sets=sets) for outcome in given.outcomes]
-    text = "every prediction set of omics-transformer holds class B: a class can be left out only"
-    found = _results(replace(given, outcomes=tuple(always)))
+    kept = np.array([False, True, False])
+    outcomes = [replace(outcome, kept=kept) for outcome in given.outcomes]
+    text = "every prediction set of omics-transformer holds class B"
+    found = _results(replace(given, outcomes=tuple(outcomes)))
     (told,) = [warning for warning in found.warnings if "every prediction set" in warning]
-    assert told == f"{text} where 9 samples of it or more calibrate the model"
-    sets[5, 1] = False
+    assert told == f"{text}, because fewer than 9 samples of each calibrated the model"
     assert not any("every prediction set" in text for text in _results(given).warnings)
 
 

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from genomix_cli.formats.detect import is_cohort, is_scored_classes
+from genomix_cli.errors import UsageError
+from genomix_cli.formats.detect import is_cohort, is_scored_classes, model_folder
 from tests.cohort_files import modality, write_cohort
 
 
@@ -68,3 +69,11 @@ def test_a_pipe_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert not is_cohort(tmp_path / "pipe")
     assert not is_scored_classes(tmp_path / "pipe")
+
+
+def test_an_unfinished_run_is_no_model_yet(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"is a run that has not finished.*--resume"):
+        model_folder(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    assert model_folder(str(tmp_path)) == tmp_path
