@@ -240,7 +240,7 @@ def print_results(found: Results) -> None:
     """Print one row per model to stdout, and their interpretation to stderr."""
     from genomix_cli.comparison.metrics.multiclass import METRICS
 
-    header = ["model", *(METRICS[name].title for name in SHOWN), "trials", "to best baseline"]
+    header = ["model", *(METRICS[name].title for name in SHOWN), "trials", "vs best baseline"]
     rows = [
         [
             row.name,

@@ -8,10 +8,16 @@ import numpy as np
 
 from genomix_cli.comparison.intervals import BETTER, Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
+from genomix_cli.comparison.rules import CROSS, SPLIT, VALIDATION
 from genomix_cli.comparison.study import Study
 from genomix_cli.comparison.summaries import OutcomeResult, Results
 
 FIRST = ("accuracy", "macro_f1", "auroc", "nll")
+CALIBRATED = {
+    CROSS: "on predictions of the inner folds",
+    SPLIT: "on a fifth of the training samples",
+    VALIDATION: "on the validation samples",
+}
 
 
 def card(study: Study, results: Results) -> str:
@@ -87,9 +93,10 @@ def _protocol(study: Study, results: Results, row: OutcomeResult) -> str:
     return (
         f"## Protocol\n\n{results.samples:,} samples of {results.units:,} {results.unit_name} "
         f"held out by {_plain(study.held_out_by)}. Everything that learns from data (imputation, "
-        f"scaling, selection, tuning with {trials}, temperature scaling: "
-        f"{study.calibration}) was fitted without them, and baselines used the same folds. Seeds: "
-        f"{seeds}. Intervals: 95 %, {results.draws:,} bootstrap draws of {results.unit_name}, "
+        f"scaling, selection, tuning with {trials}, temperature scaling "
+        f"{CALIBRATED.get(study.calibration, study.calibration)}) was fitted without them, and "
+        f"baselines used the same folds. Seeds: {seeds}. Intervals: 95 %, {results.draws:,} "
+        f"bootstrap draws of {results.unit_name}, "
         f"{'means over repeats, one seed each' if results.repeats > 1 else 'first seed'}."
     )
 

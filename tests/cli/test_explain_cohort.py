@@ -257,9 +257,9 @@ def test_a_page_says_what_the_run_found(
     assert float(row[7]) == pytest.approx(own["attribution"].sum(), abs=1e-3)
     words = " ".join(re.sub(r"<[^>]+>", " ", page.read_text()).split())
     first = read(summary).iloc[0]
-    size = f"{first['mean_abs_attribution']:.2f} logits on average"
-    assert f"{first['feature']} ({first['modality']}) moves the explained classes most" in words
-    assert f"{first['modality']}, {size}" in words
+    size = f"mean |attribution| {first['mean_abs_attribution']:.2f} logits"
+    assert f"The most influential feature is {first['feature']} ({first['modality']})" in words
+    assert f"{first['modality']}; {size}" in words
     counts = why.groupby("sample")["class"].first().value_counts()
     assert counts.is_unique
     assert ", ".join(f"{name} {n}" for name, n in counts.items()) in words
@@ -267,7 +267,7 @@ def test_a_page_says_what_the_run_found(
         total = of_class.groupby("feature")["attribution"].sum()
         ends = rf"\+\d.\d+ {total.idxmax()} [^-]* -\d.\d+ {total.idxmin()}"
         assert re.search(rf"{name} {counts[name]} 0.\d+ {ends}", words)
-    assert f"Drivers of expression found {driver_of(done.err)}" in words
+    assert f"Drivers found, expression {driver_of(done.err)}" in words
     assert "planted by the simulator" in words
     assert "it does not measure importance" in words
     # One of each sample, one of features and one of modalities.

@@ -124,7 +124,8 @@ def test_a_page_of_aligned_sequences_names_their_sites(explain: Here, tmp_path: 
     assert row[5] == f"1:{most['pos']:,} {most['ref']}>{most['alt']} {most['base']}"
     assert float(row[6]) == pytest.approx(most["attribution"], abs=0.006)
     top = read(summary).iloc[0]
-    assert f"1:{top['pos']:,} {top['ref']}&gt;{top['alt']} moves the explained classes most" in text
+    place = f"1:{top['pos']:,} {top['ref']}&gt;{top['alt']}"
+    assert f"The most influential column is {place}, with " in text
 
 
 @needs_browser

@@ -48,7 +48,7 @@ class Row(NamedTuple):
     classes : tuple of (str, float)
         The most probable classes with their probabilities.
     speaks_for, against : tuple of Reason
-        Features that speak for and against the class, largest first.
+        Features that support and oppose the class, largest first.
     source : str
         Source of the image.
     """
@@ -110,8 +110,8 @@ def write_page(
     contents = Contents(
         *(request.cohort.name, model, "sample", len(lines), request.output.name),
         headline=(
-            f"{first.feature} ({first.modality}) moves the explained classes most, by "
-            f"{first.importance:.2f} logits on average."
+            f"The most influential feature is {first.feature} ({first.modality}): its mean "
+            f"absolute attribution is {first.importance:.2f} logits."
         ),
         cards=list(_cards(explanation, lines)),
         errors=[row.explained.error for row in rows],
@@ -139,7 +139,7 @@ def _row(explanation: Explanation, i: int, line: Explained, model: str) -> Row:
 
 
 def _sides(found: Sequence[Reason], most: int) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
-    """Return the first `most` features that speak for a class, and the first against it."""
+    """Return the first `most` features that support a class, and the first that oppose it."""
     speaks_for = [each for each in found if each.attribution > 0]
     against = [each for each in found if each.attribution < 0]
     return tuple(speaks_for[:most]), tuple(against[:most])
@@ -179,15 +179,15 @@ def _cards(explanation: Explanation, lines: Sequence[Explained]) -> Iterator[Car
     yield from class_cards("sample", lines)
     first = explanation.importances[0]
     yield Card(
-        "Feature that counts most",
+        "Most influential feature",
         first.feature,
-        f"{first.modality}, {first.importance:.2f} logits on average",
+        f"{first.modality}; mean |attribution| {first.importance:.2f} logits",
     )
     sizes = [np.abs(values).sum() for values in explanation.attribution.values]
     most = int(np.argmax(sizes))
     if len(sizes) > 1 and sizes[most] > 0:
         share = sizes[most] / sum(sizes)
         name = explanation.samples.modalities[most].name
-        yield Card("Modality that counts most", name, f"{share:.0%} of the attribution")
+        yield Card("Most influential modality", name, f"{share:.0%} of the attribution")
     for name, (auprc, chance) in driver_auprc(explanation.importances).items():
-        yield Card(f"Drivers of {name} found", f"{auprc:.3f}", f"AUPRC; {chance:.3f} by chance")
+        yield Card(f"Drivers found, {name}", f"{auprc:.3f}", f"AUPRC; {chance:.3f} by chance")

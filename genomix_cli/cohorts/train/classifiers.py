@@ -172,7 +172,8 @@ def train_cohort(request: TrainRequest) -> Results:
         samples, wording = samples.united(whole_batches(samples)), replace(WORDING, units="batches")
         effect = None
     counts = f"{len(samples):,} samples in {len(samples.classes)} classes"
-    log.info("%s, %s in %d folds by %s", counts, held_out, len(splits), by)
+    folds = "1 fold" if len(splits) == 1 else f"{len(splits)} folds"
+    log.info("%s, %s in %s by %s", counts, held_out, folds, by)
     contest = CohortContest(
         samples, entrants, splits, request.rules, settings, cache, request, drivers
     )

@@ -191,15 +191,15 @@ def _named(explanation: Explanation, lines: Sequence[Explained]) -> Iterator[Nam
 def _headline(explanation: Explanation, sizes: Floats, named: Sequence[Named]) -> str:
     if named and 2 * named[0].sequences >= named[0].of:
         first = named[0]
-        side = "for" if first.attribution > 0 else "against"
+        verb = "supports" if first.attribution > 0 else "opposes"
         return (
-            f"{first.motif} speaks {side} {first.of_class} in {first.sequences:,} of {first.of:,} "
+            f"{first.motif} {verb} {first.of_class} in {first.sequences:,} of {first.of:,} "
             f"sequences, by {abs(first.attribution):.2f} logits on average."
         )
     j, share = int(sizes.argmax()), sizes.max() / (sizes.sum() or 1.0)
     if explanation.sequences.aligned:
         place = _column(places(explanation.sequences, 0), j)
-        return f"{place} moves the explained classes most, with {share:.1%} of the attribution."
+        return f"The most influential column is {place}, with {share:.1%} of the attribution."
     half = int(np.median([_half(values) for values in explanation.attribution.values]))
     return (
         f"Half of the attribution lies on {half:,} of {len(sizes):,} bases (median over sequences)."
@@ -220,4 +220,4 @@ def _cards(
     if named:
         first = named[0]
         note = f"{first.sequences:,} of {first.of:,} sequences of {first.of_class}"
-        yield Card("Motif seen most", first.motif, note)
+        yield Card("Most frequent motif", first.motif, note)

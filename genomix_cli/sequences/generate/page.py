@@ -47,7 +47,7 @@ def _cards(summary: DiffusionSummary) -> list[Card]:
     return [
         Card.of("Nats per base, at most", model.nats, model.name),
         Card.of("Best Markov chain", best.nats, best.name),
-        Card.of("Difference", model.less_best_chain, "less is better", sign=True),
+        Card.of("Difference", model.less_best_chain, "lower is better", sign=True),
     ]
 
 

@@ -258,15 +258,14 @@ def _headline(likelihoods: Sequence[Likelihood]) -> str:
     model = likelihoods[0]
     best = next(row for row in likelihoods if row.less_best_chain is None)
     text = (
-        f"at most {model.nats.value:.4f} nats per base, held out; {best.name} {best.nats.value:.4f}"
+        f"at most {model.nats.value:.4f} nats per held-out base against {best.nats.value:.4f} "
+        f"({best.name})."
     )
-    difference = model.less_best_chain
-    assert difference is not None
-    if difference.high < 0:
-        return f"diffusion {COMPARES[1]} every Markov chain tried: {text}"
-    if difference.low > 0:
-        return f"diffusion was not shown to be better than the best Markov chain: {text}"
-    return f"diffusion {COMPARES[0]} the best Markov chain: {text}"
+    assert model.less_best_chain is not None
+    if model.less_best_chain.sign < 0:
+        return f"Diffusion {COMPARES[1]} every Markov chain tried: {text}"
+    # Its value is a bound, so nothing shows that it is worse.
+    return f"Diffusion was not shown to be better than the best Markov chain: {text}"
 
 
 def read_data(request: TrainRequest, options: DiffusionOptions) -> Job:

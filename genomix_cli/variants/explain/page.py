@@ -209,7 +209,8 @@ class RunPage:
     def _headline(self, first: Row) -> str:
         rank = "" if first.percentile is None else f" (percentile {first.percentile:.2f})"
         if not self.of_score:
-            what = f"changes activity most, by {_signed(first.changes[0])} SD{rank}"
+            change = f"{_signed(first.changes[0])} SD"
+            what = f"has the largest predicted change of activity, {change}{rank}"
         elif first.probability is None:
             what = f"has the highest score{rank}"
         else:

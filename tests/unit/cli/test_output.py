@@ -21,7 +21,7 @@ PRINTING = {"cli/output.py", "cli/main.py"}
 
 WIDTHS = (40, 60, 80, 100, 200)
 INTERVAL = "0.8500 [0.8000, 0.9000]"
-HEADER = ("model", "accuracy", "macro F1", "AUROC", "log loss", "trials", "to best baseline")
+HEADER = ("model", "accuracy", "macro F1", "AUROC", "log loss", "trials", "vs best baseline")
 ROWS = (
     ("omics-transformer", *[INTERVAL] * 4, "20", "not distinguishable"),
     ("[bold]a name[/bold]", *[INTERVAL] * 4, "", ""),

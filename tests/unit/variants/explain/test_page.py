@@ -136,7 +136,10 @@ def test_a_row_says_what_the_run_found(tmp_path: Path) -> None:
     )
     assert "few &lt;b&gt;.vcf" in text
     assert "<b>.vcf" not in text
-    assert "changes activity most, by -0.50 SD (percentile 50.00): CREB (+) lost." in text
+    assert (
+        "has the largest predicted change of activity, -0.50 SD (percentile 50.00): CREB (+) lost."
+        in text
+    )
     words = re.sub(r"<[^>]+>", " ", text)
     assert re.search(r"CREB\s+shuffle\s+5\s+6\s+0.40\s+0.001\s+0.002", words)
     assert re.search(r"ETS\s+\+\s+1,199–1,206\s+1.0e-05\s+1.0e-01\s+unchanged\s+4.0", words)
