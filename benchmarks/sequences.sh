@@ -31,7 +31,7 @@ gunzip -c "$data/elements.txt.gz" | awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i
     NR == 1 || $at["data_label"] != "training" || n[$at["TAG"]]++ % 5 == 0' > "$out/fifth.txt"
 prepare fifth "$out/fifth.txt" --label TAG --split data_label
 
-# From known motifs; --epochs is of the model alone, so that each network has a run of its own.
+# From known motifs; each network has a run of its own, so that they can run at the same time.
 known() { # FILE RUN EPOCHS ARGUMENTS...
     train "$1" "$2" --motifs "$data/motifs.meme" --precision bf16-mixed --epochs "$3" "${@:4}"
 }

@@ -288,7 +288,7 @@ def without(learned: Learned, held_out: Keys) -> Learned:
     learned : Learned
         Sequences held out by its own split are left out too.
     held_out : NDArray
-        Digests, from :func:`strandless`, of the sequences held out of the main file.
+        Sorted digests, from :func:`strandless`, of the sequences held out of the main file.
 
     Raises
     ------
