@@ -323,9 +323,10 @@ def _outputs(arch: Mapping[str, Any]) -> tuple[Listing, ...]:
     """Return a table of the outputs of an activity or profile network, if it is one."""
     if "outputs" not in arch:
         return ()
-    columns = ("name", "assay", "unit", "left", "right")
+    columns = ("name", "assay", "unit", "category", "left", "right")
     rows = tuple(tuple(output.get(name, "") for name in columns) for output in arch["outputs"])
-    return (Listing("outputs", ("output", *columns[1:]), rows),)
+    titles = ("output", "assay", "unit", "log-odds of", "left", "right")
+    return (Listing("outputs", titles, rows),)
 
 
 _MODELS = {"cohorts": _cohort_model, "sequences": _sequence_model}

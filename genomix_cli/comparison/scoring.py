@@ -35,10 +35,11 @@ MAX_NAMED = 3
 
 
 class Table(NamedTuple):
-    """Columns and rows of text cells."""
+    """Columns and rows of text cells, and a note for the header."""
 
     columns: list[Column]
     rows: Iterable[tuple[str, ...]]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def with_seen(table: Table, part: NDArray[np.str_] | None) -> Table:
     if part is None:
         return table
     rows = ((*row, str(seen)) for row, seen in zip(table.rows, part, strict=True))
-    return Table([*table.columns, Column(SEEN, "str")], rows)
+    return Table([*table.columns, Column(SEEN, "str")], rows, table.note)
 
 
 def listed(names: Sequence[str], chosen: NDArray[np.bool_]) -> str:
@@ -162,7 +163,7 @@ def listed(names: Sequence[str], chosen: NDArray[np.bool_]) -> str:
 def write_table(table: Table, path: Path, form: Format, made: Provenance) -> None:
     """Write a table with its provenance as TSV or Parquet."""
     with open_output(path, form, columns=table.columns) as out:
-        out.lines(made.lines())
+        out.lines(made.lines(*([("Note", table.note)] if table.note else [])))
         out.lines(["\t".join(column.name for column in table.columns)])
         out.lines("\t".join(row) for row in table.rows)
 

@@ -56,6 +56,8 @@ class Output:
         Bases of the construct before and after the measured sequence.
     mean, sd : float
         Mean and standard deviation in training, by which the network's targets are standardised.
+    category : str
+        Class whose log-odds this is; empty for a quantity, and for runs of earlier versions.
     """
 
     name: str
@@ -65,6 +67,12 @@ class Output:
     right: str = ""
     mean: float = 0.0
     sd: float = 1.0
+    category: str = ""
+
+    @property
+    def scale(self) -> str:
+        """Unit of the value, or the class whose log-odds it is."""
+        return self.unit or " of ".join(filter(None, ["log-odds", self.category]))
 
     @property
     def is_class(self) -> bool:

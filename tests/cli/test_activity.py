@@ -54,12 +54,15 @@ def test_a_run_is_trained_shown_and_scores(genomix_here, data, tmp_path):
     shown = genomix_here("inspect", run)
     assert "teacher" in shown.out
     assert "log2 RNA/DNA" in shown.out
+    (row,) = [line.split() for line in shown.out.splitlines() if line.startswith("  open ")]
+    assert row[2] == "yes"
     assert "mean" not in shown.out.split("architecture")[1].splitlines()[0]
     scored = genomix_here("score", data, "-m", run)
     assert scored.code == 0, scored.err
     table = [line.split("\t") for line in scored.out.splitlines() if line[:2] != "##"]
     names = ["HepG2", "open", "also_HepG2", "stem_cell", "also_open", "teacher"]
     assert table[0] == ["sample", *names, "seen"]
+    assert "##genomixNote=HepG2: log2 RNA/DNA; open: log-odds of yes; " in scored.out
     assert len(table) == 101
     again = genomix_here(*asked, "--resume")
     assert again.code == 2

@@ -39,12 +39,18 @@ class Trait(NamedTuple):
     name : str
     values : NDArray
         float32 ``[n]``, NaN where unknown; 1 or 0 for a class.
-    is_class : bool
+    category : str, optional
+        Name of the class; None for a quantity.
     """
 
     name: str
     values: NDArray[np.float32]
-    is_class: bool
+    category: str | None = None
+
+    @property
+    def is_class(self) -> bool:
+        """True for a class."""
+        return self.category is not None
 
 
 class Batch(NamedTuple):
@@ -180,8 +186,9 @@ class Learned:
             if not len(values) or values.min() == values.max():
                 what = f"{trait.name} does not vary among the sequences to learn from"
                 raise DataError(what, where=self.path)
-            if trait.is_class:
-                yield Output(trait.name, measurement.assay, left=left, right=right)
+            if trait.category is not None:
+                about = Output(trait.name, measurement.assay, left=left, right=right)
+                yield replace(about, category=trait.category)
                 continue
             mean, sd = float(values.mean()), float(values.std())
             unit = measurement.unit or UNSTATED
@@ -245,18 +252,18 @@ def _traits(phenotype: Phenotype) -> list[Trait]:
     if phenotype.categories is None:
         known = values[np.isfinite(values)]
         varies = len(known) > 1 and known.min() < known.max()
-        return [Trait(name, values.astype(np.float32), False)] if varies else []
-    there = np.unique(values[values >= 0])
+        return [Trait(name, values.astype(np.float32))] if varies else []
+    there, categories = np.unique(values[values >= 0]), phenotype.categories
     if len(there) < 2:
         return []
 
     def of(number: int, called: str) -> Trait:
         is_it = np.where(values < 0, np.nan, values == number)
-        return Trait(called, is_it.astype(np.float32), True)
+        return Trait(called, is_it.astype(np.float32), categories[number])
 
     if len(there) == 2:
         return [of(there[1], name)]
-    return [of(k, output_name(f"{name}_{phenotype.categories[k]}")) for k in there]
+    return [of(k, output_name(f"{name}_{categories[k]}")) for k in there]
 
 
 def output_name(text: str) -> str:

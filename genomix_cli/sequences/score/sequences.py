@@ -270,7 +270,8 @@ def _activity_table(
         for rows in scoring.batches(known, BATCH, "sequences"):
             values[rows] = answer(sequences.codes[rows])
     columns = [scoring.SAMPLE, *(Column(output.name, "float") for output in outputs)]
-    return _numbers(columns, sequences.names, values)
+    note = "; ".join(f"{output.name}: {output.scale}" for output in outputs)
+    return _numbers(columns, sequences.names, values)._replace(note=note)
 
 
 def _activity(

@@ -142,5 +142,5 @@ def quantiles(values: NDArray[np.floating]) -> NDArray[np.float64]:
 def _meaning(output: Output) -> str:
     """Return the description of an output, with braces escaped for str.format."""
     kind = f"{output.assay} activity in {output.name}" if output.assay else output.name
-    text = f"Predicted change of {kind}, alt - ref, {output.unit or 'log-odds'}, by "
+    text = f"Predicted change of {kind}, alt - ref, {output.scale}, by "
     return text.replace("{", "{{").replace("}", "}}") + "{model}"
