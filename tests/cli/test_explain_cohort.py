@@ -268,7 +268,7 @@ def test_a_page_says_what_the_run_found(
         ends = rf"\+\d.\d+ {total.idxmax()} [^-]* -\d.\d+ {total.idxmin()}"
         assert re.search(rf"{name} {counts[name]} 0.\d+ {ends}", words)
     assert f"Drivers found, expression {driver_of(done.err)}" in words
-    assert "planted by the simulator" in words
+    assert "drives a class in the simulation" in words
     assert "it does not measure importance" in words
     # One of each sample, one of features and one of modalities.
     assert len(found.images) == 5 + 2

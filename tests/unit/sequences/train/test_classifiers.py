@@ -146,7 +146,7 @@ def test_an_encoder_can_be_started_from(tmp_path: Path, folder: Path) -> None:
         "transformer pre-trained",
         "transformer pre-trained from scratch",
     ]
-    assert few["pretraining"][0] in ("helps", "hurts", "is not shown to help")
+    assert few["pretraining"][0] in ("helps", "hurts", "makes no significant difference")
     assert "Pre-training " in (tmp_path / "run" / "README.md").read_text()
     with pytest.raises(UsageError, match="width of an encoder that is already trained"):
         run(tmp_path, genotypes(), "b", init=folder, arch={"width": 3})
@@ -195,7 +195,7 @@ def test_labels_that_cannot_be_learned(
         ({"options": {"model": "cnn:big"}}, "cnn has no preset 'big'"),
         ({"options": {"model": "lstm"}}, "unknown classifier"),
         ({"options": {"trails": 3}}, "unknown key 'trails'"),
-        ({"options": {"few_shot": [0]}}, "no such number of examples"),
+        ({"options": {"few_shot": [0]}}, "examples and repeats must be positive"),
         ({"arch": {"depth": 3}}, "unknown key 'depth'"),
         ({"label": "tissue"}, "no phenotype 'tissue'"),
         ({"preset": "loci", "arch": {}}, "needs aligned sequences"),

@@ -68,8 +68,8 @@ def test_what_is_said_of_pre_training() -> None:
     gains = (Gain(1, Interval(0.1, 0.05, 0.2), HELPS), Gain(5, Interval(0.0, -0.1, 0.1), UNCLEAR))
     found = FewShot(rows, gains)
     assert found.sentence() == (
-        "Pre-training helps at 1 (+0.100 [+0.050, +0.200]); it is not shown to help at 5 "
-        "(+0.000 [-0.100, +0.100]) examples of a class (difference of accuracies)."
+        "Pre-training helps with 1 (+0.100 [+0.050, +0.200]); it makes no significant difference "
+        "with 5 (+0.000 [-0.100, +0.100]) examples per class (difference in accuracy)."
     )
     table = found.table()
     assert table[0]["pretraining"] == HELPS
@@ -82,7 +82,7 @@ def test_what_is_said_of_pre_training() -> None:
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
-    with pytest.raises(UsageError, match="no such number of examples"):
+    with pytest.raises(UsageError, match="examples and repeats must be positive"):
         Plan((0, 5))
     with pytest.raises(UsageError):
         Plan((1,), 0)
