@@ -175,12 +175,6 @@ def simulate_sequences(request: SimulateRequest) -> None:
     """Generate DNA under a condition by a diffusion model, or restore damaged bases."""
     if request.error_rate and not request.denoise:
         raise UsageError("nothing to restore", where="--error-rate", expected="--denoise FILE.h5")
-    if request.denoise and request.conditions:
-        raise UsageError(
-            "the file of --denoise already has the conditions",
-            where="--condition",
-            hint="leave it out",
-        )
     from genomix_cli.sequences.generate.simulate import simulate_sequences as simulate
 
     _sequences_told(simulate(request), request.denoise)

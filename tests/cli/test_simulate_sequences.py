@@ -59,7 +59,6 @@ def test_the_same_seed_gives_the_same_bytes(run: Path, tmp_path: Path, genomix_h
     [
         (["--condition", "Rich"], "class=poor or class=rich"),
         (["--error-rate", "0.1"], "--denoise"),
-        (["--denoise", __file__, "--condition", "rich"], "leave it out"),
     ],
 )
 def test_mistakes_are_one_line(

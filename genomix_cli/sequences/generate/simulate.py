@@ -5,12 +5,14 @@ Letters in shapes: n sequences, L bases, C conditions.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.errors import UsageError
 from genomix_cli.formats.run_folder import WEIGHTS
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences, write_sequences
 from genomix_cli.genome import iupac
@@ -23,6 +25,8 @@ from genomix_cli.sequences.generate.likelihood import GROUPS, evidence_of
 from genomix_cli.sequences.generate.process import allowed, fill, guided, posterior
 from genomix_cli.sequences.requests import SimulateRequest
 from genomix_cli.sequences.runs import check_fits
+
+log = logging.getLogger("genomix")
 
 # Bases per line of FASTA.
 LINE = 60
@@ -57,7 +61,8 @@ def simulate_sequences(request: SimulateRequest) -> SimulateSummary:
     Raises
     ------
     UsageError
-        If the model or condition does not exist, or an output exists and may not be replaced.
+        If the model or condition does not exist, the file to restore already has the condition, or
+        an output exists and may not be replaced.
     DataError
         If the file to restore does not fit the model.
     """
@@ -105,7 +110,7 @@ def _restored(model: Diffusion, request: SimulateRequest) -> tuple[Sequences, in
     assert request.denoise is not None
     sequences = open_sequences(request.denoise)
     check_fits(model.config, sequences, request.denoise)
-    values = conditions.values_of(model.conditions, sequences)
+    values = _conditions_of(sequences, model, request)
     evidence = allowed(sequences.codes).astype(np.float64)
     groups = 1
     if request.error_rate:
@@ -117,6 +122,37 @@ def _restored(model: Diffusion, request: SimulateRequest) -> tuple[Sequences, in
     codes = iupac.from_bases(p.argmax(-1))
     changed = int((codes != sequences.codes).sum())
     return replace(sequences, codes=codes), changed
+
+
+def _conditions_of(
+    sequences: Sequences, model: Diffusion, request: SimulateRequest
+) -> NDArray[np.float32]:
+    """Return the conditions of sequences to restore: those of the file, then those asked for.
+
+    Raises
+    ------
+    UsageError
+        If the file already has a condition that is asked for.
+    """
+    values = conditions.values_of(model.conditions, sequences)
+    wanted = conditions.parse_conditions(model.conditions, request.conditions)
+    (asked,) = conditions.wanted_values(model.conditions, wanted, model.mix, 1, request.seed)
+    for i, condition in enumerate(model.conditions):
+        known = np.isfinite(values[:, i]).any()
+        if condition.name in wanted:
+            if known:
+                raise UsageError(
+                    f"{request.denoise} already has {condition.name}",
+                    where="--condition",
+                    hint="leave it out",
+                )
+            values[:, i] = asked[i]
+        elif not known:
+            log.warning(
+                "%s has no %s, so its sequences are restored without it (--condition)",
+                *(request.denoise, condition.name),
+            )
+    return values
 
 
 def _provenance(request: SimulateRequest) -> Provenance:

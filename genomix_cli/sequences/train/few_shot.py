@@ -193,7 +193,8 @@ def few_shot(
         for of_one, one in zip(hits, every, strict=True):
             rows.append(Row(one.name, count, np.array(of_one)))
             mean = rows[-1].accuracy.mean()
-            log.info("%s, %d examples per class: accuracy %.4f", one.name, count, mean)
+            examples_of = f"{count} example{'' if count == 1 else 's'} per class"
+            log.info("%s, %s: accuracy %.4f", one.name, examples_of, mean)
     return FewShot(tuple(rows), tuple(_gains(rows, every, setting.seed)))
 
 

@@ -105,6 +105,30 @@ def test_hidden_bases_are_filled_in_and_others_stay(
     assert found.names.tolist() == whole.names.tolist()
 
 
+def test_a_file_without_the_condition_is_restored_with_that_asked_for(
+    run: tuple[Path, DiffusionSummary],
+    data: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole = open_sequences(data).take(np.arange(20))
+    hidden = replace(whole, codes=np.full_like(whole.codes, 15), phenotypes=(), default_label="")
+    write_sequences(tmp_path / "hidden.h5", hidden, Provenance.of({}, {}))
+    request = SimulateRequest(
+        run[0], tmp_path / "o.h5", denoise=tmp_path / "hidden.h5", device="cpu", force=True
+    )
+    for name, strong in (("poor", False), ("rich", True)):
+        simulate_sequences(replace(request, conditions=(name,)))
+        share = np.isin(open_sequences(tmp_path / "o.h5").codes, [2, 4]).mean()
+        assert (share > 0.5) == strong
+    assert not caplog.text
+    simulate_sequences(request)
+    assert "hidden.h5 has no class, so its sequences are restored without it" in caplog.text
+    known = replace(request, denoise=data, conditions=("rich",))
+    with pytest.raises(UsageError, match=r"--condition: .*two.h5 already has class; leave it out"):
+        simulate_sequences(known)
+
+
 def test_wrong_bases_are_doubted(
     run: tuple[Path, DiffusionSummary], data: Path, tmp_path: Path
 ) -> None:
