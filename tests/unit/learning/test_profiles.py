@@ -134,8 +134,8 @@ def test_a_network_starts_as_if_there_were_no_control() -> None:
         ({"opposite": (1, 2, 0)}, "does not pair tracks"),
         ({"opposite": (1, 0)}, "does not pair tracks"),
         ({"opposite": (1, 0, 3)}, "does not pair tracks"),
-        ({"profile": 62}, "has no place"),
-        ({"profile": 43}, "has no place"),
+        ({"profile": 62}, "does not fit in the middle"),
+        ({"profile": 43}, "does not fit in the middle"),
         ({"summary": ("H3K27ac",)}, "summary names unknown output"),
     ],
 )

@@ -76,7 +76,7 @@ def test_what_is_said_of_pre_training() -> None:
     assert "gain" not in table[1]
     title, picture, body = section(found)
     assert title == "Few examples"
-    assert "less from scratch" in body
+    assert "minus from scratch" in body
     assert picture is not None
     assert picture.name == "few_shot"
 
