@@ -157,4 +157,7 @@ def find_sites(
     score, p = (table[name].to_numpy(np.float64) for name in ("score", "p"))
     reverse = (table["strand"] == "-").to_numpy(bool)
     known = unknown[row, end] == unknown[row, start]
+    # FIMO rounds scores, which can put the best sites beyond its table, at a p-value of 0.
+    least = np.array([motif.least_p for motif in motifs])
+    p = np.maximum(p, least[motif])
     return Sites(row, motif, start, end, reverse, score, p).where(known)

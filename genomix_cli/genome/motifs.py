@@ -91,6 +91,12 @@ class Motif:
         """Score of the best possible site (bits)."""
         return float(self.log_odds.max(axis=1).sum())
 
+    @property
+    def least_p(self) -> float:
+        """Share of random sequences, of equal base frequencies, that have the best score."""
+        best = self.probabilities == self.probabilities.max(axis=1, keepdims=True)
+        return float((best.sum(axis=1) / 4).prod())
+
     def sample(self, rng: np.random.Generator, n: int = 1) -> NDArray[np.uint8]:
         """Draw `n` sites from the matrix, on the forward strand, as codes uint8[n, w]."""
         cumulative = self.probabilities.cumsum(axis=1)[:, :3]

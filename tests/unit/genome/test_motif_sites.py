@@ -30,6 +30,15 @@ def test_a_p_value_is_the_share_of_sequences_that_score_so_high() -> None:
     assert bits[left_out].max(initial=-np.inf) < np.median(bits)
 
 
+def test_the_best_site_has_the_p_value_of_being_the_best() -> None:
+    """Rounding puts its score beyond FIMO's table, where the p-value is 0."""
+    column = [0.62, 0.38 / 3, 0.38 / 3, 0.38 / 3]
+    motif = Motif("rounded", np.array([column] * 30))
+    sites = find_sites(np.zeros((1, 30), np.uint8), [motif, NARROW])
+    best = sites.where((sites.motif == 0) & ~sites.reverse)
+    np.testing.assert_allclose(best.p, 0.25**30)
+
+
 def test_the_same_sites_as_our_own_scan_on_both_strands() -> None:
     motif = from_consensus("GATA", "NWGATAARN")
     codes = np.random.default_rng(0).integers(0, 4, 2000).astype(np.uint8)
