@@ -25,14 +25,19 @@ from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
 from genomix_cli.variants.requests import EvaluateRequest
-from genomix_cli.variants.score.tags import PREFIX, PROBABILITY, SEEN, is_signed, score_key
+from genomix_cli.variants.score.tags import (
+    PREFIX,
+    PROBABILITY,
+    SEEN,
+    is_signed,
+    may_be_probability,
+    score_key,
+)
 
 log = logging.getLogger("genomix")
 
 FloatArray = NDArray[np.float64]
 
-#: Metrics that need the score to be a probability.
-PROBABILITY_METRICS = ("brier", "calibration_error")
 #: Suffix of metrics that compare magnitudes, ignoring the sign of an effect.
 MAGNITUDES = "_magnitude"
 FEW_UNITS = 10
@@ -107,6 +112,8 @@ class AlleleTable(NamedTuple):
         True if labels are quantities; otherwise they are 0 or 1.
     signed, other_signed : bool
         True for scores whose magnitude ranks alleles.
+    calibrated : bool
+        False for scores that are not probabilities whatever their range.
     """
 
     contig: NDArray[np.str_]
@@ -121,6 +128,7 @@ class AlleleTable(NamedTuple):
     quantities: bool = False
     signed: bool = False
     other_signed: bool = False
+    calibrated: bool = True
 
     def magnitudes(self) -> AlleleTable:
         """Return the table with labels and signed scores replaced by their magnitudes."""
@@ -213,7 +221,7 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
     _refuse_empty(number, request)
     label = number["label"]
     if request.threshold is not None:
-        label = np.where(np.isnan(label), np.nan, label > request.threshold)
+        label = _classes(label, request.threshold)
     quantities = _are_quantities(label, request)
     table = AlleleTable(
         np.array(contigs, np.str_),
@@ -228,6 +236,7 @@ def read_alleles(request: EvaluateRequest) -> AlleleTable:
         quantities,
         is_signed(key),
         is_signed(other_key),
+        may_be_probability(key) and may_be_probability(other_key),
     )
     return table if quantities else table.magnitudes()
 
@@ -278,12 +287,30 @@ def _refuse_empty(number: Mapping[str, FloatArray], request: EvaluateRequest) ->
             hint="run genomix score on it, or name the key of the scores: --score-info",
         )
     if np.isnan(number["label"]).all():
-        source = request.labels or f"INFO {request.label_info} of {request.scored}"
+        if request.labels is not None:
+            raise DataError(
+                f"has a label for none of the {len(number['label']):,} alleles of {request.scored}",
+                where=request.labels,
+                expected="1-based pos, and ref and alt as in the VCF",
+            )
         raise DataError(
             "no allele has a label",
-            where=source,
+            where=f"INFO {request.label_info} of {request.scored}",
             hint="give them by --label-info KEY or --labels TSV",
         )
+
+
+def _classes(quantity: FloatArray, threshold: float) -> FloatArray:
+    """Return 1 above the threshold and 0 below; say so if large negative quantities become 0."""
+    if threshold > 0 and (n := int((quantity < -threshold).sum())):
+        log.warning(
+            "--threshold %g: %s quantities below %g count as negatives; if their magnitude "
+            "matters, give magnitudes as labels",
+            threshold,
+            f"{n:,}",
+            -threshold,
+        )
+    return np.where(np.isnan(quantity), np.nan, quantity > threshold)
 
 
 def _are_quantities(label: FloatArray, request: EvaluateRequest) -> bool:
@@ -406,17 +433,17 @@ def _metrics(table: AlleleTable) -> dict[str, Metric]:
         "auroc": binary.auroc,
         "auprc": binary.auprc,
         "ranking_accuracy": partial(binary.ranking_accuracy, groups=locus),
-        "brier": binary.brier,
-        "calibration_error": binary.calibration_error,
     }
+    if not table.calibrated:
+        return metrics
     scores = table.score if table.other is None else np.concatenate([table.score, table.other])
     if scores.min() < 0 or scores.max() > 1:
         log.warning(
             "some scores are outside 0..1, so they are not probabilities: "
             "skipping Brier score and calibration error"
         )
-        metrics = {n: m for n, m in metrics.items() if n not in PROBABILITY_METRICS}
-    return metrics
+        return metrics
+    return metrics | {"brier": binary.brier, "calibration_error": binary.calibration_error}
 
 
 def _measure(name: str, metric: Metric, table: AlleleTable, bootstrap: Bootstrap) -> MetricResult:

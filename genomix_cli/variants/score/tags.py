@@ -49,6 +49,11 @@ def is_signed(key: str) -> bool:
     return key == ACTIVITY or key.startswith(f"{ACTIVITY}_")
 
 
+def may_be_probability(key: str) -> bool:
+    """Return False for our fields that are no probabilities, even if all values lie in 0..1."""
+    return not key.startswith(PREFIX) or key == PROBABILITY or key.startswith(f"{PROBABILITY}_")
+
+
 def of_output(name: str) -> str:
     """Return the field name of the difference of one output."""
     return f"{ACTIVITY}_{name}"

@@ -240,6 +240,32 @@ def test_classes_are_ranked_by_the_magnitude_of_changes(tmp_path):
     assert values["auroc"] == pytest.approx(roc_auc_score(effect > 0, np.abs(change)))
 
 
+@pytest.mark.parametrize("key", ["GENOMIX_DA", "GENOMIX_DA_HepG2", "GENOMIX_Q_HepG2"])
+def test_changes_and_ranks_in_0_to_1_are_not_calibrated(tmp_path, key):
+    """A change of 0.9 standard deviations is not a probability of 0.9."""
+    path = _vcf(tmp_path / "a.vcf", *(record.replace("GENOMIX_P", key) for record in PAIR))
+    assert set(_values(_evaluate(path, score_info=key))) == {"auroc", "auprc", "ranking_accuracy"}
+    versus = _vcf(tmp_path / "b.vcf", *(r.replace("GENOMIX_P", "CADD") for r in PAIR))
+    assert "brier" in _values(_evaluate(versus, score_info="CADD"))
+
+
+def test_large_negative_effects_below_a_threshold_are_said(tmp_path, caplog):
+    path = _vcf(tmp_path / "a.vcf", *QUANTITIES, "chr1 30 A G LABEL=-2;GENOMIX_P=0.8")
+    _evaluate(path, threshold=0.5)
+    assert "--threshold 0.5: 2 quantities below -0.5 count as negatives" in caplog.text
+    caplog.clear()
+    _evaluate(path, threshold=-1.5)
+    assert "count as negatives" not in caplog.text
+
+
+def test_a_table_of_other_alleles_is_named_as_the_cause(tmp_path):
+    path = _vcf(tmp_path / "a.vcf", *PAIR)
+    shifted = "contig\tpos\tref\talt\tlabel\nchr1\t9\tA\tG\t1\n"
+    (tmp_path / "labels.tsv").write_text(shifted)
+    with pytest.raises(DataError, match=r"label for none of the 2 alleles of .*a.vcf.*1-based pos"):
+        _evaluate(path, labels=tmp_path / "labels.tsv")
+
+
 def test_logits_rank_by_their_value(tmp_path):
     """Negative logits mean unlikely effects, not large ones."""
     records = (f"chr1 {10 + i} A G LABEL={i % 2};GENOMIX_LOGIT={3 * (i % 2) - 4}" for i in range(6))
