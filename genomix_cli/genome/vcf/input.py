@@ -46,6 +46,8 @@ class Input:
         File, or ``-`` for standard input.
     again : bool
         True if the file was opened before, so its oddities have been reported already.
+    kind : str
+        What the file should hold, for the message that it is empty.
 
     Attributes
     ----------
@@ -59,7 +61,7 @@ class Input:
         If the input cannot be read or is empty, or a file lacks the end mark of BGZF.
     """
 
-    def __init__(self, path: str | Path, again: bool = False) -> None:
+    def __init__(self, path: str | Path, again: bool = False, kind: str = "a VCF header") -> None:
         self.path = Path(path)
         self._log = log.debug if again else log.warning
         self.name = "standard input" if str(path) == STANDARD_STREAM else str(path)
@@ -68,7 +70,7 @@ class Input:
         try:
             self.stream = _Stream(self._raw, self.name)
             if not self.stream.start:
-                raise DataError("is empty", where=self.name, expected="a VCF header")
+                raise DataError("is empty", where=self.name, expected=kind)
             self.is_bgzf = bgzf.is_bgzf(self.stream.start)
             # A file, unlike a pipe, can be checked for truncation before hours of work.
             if self.is_bgzf and self.is_file and not bgzf.has_end(self.path):

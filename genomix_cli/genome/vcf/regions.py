@@ -176,7 +176,7 @@ def _interval(match: re.Match[str]) -> Interval:
 
 
 def _read_lines(path: str | Path, is_bed: bool) -> Iterator[Interval]:
-    with Input(path) as source:
+    with Input(path, kind="regions") as source:
         if source.is_bcf:
             raise DataError("is BCF", where=path, hint="write it as VCF: bcftools view")
         columns, first = 3, 0

@@ -90,12 +90,29 @@ def format_of(path: str | Path, letter: str | None = None) -> Format:
         choices = "v (VCF), z (VCF.gz), b (BCF), u (uncompressed BCF) or t (TSV)"
         raise UsageError("no such output type", where="-O", expected=choices, found=letter)
     name = Path(path).name.lower()
-    by_name = next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
+    by_name = _by_suffix(name)
     if letter is None or by_name is Format.PARQUET:
         return by_name or Format.VCF
     if letter == "t" and name.endswith((".gz", ".bgz")):
         return Format.TSV_GZ
     return _LETTERS[letter]
+
+
+def _by_suffix(name: str) -> Format | None:
+    return next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
+
+
+def warn_of_suffix(path: str | Path, letter: str | None = None) -> None:
+    """Say that an output with an unknown suffix, such as ``.csv``, is written as VCF.
+
+    The arguments are those of :func:`format_of`; with `letter`, the suffix means nothing.
+    """
+    suffix = Path(path).suffix
+    if letter is not None or not suffix or is_streamed(path):
+        return
+    if _by_suffix(Path(path).name.lower()) is None:
+        known = ".vcf, .vcf.gz, .bcf, .tsv, .tsv.gz or .parquet"
+        log.warning("%s: %s is an unknown extension: written as VCF; use %s", path, suffix, known)
 
 
 def table_format(path: Path) -> Format:
@@ -426,8 +443,7 @@ class _Work:
         with file_errors(self.path):
             sync(product)
             os.replace(product, self.target)
-            if index is not None:
-                self._place(index)
+            self._place(index)
         if problem is not None:
             raise problem
 
@@ -442,11 +458,16 @@ class _Work:
         except DataError as problem:
             return None, problem
 
-    def _place(self, index: Path) -> None:
-        """Move the index beside its file, and remove older ones of either kind."""
-        for suffix in {".tbi", ".csi"} - {index.suffix}:
-            Path(f"{self.target}{suffix}").unlink(missing_ok=True)
-        os.replace(index, f"{self.target}{index.suffix}")
+    def _place(self, index: Path | None) -> None:
+        """Move the index beside its file, and remove those of the file that was there before."""
+        for suffix in (".tbi", ".csi"):
+            place = Path(f"{self.target}{suffix}")
+            if index is not None and index.suffix == suffix:
+                os.replace(index, place)
+            elif place.exists():
+                place.unlink()
+                if index is None:
+                    log.warning("%s: removed, since it indexed an earlier file", place)
 
 
 @contextmanager

@@ -331,7 +331,10 @@ class CheckedVariants:
         return self
 
     def __next__(self) -> CheckedLines:
-        lines = next(self._blocks)
+        lines = next(self._blocks, None)
+        if lines is None:
+            self._audit.doubt()
+            raise StopIteration
         self._check_order(lines)
         if not self._knows_contigs:
             names = [*self.reader.header.contigs, *self.contigs]
@@ -443,17 +446,32 @@ class ReferenceAudit:
         count = len(self.differing)
         if self.compared < AUDIT_LEAST or count <= AUDIT_SHARE * self.compared:
             return
-        first = self.differing[0]
-        swapped = self.swapped >= SWAPPED_SHARE * count
+        first, (verdict, hint) = self.differing[0], self._verdict()
         raise CheckError(
-            f"REF differs from the FASTA in {count:,} of {self.compared:,} records: "
-            + ("REF and ALT look swapped" if swapped else "this looks like another assembly"),
+            f"REF differs from the FASTA in {count:,} of {self.compared:,} records: {verdict}",
             where=self.reader.where(first.record),
             **_bases(first, self.reference),
-            hint=f"run: bcftools norm --check-ref s --fasta-ref {self.reference.path}"
-            if swapped
-            else self.hint,
+            hint=hint,
         )
+
+    def doubt(self) -> None:
+        """Warn of a file of too few records for a verdict if most of their REFs differ."""
+        count = len(self.differing)
+        if self.compared < AUDIT_LEAST and count > self.compared / 2:
+            log.warning(
+                "%s: REF differs from the FASTA in %s of %s records: %s; %s",
+                self.reader.name,
+                count,
+                self.compared,
+                *self._verdict(),
+            )
+
+    def _verdict(self) -> tuple[str, str]:
+        """Return what the differing REFs look like, and what to do."""
+        if self.swapped >= SWAPPED_SHARE * len(self.differing):
+            norm = f"run: bcftools norm --check-ref s --fasta-ref {self.reference.path}"
+            return "REF and ALT look swapped", norm
+        return "this looks like another assembly", self.hint
 
 
 def check_contigs(

@@ -20,7 +20,7 @@ from genomix_cli.genome.vcf.reader import Header
 from genomix_cli.genome.vcf.writer import Output
 from genomix_cli.progress import Progress
 from genomix_cli.provenance import LINE
-from genomix_cli.variants.records.alleles import REASONS
+from genomix_cli.variants.records.alleles import CONTIG_ABSENT, REASONS
 from genomix_cli.variants.records.checks import Checked, CheckedLines, CheckedVariants
 from genomix_cli.variants.records.cutting import cut_blocks
 from genomix_cli.variants.records.every_snv import EverySnv, Records
@@ -308,12 +308,25 @@ class Run:
             fate = "left out" if self.request.check_ref == "x" else "not scored"
             what = f"first of {mismatches:,} records whose REF differs from the FASTA"
             log.warning("%s: %s: %s", where, what, fate)
+        self._warn_of_unscored()
         declared = set(header.contigs)
         late = [name for name in self.variants.contigs if name not in declared]
         if late and not self.plan.format.is_table:
             log.warning(
                 "the header does not declare contig %s: bcftools will complain", ", ".join(late)
             )
+
+    def _warn_of_unscored(self) -> None:
+        """Log the contigs that the reference lacks, or that nothing at all was scored."""
+        counts, find = self.variants.counts, self.variants.reference.names.find
+        if counts["alleles"] and not counts["scored"]:
+            reasons = (f"{REASONS[name]} ({counts[name]:,})" for name in REASONS if counts[name])
+            log.warning("no allele was scored: %s", "; ".join(reasons))
+        elif counts[CONTIG_ABSENT]:
+            lacking = [name for name in self.variants.contigs if find(name) is None]
+            shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+            what = "%s alleles on contigs that the FASTA lacks (%s): not scored"
+            log.warning(what, f"{counts[CONTIG_ABSENT]:,}", shown)
 
     def observed(self) -> dict[str, float]:
         """Return the fraction of each input that the windows used; warn of inputs without data.

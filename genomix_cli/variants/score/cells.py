@@ -32,6 +32,7 @@ from genomix_cli.genome.vcf.writer import (
     format_of,
     is_streamed,
     open_output,
+    warn_of_suffix,
 )
 from genomix_cli.provenance import LINE
 from genomix_cli.variants import trained
@@ -80,6 +81,7 @@ def score_cells(request: ScoreRequest) -> ScoreSummary:
     _refuse(request)
     format = format_of(request.output, request.output_type)
     check_target(request.output, format, index=request.write_index)
+    warn_of_suffix(request.output, request.output_type)
     beside = None if is_streamed(request.output) else request.output.resolve().parent
     # Indexing the first file shows early whether the records are sorted.
     first = Format.VCF_GZ if request.write_index else Format.VCF

@@ -16,7 +16,7 @@ from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.tracks import require_cell, rows_in_cell
 from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.regions import Regions
-from genomix_cli.genome.vcf.writer import Format, format_of
+from genomix_cli.genome.vcf.writer import Format, format_of, warn_of_suffix
 from genomix_cli.learning.activity import EVERY
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_devices
@@ -119,6 +119,7 @@ def check_choices(request: ScoreRequest) -> None:
     """
     check_options(request)
     check_notes(request.stats, request.multiqc)
+    warn_of_suffix(request.output, request.output_type)
     if request.vcf is None and not request.all_snvs:
         raise UsageError("VCF is missing", hint="give a VCF, or --all-snvs")
     if request.vcf is not None and request.all_snvs:
@@ -297,7 +298,7 @@ def _backgrounds(
         raise UsageError(
             "no stored background has this name",
             where="--background",
-            expected=" or ".join(each.name for each in stored) or "none is stored",
+            expected=" or ".join(dict.fromkeys(each.name for each in stored)) or "none is stored",
             found=request.background,
         )
     return asked

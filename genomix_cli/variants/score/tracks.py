@@ -7,7 +7,7 @@ end. The bedGraph is therefore written while alleles are scored, and converted a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -123,9 +123,9 @@ def score_tracks(
     if folder is None:
         yield None
         return
-    folder.mkdir(parents=True, exist_ok=True)
     columns = [i for i, tag in enumerate(tags) if tag.kind == "Float"]
     with ExitStack() as stack:
+        stack.enter_context(_folder(folder))
         drafts = [
             stack.enter_context(atomic_path(folder / f"{tags[i].key}.bedgraph")) for i in columns
         ]
@@ -141,6 +141,20 @@ def score_tracks(
             with new_bigwig(folder / f"{tags[i].key}.bw", ordered) as bigwig:
                 for part in _stretches(draft):
                     bigwig.add(*part)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Create a folder if it is missing; after an error, remove it again if it is empty."""
+    is_new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def _stretches(

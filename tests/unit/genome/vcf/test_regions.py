@@ -94,7 +94,7 @@ def test_files(tmp_path: Path, name: str, text: str, expected: dict[str, list[li
         ("a.bed", "#\nchr1\t4\t9\nchr1\t4\t9\t1\n", "a.bed:3: the line has another number"),
         ("a.txt", "chr1\tx\t5\n", "a.txt:1: is not a region"),
         ("a.bed", "#nothing\n", "has no regions"),
-        ("a.bed", "", "is empty"),
+        ("a.bed", "", r"is empty .expected regions"),
     ],
 )
 def test_files_that_are_wrong(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -25,7 +25,7 @@ from genomix_cli.errors import CheckError, DataError, GenomixError, MissingExtra
 from genomix_cli.genome.parquet import ROW_GROUP, Column
 from genomix_cli.genome.vcf import bgzf
 from genomix_cli.genome.vcf.reader import VcfReader
-from genomix_cli.genome.vcf.writer import Format, format_of, open_output
+from genomix_cli.genome.vcf.writer import Format, format_of, open_output, warn_of_suffix
 from tests.conftest import ROOT, clean_environment
 
 HEADER = [
@@ -498,6 +498,27 @@ def test_a_long_contig_gets_csi_and_an_old_tbi_goes(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["o.vcf.gz", "o.vcf.gz.csi"]
     with pysam.TabixFile(str(path), index=f"{path}.csi") as file:
         assert len(list(file.fetch("chr1", 2**29, 2**29 + 10))) == 1
+
+
+@pytest.mark.parametrize("form", [Format.VCF_GZ, Format.BCF])
+def test_an_index_goes_with_the_file_that_it_indexed(
+    tmp_path: Path, form: Format, messages: Callable[[], list[str]]
+) -> None:
+    """Else tabix reads the wrong records of the new file."""
+    path = tmp_path / "o.gz"
+    produce(path, form, index=True)
+    (index,) = set(tmp_path.iterdir()) - {path}
+    produce(path, form)
+    assert list(tmp_path.iterdir()) == [path]
+    assert f"{index}: removed, since it indexed an earlier file" in messages()
+
+
+def test_an_unknown_suffix_is_said(messages: Callable[[], list[str]]) -> None:
+    for name in ("-", "/dev/null", "x", "x.vcf", "x.VCF.gz", "x.tsv"):
+        warn_of_suffix(name)
+    assert not messages()
+    warn_of_suffix("x.csv")
+    assert messages()[0].startswith("x.csv: .csv is an unknown extension: written as VCF")
 
 
 def test_a_link_keeps_pointing_to_its_file(tmp_path: Path) -> None:

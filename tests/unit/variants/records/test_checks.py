@@ -66,6 +66,35 @@ def test_what_the_reference_does_not_say_is_not_scored(tmp_path: Path, fasta: Fa
     ]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "swap", "said"),
+    [
+        (0, False, ""),
+        (2, False, ""),
+        (3, False, "v.vcf: REF differs from the FASTA in 3 of 4 records: this looks like another"),
+        (3, True, "in 3 of 4 records: REF and ALT look swapped; run: bcftools norm"),
+    ],
+)
+def test_a_few_records_of_another_assembly_are_said(
+    tmp_path: Path,
+    fasta: Fasta,
+    caplog: pytest.LogCaptureFixture,
+    wrong: int,
+    swap: bool,
+    said: str,
+) -> None:
+    """Too few for a refusal, but those that happen to match have scores of the wrong place."""
+    records = []
+    for i in range(4):
+        base = SEQUENCE[i]
+        first, second, _ = (other for other in "ACGT" if other != base)
+        ref, alt = (first, base if swap else second) if i < wrong else (base, second)
+        records.append(("c", i + 1, ref, alt))
+    with reader(tmp_path, *records) as vcf:
+        assert len(list(CheckedVariants(vcf, fasta, blocks(vcf.lines(), 3)))) == 2
+    assert (said in caplog.text) if said else not caplog.text
+
+
 @pytest.mark.parametrize(("wrong", "refused"), [(20, False), (21, True)])
 def test_more_than_a_fifth_of_differing_refs_is_another_assembly(
     tmp_path: Path, fasta: Fasta, wrong: int, refused: bool

@@ -387,6 +387,13 @@ def test_one_of_several_backgrounds_is_asked_for_by_name(tmp_path: Path) -> None
         score(tmp_path / "out.vcf", str(own), background="rare")
 
 
+def test_each_stored_background_is_named_once(tmp_path: Path) -> None:
+    """A model stores those of a file for every cell type."""
+    expected = r"expected random_snvs.vcf or common_snvs.vcf, found rare"
+    with pytest.raises(UsageError, match=expected):
+        score(tmp_path / "out.vcf", "gmt-mini", background="rare")
+
+
 def test_a_background_of_another_summary_ranks_nothing(tmp_path: Path) -> None:
     own = save_activity(tmp_path / "own")
     score(tmp_path / "background.vcf", str(own), save_background=True)

@@ -762,6 +762,17 @@ def test_a_few_wrong_refs_are_a_warning_with_the_first_line(
     )
 
 
+def test_what_the_fasta_lacks_is_a_warning(score: Any, genome: dict[str, str], heard: Any) -> None:
+    """Else a quiet run of the wrong FASTA looks like a good one."""
+    away = [line(f"chr{n}", 9, "A", "C") for n in range(3, 10)]
+    score([snv(genome, "chr1", 1_000), *away])
+    assert "7 alleles on contigs that the FASTA lacks (chr3, chr4, chr5, chr6, chr7, ...): " in (
+        "\n".join(heard())
+    )
+    score([snv(genome, "chr1", 1_000), *away], regions="chr3")
+    assert "no allele was scored: the contig is not in the FASTA (1)" in heard()
+
+
 def test_check_ref_e_stops_at_the_first(tmp_path: Path, score: Any, genome: dict[str, str]) -> None:
     right = genome["chr1"][3_999]
     lines = [snv(genome, "chr1", 1_000), line("chr1", 4_000, another(right), right)]

@@ -100,6 +100,9 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(KeyError), score_tracks(tmp_path, TAGS, LENGTHS, []):
         raise KeyError
     assert not list(tmp_path.iterdir())
+    with pytest.raises(KeyError), score_tracks(tmp_path / "new", TAGS, LENGTHS, []):
+        raise KeyError
+    assert not (tmp_path / "new").exists()
 
 
 def test_tracks_hold_what_the_table_says(model: str, tmp_path: Path) -> None:
@@ -157,6 +160,6 @@ def test_what_is_not_sorted_is_refused(
         score(tmp_path / "o.vcf", model, vcf, bigwig=tmp_path / "tracks")
     assert "bcftools sort" in str(raised.value)
     assert not (tmp_path / "o.vcf").exists()
-    assert not list((tmp_path / "tracks").iterdir())
+    assert not (tmp_path / "tracks").exists()
     with pytest.raises(UsageError, match=r"--bigwig: cannot be used with --resume"):
         score(tmp_path / "o.vcf", model, vcf, bigwig=tmp_path / "tracks", resume=True)
