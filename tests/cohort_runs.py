@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from genomix_cli.cohorts.dataset import read_samples
+from genomix_cli.cohorts.models.preprocessing import fit_preprocessor
 from genomix_cli.cohorts.runs import RunConfig, save_run
 from genomix_cli.comparison.calibrations import calibrate
 from genomix_cli.config import to_dict
@@ -72,5 +73,5 @@ def train(cohort: Path, folder: Path, model: str = "straight", **arch: Any) -> P
         calibration="split",
         provenance={"version": "0", "command": "a test"},
     )
-    save_run(folder, fitted, config)
+    save_run(folder, fitted, config, training=fit_preprocessor(samples.take(learned)))
     return folder

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Modality, Samples
-from genomix_cli.cohorts.models.base import CohortModel
+from genomix_cli.cohorts.models.base import CohortModel, under
+from genomix_cli.cohorts.models.preprocessing import Preprocessor
 from genomix_cli.comparison.calibrations import Calibration
 from genomix_cli.comparison.scoring import Calibrated
 from genomix_cli.config import from_dict, to_dict
@@ -22,6 +23,8 @@ from genomix_cli.provenance import named
 from genomix_cli.registry import COHORT_MODELS
 
 DOMAIN = "cohorts"
+# Prefix of the arrays of `Run.training` among the weights.
+TRAINING = "training/"
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,15 @@ class Run(Calibrated):
     path : Path
     sha256 : str
         Digest of the weights file.
+    training : Preprocessor, optional
+        Mean and SD of every feature in training; None in an older run.
     """
 
     model: CohortModel
     config: RunConfig
     path: Path
     sha256: str
+    training: Preprocessor | None = None
 
     @property
     def name(self) -> str:
@@ -86,9 +92,17 @@ class Run(Calibrated):
         return inputs.measured
 
 
-def save_run(folder: Path, model: CohortModel, config: RunConfig, seen: Seen | None = None) -> None:
-    """Write weights, configuration and the record of seen samples into an existing folder."""
-    RunFolder(folder).save(DOMAIN, to_dict(config), model.state(), seen)
+def save_run(
+    folder: Path,
+    model: CohortModel,
+    config: RunConfig,
+    seen: Seen | None = None,
+    training: Preprocessor | None = None,
+) -> None:
+    """Write weights, configuration and records of the training samples into an existing folder."""
+    values = {} if training is None else training.state()
+    state = {**model.state(), **{f"{TRAINING}{name}": array for name, array in values.items()}}
+    RunFolder(folder).save(DOMAIN, to_dict(config), state, seen)
 
 
 def load_run(folder: Path, device: str = "cpu") -> Run:
@@ -105,9 +119,12 @@ def load_run(folder: Path, device: str = "cpu") -> Run:
     stored = RunFolder(folder).load(DOMAIN)
     config = _config(stored.config, folder / CONFIG)
     kind: type[CohortModel] = COHORT_MODELS.load(config.model)
-    model = kind.restored(config.arch, config.modalities, config.classes, stored.state, folder)
+    values = under(stored.state, TRAINING)
+    state = {name: a for name, a in stored.state.items() if not name.startswith(TRAINING)}
+    model = kind.restored(config.arch, config.modalities, config.classes, state, folder)
     model.to(device)
-    return Run(model, config.calibrations, config, folder, stored.sha256)
+    training = Preprocessor.restore(config.modalities, values) if values else None
+    return Run(model, config.calibrations, config, folder, stored.sha256, training)
 
 
 def read_run_config(folder: Path) -> RunConfig:

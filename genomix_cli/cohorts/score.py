@@ -29,6 +29,9 @@ log = logging.getLogger("genomix")
 
 #: Number of samples to score at a time.
 BATCH = 2048
+#: Typical distance of values from their training mean, in SDs, above which they are told to be of
+#: another scale. It is about 1 in the same population, and up to 1.6 in one class of it.
+FAR = 1.75
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def score_cohort(request: ScoreRequest) -> ScoreSummary:
         {"cohort": request.cohort},
         command=("genomix", "score", request.cohort, "--model", request.model),
         model=run.name,
-        warnings=told_uncalibrated(scores),
+        warnings=[*told_uncalibrated(scores), *told_far(run, samples)],
         seen=told(part, "samples"),
     )
     table = scoring.with_seen(_table(run, samples, scores, lacks), part)
@@ -133,6 +136,29 @@ def told_uncalibrated(scores: Scores) -> list[str]:
         f"no calibration for the modalities measured of {of}: their probabilities are not "
         "calibrated and their prediction sets have all classes"
     ]
+
+
+def told_far(run: Run, samples: Samples) -> list[str]:
+    """Return a warning about each modality whose values seem to be of another scale.
+
+    The distance of a feature is the root mean square over samples, and that of a modality is the
+    median over its features.
+    """
+    if run.training is None:
+        return []
+    encoded = run.training.transform(samples)
+    warnings = []
+    for modality, z, seen in zip(samples.modalities, encoded.values, encoded.observed, strict=True):
+        measured = seen.any(0)
+        distance = np.sqrt((z[:, measured] ** 2).sum(0) / seen[:, measured].sum(0))
+        typical = float(np.median(distance)) if measured.any() else 0.0
+        if typical > FAR:
+            warnings.append(
+                f"the values of {modality.name} are unlike those of the training samples: a "
+                f"typical one is {typical:.1f} standard deviations from its feature's mean there; "
+                "use the same unit, transformation and platform"
+            )
+    return warnings
 
 
 def _table(run: Run, samples: Samples, scores: Scores, lacks: NDArray[np.bool_]) -> scoring.Table:

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from genomix_cli.cohorts.dataset import aligned, read_samples
-from genomix_cli.cohorts.runs import load_run
+from genomix_cli.cohorts.runs import load_run, save_run
 from genomix_cli.formats.cohort import open_cohort
 from tests import cohort_runs
 from tests.cohort_files import modality, write_cohort
@@ -222,6 +222,36 @@ def test_a_modality_of_another_kind_is_refused(
         in done.err
     )
     assert not (tmp_path / "s.tsv").exists()
+
+
+def test_values_of_another_scale_are_told(
+    cohort: Path, run: Path, genomix_here: Here, tmp_path: Path
+) -> None:
+    def half(data: Any) -> dict[str, Any]:
+        data["expression"].X = data["expression"].X * np.float32(0.4)
+        return {name: data[name].copy() for name in ("expression", "calls")}
+
+    path = changed(cohort, tmp_path / "half.h5mu", half)
+    done = genomix_here("score", path, "-m", run, "-o", tmp_path / "s.tsv", "--device", "cpu")
+    assert done.code == 0, done.err
+    told = "the values of expression are unlike those of the training samples"
+    assert told in done.err
+    assert "the values of calls are unlike" not in done.err
+    assert told in (tmp_path / "s.tsv").read_text()
+    explain = ("-o", tmp_path / "why.tsv", "--device", "cpu", "--allow-incomplete")
+    assert told in genomix_here("explain", path, "-m", run, *explain).err
+    same = genomix_here("score", cohort, "-m", run, "-o", tmp_path / "same.tsv", "--device", "cpu")
+    assert "unlike" not in same.err
+
+
+def test_a_run_that_did_not_keep_the_scale_is_read(
+    cohort: Path, linear: None, genomix_here: Here, tmp_path: Path
+) -> None:
+    loaded = load_run(cohort_runs.train(cohort, tmp_path / "run"))
+    (tmp_path / "older").mkdir()
+    save_run(tmp_path / "older", loaded.model, loaded.config)
+    assert load_run(tmp_path / "older").training is None
+    assert genomix_here("score", cohort, "-m", tmp_path / "older").code == 0
 
 
 def test_standard_output_ends_quietly_when_its_reader_goes(cohort: Path, run: Path) -> None:

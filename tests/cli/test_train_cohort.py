@@ -118,6 +118,10 @@ def test_the_model_that_is_kept_scores(run: Path, cohort: Path) -> None:
         samples = read_samples(opened)
     right = (loaded.predict(samples).probability.argmax(1) == samples.label).mean()
     assert right > 0.8
+    assert loaded.training is not None
+    for kept, learned in zip(loaded.training.scales, samples.modalities, strict=True):
+        mean = np.nanmean(samples.values[learned.name], axis=0)
+        np.testing.assert_allclose(kept.mean, mean[kept.columns], rtol=1e-5)
 
 
 def test_samples_that_it_learned_from_are_marked_and_refused(

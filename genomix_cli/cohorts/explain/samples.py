@@ -30,7 +30,7 @@ from genomix_cli.cohorts.explain.page import write_page
 from genomix_cli.cohorts.models.base import CohortModel, Differentiable
 from genomix_cli.cohorts.requests import ExplainRequest
 from genomix_cli.cohorts.runs import Run, load_run
-from genomix_cli.cohorts.score import score_samples, told_uncalibrated
+from genomix_cli.cohorts.score import score_samples, told_far, told_uncalibrated
 from genomix_cli.comparison import explanation as common
 from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import UsageError
@@ -143,7 +143,7 @@ def _explain(
     )
     scores = score_samples(run, samples.take(rows))
     _refuse_unmeasured(samples.names[rows[~scores.known]], request)
-    for text in told_uncalibrated(scores):
+    for text in (*told_uncalibrated(scores), *told_far(run, samples)):
         log.warning("%s: %s", request.cohort, text)
     rows, known = rows[scores.known], scores.probability[scores.known]
     if not len(rows):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Floats, Samples, read_samples
 from genomix_cli.cohorts.models.base import CohortModel
+from genomix_cli.cohorts.models.preprocessing import fit_preprocessor
 from genomix_cli.cohorts.requests import TrainRequest
 from genomix_cli.cohorts.runs import RunConfig, save_run
 from genomix_cli.cohorts.train.batches import (
@@ -110,8 +111,10 @@ class CohortContest(Contest[Samples]):
             calibration=self.rules.calibration,
             provenance=_provenance(self.request).to_dict(),
         )
-        seen = self.data.only([modality.name for modality in model.modalities]).items()
-        save_run(self.request.output, model, config, Seen.of(seen, split.train, split.valid))
+        samples = self.data.only([modality.name for modality in model.modalities])
+        seen = Seen.of(samples.items(), split.train, split.valid)
+        training = fit_preprocessor(samples.take(split.train))
+        save_run(self.request.output, model, config, seen, training)
 
 
 def train_cohort(request: TrainRequest) -> Results:
