@@ -81,6 +81,10 @@ class Bootstrap:
         other._unit = self._unit[items]
         return other
 
+    def count(self, items: npt.NDArray[np.intp]) -> int:
+        """Return the number of units that a subset of the items belongs to."""
+        return len(np.unique(self._unit[items]))
+
     def first(self, draws: int) -> Bootstrap:
         """Return a bootstrap of only the first `draws` draws, or of all if there are fewer."""
         other = copy(self)

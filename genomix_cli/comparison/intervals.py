@@ -144,7 +144,7 @@ def mean_by_group(value: FloatArray, group: npt.NDArray[np.int64]) -> Interval:
     return Interval(mean, float(mean - Z95 * error), float(mean + Z95 * error))
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: float) -> tuple[float, float]:
     """Return Wilson's 95 % score interval of a proportion `share` of `n` items.
 
     Wilson EB. Probable inference. J Am Stat Assoc 1927. doi:10.1080/01621459.1927.10502953

@@ -41,7 +41,7 @@ from genomix_cli.comparison.words import (
     weighed_metrics,
 )
 
-MAIN, BALANCED = "accuracy", "balanced_accuracy"
+MAIN, BALANCED, AUROC = "accuracy", "balanced_accuracy", "auroc"
 DRAWS = 1_000
 # Fewer draws for many samples x models x classes, where intervals are narrow anyway.
 LEAST_DRAWS, WORK = 200, 1e9
@@ -79,7 +79,7 @@ class _Tested:
         # Index of an outcome among those that learned from shuffled labels.
         self.shuffled = {i: index for index, i in enumerate(wrong)}
         if wrong:
-            label, names = study.shuffled_label[rows], (MAIN, BALANCED)
+            label, names = study.shuffled_label[rows], (MAIN, BALANCED, AUROC)
             models = list(wrong.values())
             others = Bootstrap(self.unit, self.draws, seed, skip=self.draws)
             self.control = multiclass.replicate(label, models, others, names)
@@ -351,8 +351,8 @@ def _control(tested: _Tested, i: int) -> summaries.Control | None:
     if index is None:
         return None
     replicates, label = tested.control, tested.study.shuffled_label[tested.rows]
-    accuracy, balanced = (replicates.interval(index, m) for m in (MAIN, BALANCED))
+    accuracy, balanced, auroc = (replicates.interval(index, m) for m in (MAIN, BALANCED, AUROC))
     majority = float(np.bincount(label).max() / len(label))
     chance = 1 / len(np.unique(label))
-    above = accuracy.low > majority or balanced.low > chance
-    return summaries.Control(accuracy, balanced, majority, chance, above)
+    above = accuracy.low > majority or balanced.low > chance or auroc.low > 0.5
+    return summaries.Control(accuracy, balanced, auroc, majority, chance, above)

@@ -121,17 +121,19 @@ class Control:
 
     Attributes
     ----------
-    accuracy, balanced_accuracy : Interval
+    accuracy, balanced_accuracy, auroc : Interval
+        AUROC also shows a leak in a model that always names the largest class.
     majority : float
         Share of the largest class: the accuracy that chance can reach.
     chance : float
         ``1 / K``: the balanced accuracy that chance can reach.
     above : bool
-        True if the interval of either metric is above chance.
+        True if the interval of a metric is above chance.
     """
 
     accuracy: Interval
     balanced_accuracy: Interval
+    auroc: Interval
     majority: float
     chance: float
     above: bool

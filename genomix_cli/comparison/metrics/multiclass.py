@@ -15,7 +15,7 @@ Letters: n samples, K classes, B sets of weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genomix_cli.comparison.bootstrap import Bootstrap
-from genomix_cli.comparison.intervals import FloatArray, Interval, interval_of
+from genomix_cli.comparison.intervals import FloatArray, Interval, interval_of, wilson
 
 N_BINS = 15
 #: Lower limit of probabilities in the log-likelihood, as in scikit-learn.
@@ -313,10 +313,14 @@ class Replicates:
         Values ``[models, 1 + D]`` by name of the metric.
     of_class : dict of str to NDArray
         Values of each class ``[models, 1 + D, K]`` by name of the metric.
+    units : dict of str to NDArray
+        Number of units behind each value of accuracy ``[models]``, and of precision and recall
+        ``[models, K]``, which are shares of items.
     """
 
     of_all: dict[str, FloatArray]
     of_class: dict[str, FloatArray]
+    units: dict[str, FloatArray] = field(default_factory=dict)
 
     def averaged(self, counts: Sequence[int]) -> Replicates:
         """Return means over consecutive models: the first `counts[0]`, the next `counts[1]`, ...
@@ -331,8 +335,10 @@ class Replicates:
             return np.add.reduceat(values, starts, axis=0) / np.reshape(counts, shape)
 
         return Replicates(
-            {name: means(values) for name, values in self.of_all.items()},
-            {name: means(values) for name, values in self.of_class.items()},
+            *(
+                {name: means(values) for name, values in each.items()}
+                for each in (self.of_all, self.of_class, self.units)
+            )
         )
 
     def interval(self, model: int, metric: str) -> Interval:
@@ -341,7 +347,7 @@ class Replicates:
         if METRICS[metric].noise_adds:
             value, low, high = _reflected(interval)
             return Interval(value, float(np.maximum(low, 0)), float(np.maximum(high, value)))
-        return interval
+        return _widened(interval, self.units[metric][model]) if metric in self.units else interval
 
     def difference(self, model: int, other: int, metric: str) -> Interval:
         """Return a metric of one model minus that of another, on the same draws."""
@@ -350,7 +356,19 @@ class Replicates:
 
     def class_interval(self, model: int, k: int, metric: str) -> Interval:
         """Return a metric of a class with its 95 % interval."""
-        return interval_of(self.of_class[metric][model, :, k])
+        interval = interval_of(self.of_class[metric][model, :, k])
+        return (
+            _widened(interval, self.units[metric][model, k]) if metric in self.units else interval
+        )
+
+
+def _widened(interval: Interval, units: float) -> Interval:
+    """Return Wilson's interval over units for a share that is 0 in every draw, or 1 in every draw.
+
+    Draws of items that are all right, or all wrong, cannot show how rare the others are.
+    """
+    value, low, high = interval
+    return Interval(value, *wilson(value, units)) if value in (0, 1) and low == high else interval
 
 
 def _reflected(interval: Interval) -> Interval:
@@ -406,9 +424,22 @@ def replicate(
         for weights in chain([np.ones((1, models[0].n))], bootstrap.blocks())
         for tallies in [[model.under(weights) for model in models]]
     ]
-    return Replicates(
-        *(
-            {name: np.concatenate([block[i][name] for block in blocks], 1) for name in each}
-            for i, each in enumerate(functions)
-        )
+    of_all, of_class = (
+        {name: np.concatenate([block[i][name] for block in blocks], 1) for name in each}
+        for i, each in enumerate(functions)
     )
+    return Replicates(of_all, of_class, _units(models, bootstrap))
+
+
+def _units(models: Sequence[Ranked], bootstrap: Bootstrap) -> dict[str, FloatArray]:
+    """Return the number of units behind each share; see `Replicates`."""
+
+    def of_classes(classes: npt.NDArray[np.integer]) -> list[int]:
+        return [bootstrap.count(np.flatnonzero(classes == k)) for k in range(models[0].k)]
+
+    counts = {
+        "accuracy": [bootstrap.n_units for _ in models],
+        "precision": [of_classes(model.predicted) for model in models],
+        "recall": [of_classes(model.label) for model in models],
+    }
+    return {name: np.array(each, np.float64) for name, each in counts.items()}

@@ -390,6 +390,9 @@ def test_the_control_is_judged_by_the_shuffled_labels():
     found = _results(replace(given, outcomes=(knows,)))
     assert found.outcomes[0].shuffled.above
     assert any("shuffled" in text for text in found.warnings)
+    # The class 0 is always named, but ranks know the labels.
+    ranks = replace(row, shuffled=0.1 * np.eye(3)[given.shuffled_label] + [0.5, 0.2, 0.2])
+    assert _results(replace(given, outcomes=(ranks,))).outcomes[0].shuffled.above
     true = replace(row, shuffled=0.8 * np.eye(3)[given.label] + 0.2 / 3)
     assert not _results(replace(given, outcomes=(true,))).outcomes[0].shuffled.above
 

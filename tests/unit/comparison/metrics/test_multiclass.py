@@ -9,6 +9,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from genomix_cli.comparison.bootstrap import Bootstrap
+from genomix_cli.comparison.intervals import wilson
 from genomix_cli.comparison.metrics import binary as binary
 from genomix_cli.comparison.metrics.multiclass import (
     CLASS_METRICS,
@@ -172,6 +173,25 @@ def test_no_draws_give_values_without_an_interval():
     assert np.isnan(found.interval(0, "accuracy").low)
     assert found.interval(0, "accuracy").value == METRICS["accuracy"](label, p)
     assert found.of_class["f1"].shape == (1, 1, 4)
+
+
+def test_a_share_that_is_1_or_0_in_every_draw_has_an_interval():
+    """Two items named B, both rightly, say little about the precision of B."""
+    label = np.array([0] * 10 + [1] * 4)
+    named = np.array([0] * 10 + [1, 1, 0, 0])
+    p = np.where(named[:, None] == np.arange(2), 0.9, 0.1)
+    found = replicate(label, [p], Bootstrap(np.arange(14), 200))
+    precision, recall = (
+        found.class_interval(0, k, m) for k, m in ((1, "precision"), (0, "recall"))
+    )
+    assert precision == pytest.approx((1.0, *wilson(1.0, 2)))
+    assert recall == pytest.approx((1.0, *wilson(1.0, 10)))
+    # Of one patient, ten items are no more than one.
+    patients = replicate(label, [p], Bootstrap([0] * 10 + [1, 2, 3, 4], 200))
+    assert patients.class_interval(0, 0, "recall").low == pytest.approx(wilson(1.0, 1)[0])
+    perfect = replicate(label, [np.eye(2)[label]], Bootstrap(np.arange(14), 200))
+    assert perfect.interval(0, "accuracy") == pytest.approx((1.0, *wilson(1.0, 14)))
+    assert perfect.averaged([1]).interval(0, "accuracy").low == pytest.approx(wilson(1.0, 14)[0])
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
