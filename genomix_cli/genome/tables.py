@@ -202,7 +202,7 @@ class TextTable:
     header : int
         Line of the header, from 1.
     delimiter : str
-        Tab or comma.
+        Tab, comma or, as spreadsheets write where the comma is the decimal mark, semicolon.
     comments : list of str
         Comment lines before the header.
     is_ended : bool
@@ -263,6 +263,10 @@ class TextTable:
             except csv.Error:
                 pass
         return text.split(self.delimiter)
+
+    def decimal(self, text: str) -> str:
+        """Return cells with decimal points; a table with semicolons has decimal commas."""
+        return text.replace(",", ".") if self.delimiter == ";" else text
 
     def width(self, text: str) -> int:
         """Return the number of cells in a line."""
@@ -446,12 +450,13 @@ def unknown_name(
 
 
 def _delimiter(header: str, path: Path) -> str:
-    for delimiter in "\t,":
-        if delimiter in header:
-            return delimiter
+    if "\t" in header:
+        return "\t"
+    if delimiter := max(";,", key=header.count) * (";" in header or "," in header):
+        return delimiter
     raise DataError(
         "has only one column",
         where=path,
-        expected="columns separated by tabs or commas",
+        expected="columns separated by tabs, commas or semicolons",
         found=repr(header[:60]),
     )

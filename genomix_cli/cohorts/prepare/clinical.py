@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genomix_cli.cohorts.prepare.samples import LeftOut, Spelling, parse_barcode, pick_samples
+from genomix_cli.cohorts.prepare.samples import (
+    LeftOut,
+    Spelling,
+    parse_barcode,
+    pick_samples,
+    plain_name,
+)
 from genomix_cli.cohorts.requests import PrepareRequest
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import BATCH, LABEL, PATIENT
@@ -28,6 +34,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genomix")
 
+# A number with a decimal comma.
+_COMMA = re.compile(r"-?\d+,\d+")
+# A label of numbers with more classes than this, or than half the samples, looks like a quantity.
+_MOST_CLASSES = 20
 #: Names of the column of samples; without any of them it is the first column.
 SAMPLE_COLUMNS = ("sample_id", "sample", "sampleid", "sample id", "tumor_sample_barcode")
 
@@ -125,8 +135,16 @@ def _text(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int
         rows = list(table.rows())
         if not rows:
             raise DataError("has a header but no rows", where=path)
-        cells = [[None if is_missing(c) else c.strip() for c in row.cells] for row in rows]
+        cells = [[_clean(c, table.delimiter == ";") for c in row.cells] for row in rows]
         return table.columns, cells, [row.line for row in rows], table.header
+
+
+def _clean(cell: str, commas: bool) -> str | None:
+    """Return a cell without spaces around it, None if missing; `commas` are decimal marks."""
+    if is_missing(cell):
+        return None
+    cell = cell.strip()
+    return cell.replace(",", ".") if commas and _COMMA.fullmatch(cell) else cell
 
 
 def _parquet(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int]:
@@ -265,7 +283,23 @@ def _label(label: pd.Series, drop: tuple[str, ...], column: object, where: objec
             where=where,
             found=", ".join(left) or "none",
         )
+    _warn_of_classes(left, int(label.notna().sum()), column)
     return label
+
+
+def _warn_of_classes(classes: Sequence[str], samples: int, column: object) -> None:
+    """Warn of classes that are one class in two spellings, or the values of a quantity."""
+    spelled: dict[str, list[str]] = {}
+    for name in classes:
+        spelled.setdefault(plain_name(name), []).append(name)
+    for names in spelled.values():
+        if len(names) > 1:
+            text = "the classes %s of %s differ only in case or punctuation; are they one class?"
+            log.warning(text, " and ".join(map(repr, names)), column)
+    numeric = all(_number(name) is not None for name in classes)
+    if numeric and len(classes) > min(_MOST_CLASSES, samples / 2):
+        text = "the label %s has %d numbers in %d samples: a quantity has to be cut into classes"
+        log.warning(text, column, len(classes), samples)
 
 
 def _categories(column: pd.Series) -> pd.Series:

@@ -28,6 +28,8 @@ Values = NDArray[np.float32]
 
 #: Larger than any logarithm of an expression or accessibility: it would mean 2^40 reads.
 LARGEST_LOG = 40.0
+#: Numbers that many tables write for a missing value.
+PLACEHOLDERS = (-99.0, -999.0, -9999.0)
 _INTERVAL = re.compile(r"(?P<contig>[^:\s]+):(?P<start>\d+)-(?P<end>\d+)(?::(?P<readout>\w+))?")
 _LENGTH = re.compile(r"(?:len_?|length_?)?(\d+)(?:bp)?", re.IGNORECASE)
 
@@ -131,6 +133,15 @@ def check_log_scale(modality: Modality) -> None:
         log.warning(text, name, top, name)
 
 
+def check_placeholders(modality: Modality) -> None:
+    """Warn of a lowest value that tables write for a missing one."""
+    low = float(np.nanmin(modality.values, initial=np.inf))
+    if low in PLACEHOLDERS:
+        count = int((modality.values == low).sum())
+        text = "%s: the lowest value is %g (%s times); write NA if it stands for a missing value"
+        log.warning(text, modality.name, low, f"{count:,}")
+
+
 def check_names(modality: Modality) -> None:
     """Warn of features that a spreadsheet renamed."""
     if found := converted(list(modality.features.index)):
@@ -178,5 +189,6 @@ def finish(request: PrepareRequest, modality: Modality) -> Modality:
     if modality.name in request.log_transform:
         modality = log2_of(modality)
     check_log_scale(modality)
+    check_placeholders(modality)
     check_names(modality)
     return without_empty(modality)

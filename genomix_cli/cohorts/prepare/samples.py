@@ -62,6 +62,12 @@ def parse_barcode(name: str) -> Barcode | None:
     return Barcode(match["patient"].upper().replace(".", "-"), match["type"] or "")
 
 
+def plain_name(name: str) -> str:
+    """Return a name without case, spaces and punctuation; the signs + and - stay at its end."""
+    sign = name.strip()[-1:] if name.strip().endswith(("+", "-")) else ""
+    return re.sub(r"[\W_]", "", name).casefold() + sign
+
+
 @dataclass(frozen=True)
 class Spelling:
     """Mapping from ids to samples that all tables share.
@@ -238,8 +244,20 @@ def _cannot_tell(name: str, table: Table, samples: Collection[str]) -> UsageErro
         where=table.path,
         expected=f"names as {_first(samples)}" if samples else None,
         found=f"rows {rows}, ... and columns {columns}, ...",
-        hint="add --samples rows or --samples columns",
+        hint=_alike([*table.rows, *table.columns], samples)
+        or "add --samples rows or --samples columns",
     )
+
+
+def _alike(names: Collection[str], others: Collection[str]) -> str | None:
+    """Return a hint at a name that differs from another only in case or punctuation, if any."""
+    if set(names) & set(others):
+        return None
+    known = {plain_name(name): name for name in others}
+    for name in names:
+        if (key := plain_name(name)) in known:
+            return f"spell names alike in all tables: {name} is {known[key]} elsewhere"
+    return None
 
 
 def _axis(table: Table, samples: Collection[str]) -> Axis | None:
@@ -278,7 +296,7 @@ def check_shared(samples: Mapping[str, Collection[str]], clinical: Collection[st
                 f"{name} shares no sample with the others",
                 expected=f"names as {_first(others)}",
                 found=_first(ids),
-                hint="see --sample-column, --id-column, --samples and --ids",
+                hint=_alike(ids, others) or "see --sample-column, --id-column, --samples and --ids",
             )
 
 

@@ -42,7 +42,10 @@ Values = NDArray[np.float32]
 
 #: Number of cells to parse at a time.
 BLOCK = 1 << 22
-_SKIP = "leave out a column that is not a sample or feature: --skip-column"
+_SKIP = (
+    "write NA for a missing value; leave out a column that is not a sample or feature: "
+    "--skip-column"
+)
 #: Columns that describe a feature rather than a sample, as written by cBioPortal and GDC.
 ANNOTATION = re.compile(
     r"(entrez_gene|locus|transcript|entity_stable)_id|(hugo|gene)_symbol|cytoband|name|description|"
@@ -221,11 +224,11 @@ def _taker(text: TextTable, ids: int, used: list[int]) -> Callable[[int, str], t
         if is_tail and '"' not in line:
             *front, rest = line.split(text.delimiter, first)
             n_cells = len(front) + rest.count(text.delimiter) + 1
-            values = rest.replace(text.delimiter, "\n")
+            values = text.decimal(rest).replace(text.delimiter, "\n")
         else:
             front = text.split(line)
             n_cells = len(front)
-            values = "\n".join(front[i] for i in used if i < n_cells)
+            values = text.decimal("\n".join(front[i] for i in used if i < n_cells))
         if n_cells != n:
             raise text.ragged(number, n_cells)
         name = front[ids].strip()

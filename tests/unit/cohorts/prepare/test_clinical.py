@@ -89,6 +89,31 @@ def test_labels_that_cannot_be(clinical: Clinical) -> None:
             check_columns([clinical.frame], roles, clinical.path)
 
 
+def test_labels_that_are_unlikely(caplog: pytest.LogCaptureFixture) -> None:
+    samples = [f"s{i}" for i in range(8)]
+    spelled = ["ER pos", "er_pos", "ER neg", "HER2+", "HER2-", "her2", "T1", "T2"]
+    frame = pd.DataFrame(
+        {"er": spelled, "months": [f"{i}.5" for i in range(8)], "grade": list("12312312")}, samples
+    )
+    table = Clinical(Path("a.csv"), frame)
+    observations(table, samples, EXACT, Roles(label="er"))
+    (told,) = caplog.messages
+    assert "the classes 'ER pos' and 'er_pos' of er differ only in case or punctuation" in told
+    caplog.clear()
+    observations(table, samples, EXACT, Roles(label="grade"))
+    assert not caplog.messages
+    observations(table, samples, EXACT, Roles(label="months"))
+    assert "the label months has 8 numbers in 8 samples: a quantity" in caplog.text
+
+
+def test_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_text("\ufeffsample;age;site\ns1;61,5;Ulm, Mitte\ns2;40;Bonn\n")
+    frame = read_clinical(path).frame
+    assert frame["age"].tolist() == ["61.5", "40"]
+    assert frame["site"].tolist() == ["Ulm, Mitte", "Bonn"]
+
+
 def test_two_tables_are_one() -> None:
     first = Clinical(Path("a"), pd.DataFrame({"x": ["1", "2"], "y": ["3", "4"]}, index=["a", "b"]))
     second = Clinical(Path("b"), pd.DataFrame({"y": ["5", "6"]}, index=["b", "c"]))

@@ -135,3 +135,7 @@ def test_tables_that_share_no_sample() -> None:
         check_shared({"a": ["s1"], "b": ["s2"]}, None)
     with pytest.raises(DataError, match=r"a shares no sample .*found s1.*--sample-column"):
         check_shared({"a": ["s1"]}, ["p1"])
+    with pytest.raises(DataError, match=r"spell names alike in all tables: s_1 is S1 elsewhere"):
+        check_shared({"a": ["s_1"]}, ["S1"])
+    with pytest.raises(UsageError, match=r"spell names alike in all tables: s-1 is S1 elsewhere"):
+        orient({"a": table("x", ["s-1"], ["TP53"])}, {"S1"}, None)

@@ -15,6 +15,7 @@ from genomix_cli.cohorts.prepare.modality import (
     Modality,
     check_log_scale,
     check_names,
+    check_placeholders,
     feature_table,
     log2_of,
     m_to_beta,
@@ -56,6 +57,8 @@ def same(values: object, expected: object) -> bool:
         ("end.tsv", PLAIN.rstrip("\n")),
         ("spaces.tsv", PLAIN.replace("0.25", " 0.25 ").replace("NA", " NA ")),
         ("tail.tsv", PLAIN + "\n\n"),
+        ("excel.csv", "\ufeff" + PLAIN.replace(".", ",").replace("\t", ";").replace("\n", "\r\n")),
+        ("quoted_excel.csv", 'gene;"s1";s2\n"TP53";"0,25";0,5\nKRAS;NA;1\n'),
     ],
 )
 def test_the_dialects_of_text(tmp_path: Path, name: str, text: str) -> None:
@@ -283,6 +286,15 @@ def test_logarithms(caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
     check_log_scale(small([[15.5, NAN]], "expression"))
     check_log_scale(small([[900]], "fragments"))
+    assert not caplog.text
+
+
+def test_numbers_that_stand_for_missing_values(caplog: pytest.LogCaptureFixture) -> None:
+    check_placeholders(small([[-999, 3, NAN], [-999, 2, 5]], "expression"))
+    assert "m: the lowest value is -999 (2 times); write NA if it stands for" in caplog.text
+    caplog.clear()
+    check_placeholders(small([[-1200, -999, 3]], "other"))
+    check_placeholders(small([[NAN, NAN]], "other"))
     assert not caplog.text
 
 
