@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError, UsageError, check_text, guarded
-from genomix_cli.formats.genome_shard import Contents, Mapped, check
+from genomix_cli.formats.reader import Contents, Mapped, check
 from genomix_cli.formats.schema import SEQUENCES
 from genomix_cli.formats.writer import LayoutWriter
 from genomix_cli.provenance import Provenance, atomic_path

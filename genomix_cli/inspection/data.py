@@ -53,7 +53,7 @@ def simulated_genome(path: Path) -> Report:
 def hdf5(path: Path) -> Report:
     """Describe a shard, a file of sequences, a cohort or a contact map."""
     from genomix_cli.formats.cohort import is_cohort
-    from genomix_cli.formats.genome_shard import format_of
+    from genomix_cli.formats.reader import format_of
 
     describe = _LAYOUTS.get(format_of(path) or "")
     return (describe or (_cohort if is_cohort(path) else _contacts))(path)

@@ -1257,7 +1257,7 @@ BASELINES = [
         ("<= row * shape[0] <= PACKED[1]", "<= row * shape[0]"),
     ),
     *_of(
-        "formats/genome_shard.py",
+        "formats/reader.py",
         "unit/formats/test_sequences.py",
         ("values.flags.writeable = False", "pass"),
     ),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import UsageError
-from genomix_cli.formats.genome_shard import check, format_of, open_shard
+from genomix_cli.formats.genome_shard import open_shard
+from genomix_cli.formats.reader import check, format_of
 from genomix_cli.formats.schema import GENOME, LAYOUTS, WINDOWS, VariantTable
 from genomix_cli.formats.writer import LayoutWriter
 from genomix_cli.genome.alphabet import kmer_ids

@@ -15,7 +15,8 @@ import pytest
 
 from genomix_cli.errors import DataError
 from genomix_cli.formats import docs
-from genomix_cli.formats.genome_shard import Shard, check, format_of, open_shard, open_windows
+from genomix_cli.formats.genome_shard import Shard, open_shard, open_windows
+from genomix_cli.formats.reader import check, format_of
 from genomix_cli.formats.schema import GENOME, LAYOUTS, WINDOWS, VariantTable
 from genomix_cli.formats.writer import ALIGNMENT, LayoutWriter
 from genomix_cli.genome.signal import TrackSpec
