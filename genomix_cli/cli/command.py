@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import logging
-import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
+from genomix_cli.cli.common import EVERYTHING, available, common_options, limit_threads
 from genomix_cli.cli.help import write_help
 from genomix_cli.cli.inputs import NamedPath, require_inputs
 from genomix_cli.cli.overwriting import refuse_overwriting
-from genomix_cli.config import read_toml
-from genomix_cli.errors import UsageError, printable
+from genomix_cli.cli.settings import SETTINGS, keys
+from genomix_cli.errors import UsageError
 from genomix_cli.options import Leaf, Option, Threads, build, leaves
-from genomix_cli.progress import terminal
 
-log = logging.getLogger("genomix")
-
-# Names of parameters that every command has, besides those of its request.
-CONFIG, VERBOSE, QUIET, THREADS = "config", "verbose", "quiet", "threads"
-HELP_ALL = "help_all"
-TASK = "task"
-# Every machine can start this many threads, and few have more CPUs.
-MOST_THREADS = 64
-# Keys in the context of Click: the settings file, and whether help is to have every option.
-_SETTINGS, _EVERYTHING = "genomix.settings", "genomix.everything"
+# Names of options that are in no request.
+TASK, THREADS = "task", "threads"
 
 
 @dataclass(frozen=True)
@@ -145,7 +133,7 @@ class RequestCommand(TyperCommand):
         """Check all values, then call the function of the task."""
         given = self._given(ctx)
         if given.get(THREADS):
-            threads = _available(self.by_name[THREADS].convert(given[THREADS]))
+            threads = available(self.by_name[THREADS].convert(given[THREADS]))
             given[THREADS] = str(threads)
             limit_threads(threads)
         request = self.request(ctx, given)
@@ -190,7 +178,7 @@ class RequestCommand(TyperCommand):
         if faults:
             raise UsageError("; ".join(fault.line() for fault in faults))
         request: Any = build(action.request, values)
-        settings = ctx.meta.get(_SETTINGS)
+        settings = ctx.meta.get(SETTINGS)
         refuse_overwriting(
             leaves(request), *([NamedPath("--config", settings)] if settings else [])
         )
@@ -219,7 +207,7 @@ class RequestCommand(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help without cutting option names."""
-        everything = ctx.meta.get(_EVERYTHING, False)
+        everything = ctx.meta.get(EVERYTHING, False)
         write_help(ctx, formatter, self.spec, self.by_name.values(), everything=everything)
 
 
@@ -227,12 +215,6 @@ def _source(ctx: Any, name: str) -> str:
     """Return ``COMMANDLINE``, ``ENVIRONMENT``, ``DEFAULT_MAP`` (a settings file) or ``DEFAULT``."""
     source = ctx.get_parameter_source(name)
     return "DEFAULT" if source is None or source.name == "DEFAULT" else str(source.name)
-
-
-def keys(leaf: Leaf) -> list[str]:
-    """Return the names that settings files may use for an option."""
-    spelled = [*leaf.flags, *leaf.option.old.split()]
-    return [f.partition("/")[0][2:] for f in spelled if f.startswith("--")]
 
 
 def _parameters(leaf: Leaf) -> list[Any]:
@@ -282,152 +264,3 @@ def _completing(leaf: Leaf) -> Callable[..., list[str]] | None:
         return [f"{done}{comma}{each}" for each in leaf.choices if each.startswith(begun)]
 
     return complete
-
-
-def common_options() -> list[Any]:
-    """Return the options that every command has."""
-    return [
-        TyperOption(
-            param_decls=[CONFIG, "--config"],
-            type=str,
-            default=None,
-            is_eager=True,
-            envvar="GENOMIX_CONFIG",
-            expose_value=False,
-            callback=_load_config,
-            help="TOML file with defaults, a table per command (~/.config/genomix/config.toml)",
-        ),
-        TyperOption(
-            param_decls=[VERBOSE, "-v", "--verbose"],
-            type=int,
-            count=True,
-            default=0,
-            expose_value=False,
-            callback=_set_verbosity,
-            help="Show debug messages too",
-        ),
-        TyperOption(
-            param_decls=[QUIET, "-q", "--quiet"],
-            type=bool,
-            is_flag=True,
-            default=False,
-            expose_value=False,
-            callback=_set_verbosity,
-            help="Show warnings and errors only",
-        ),
-        TyperOption(
-            param_decls=[HELP_ALL, "--help-all"],
-            type=bool,
-            is_flag=True,
-            default=False,
-            is_eager=True,
-            expose_value=False,
-            callback=_help_with_everything,
-            help="Show rarely needed options too",
-        ),
-    ]
-
-
-def _help_with_everything(ctx: Any, param: Any, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        ctx.meta[_EVERYTHING] = True
-        ctx.command.get_help_option(ctx).callback(ctx, param, True)
-
-
-def _available(threads: int) -> int:
-    """Limit the number of threads: OpenMP ends the process if it cannot start them."""
-    cpus = os.cpu_count() or 1
-    most = max(cpus, MOST_THREADS)
-    if threads > most:
-        log.warning("--threads %d: limited to %d; there are %d CPUs", threads, most, cpus)
-    return min(threads, most)
-
-
-def limit_threads(threads: int) -> None:
-    """Set the threads of numerical libraries, including torch if it is imported later."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-
-
-def _set_verbosity(ctx: Any, param: Any, value: int) -> int:
-    """Configure logging from the -v and -q options parsed so far."""
-    change = -(value or 0) if param.name == QUIET else value or 0
-    levels = ctx.meta["genomix.verbosity"] = ctx.meta.get("genomix.verbosity", 0) + change
-    log.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(max(levels, -1), logging.DEBUG))
-    if log.handlers:
-        return value
-    handler: logging.Handler
-    if sys.stderr.isatty():
-        from rich.logging import RichHandler
-
-        handler = RichHandler(console=terminal(), show_path=False, show_time=False)
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("[genomix] %(message)s"))
-    handler.addFilter(_make_printable)
-    log.addHandler(handler)
-    log.propagate = False
-    return value
-
-
-def _make_printable(record: logging.LogRecord) -> bool:
-    record.msg, record.args = printable(record.getMessage()), ()
-    return True
-
-
-def _load_config(ctx: Any, param: Any, value: str | None) -> str | None:
-    """Read defaults from a TOML file; command line and environment take precedence."""
-    path = Path(value) if value else _own_config()
-    if path is None:
-        return None
-    ctx.meta[_SETTINGS] = path
-    command: RequestCommand = ctx.command
-    title = ".".join(command.table)
-    settings: Any = read_toml(path)
-    for name in command.table:
-        settings = settings.get(name, {})
-        if not isinstance(settings, dict):
-            raise UsageError(f"{name} is not a table", where=path, expected=f"[{title}]")
-    settings = {key.replace("_", "-"): item for key, item in settings.items()}
-    known = {*command.known, THREADS, VERBOSE, QUIET}
-    unknown = [key for key in settings if key not in known]
-    if unknown:
-        hint = f"known keys: {', '.join(sorted(known))}"
-        raise UsageError(f"unknown key {', '.join(unknown)}", where=f"{path} [{title}]", hint=hint)
-    own = {key: leaf for leaf in command.by_name.values() for key in keys(leaf)}
-    ctx.default_map = dict(ctx.default_map or {}) | {
-        own[key].name if key in own else key: _relative_to(path.parent, own.get(key), item)
-        for key, item in settings.items()
-    }
-    return value
-
-
-def _own_config() -> Path | None:
-    """Return the user's settings file in the standard configuration folder, if it exists."""
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    path = Path(home) / "genomix" / "config.toml"
-    # Unlike Path.is_file, this is also False if the home is another user's, as in containers.
-    return path if os.path.isfile(path) else None
-
-
-def _relative_to(folder: Path, leaf: Leaf | None, item: Any) -> Any:
-    """Resolve paths in a settings file relative to that file, as build tools do."""
-    if leaf is None:
-        return item
-    if leaf.is_list:
-        items = item if isinstance(item, list) else [item]
-        return [_relative_each(folder, leaf, str(each)) for each in items]
-    if isinstance(item, list) and leaf.option.commas:
-        item = ",".join(map(str, item))
-    return item if leaf.is_flag else _relative_each(folder, leaf, str(item))
-
-
-def _relative_each(folder: Path, leaf: Leaf, text: str) -> str:
-    if leaf.is_path:
-        name, equals, path = text.rpartition("=") if "NAME=" in leaf.metavar else ("", "", text)
-        return f"{name}{equals}{folder / path}"
-    if leaf.option.model and (folder / text).exists():
-        return str(folder / text)
-    return text

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 from typer.core import TyperGroup
 
-from genomix_cli.cli.command import CONFIG, Command, RequestCommand, command, keys
+from genomix_cli.cli.command import Command, RequestCommand, command
+from genomix_cli.cli.common import CONFIG
 from genomix_cli.cli.help import write_group_help
+from genomix_cli.cli.settings import keys
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.detect import is_cohort, is_hdf5, is_sequences
 from genomix_cli.options import Leaf

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 NAME_COLUMN = 28
 FIRST = "Options"
+CONFIG_HELP = "TOML file with defaults, a table per command (~/.config/genomix/config.toml)"
 GENERAL = {
-    "--config FILE": "TOML file with defaults, a table per command "
-    "(~/.config/genomix/config.toml) [$GENOMIX_CONFIG]",
+    "--config FILE": f"{CONFIG_HELP} [$GENOMIX_CONFIG]",
     "-v, --verbose": "Show debug messages too",
     "-q, --quiet": "Show warnings and errors only",
     "-h, --help": "Show this message and exit",

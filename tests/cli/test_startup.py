@@ -264,7 +264,7 @@ def test_a_reader_that_goes_ends_the_command_quietly() -> None:
 def test_threads_are_set_before_torch_is_imported() -> None:
     code = (
         "import sys\n"
-        "from genomix_cli.cli.command import limit_threads\n"
+        "from genomix_cli.cli.common import limit_threads\n"
         "limit_threads(1)\n"
         "assert 'torch' not in sys.modules\n"
         "import torch\n"

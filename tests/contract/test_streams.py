@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from genomix_cli import progress, provenance
-from genomix_cli.cli.command import _own_config
+from genomix_cli.cli.settings import own_settings
 from genomix_cli.errors import DiskError, Exit, GenomixError
 from genomix_cli.formats import run_folder
 from genomix_cli.formats.run_folder import RunFolder
@@ -258,7 +258,7 @@ def test_the_home_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         os.setgid(65534)
         os.setuid(65534)
         try:
-            os._exit(0 if _own_config() is None else 1)
+            os._exit(0 if own_settings() is None else 1)
         except OSError:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from genomix_cli import progress
-from genomix_cli.cli.command import _set_verbosity
+from genomix_cli.cli.common import _set_verbosity
 from genomix_cli.progress import Progress, track
 
 
