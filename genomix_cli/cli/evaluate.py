@@ -21,7 +21,7 @@ from genomix_cli.variants.requests import LeaderboardRequest, SuiteRequest
 if TYPE_CHECKING:
     from genomix_cli.comparison.evaluate import Evaluation as ClassEvaluation
     from genomix_cli.sequences.generate.results import GeneratedEvaluation
-    from genomix_cli.variants.evaluate.leaderboard import Board
+    from genomix_cli.variants.evaluate.leaderboard.board import Board
     from genomix_cli.variants.evaluate.scores import Evaluation
     from genomix_cli.variants.evaluate.suite.results import SuiteResults
 
@@ -138,7 +138,7 @@ def join_evaluations(request: LeaderboardRequest) -> None:
     leader, or from --reference, under the same bootstrap draws. Each shard gets a table of its
     own; evaluations of one shard with different variants or labels are refused.
     """
-    from genomix_cli.variants.evaluate.leaderboard import make_leaderboard
+    from genomix_cli.variants.evaluate.leaderboard.run import make_leaderboard
 
     boards = make_leaderboard(request)
     for number, board in enumerate(boards):

@@ -23,7 +23,7 @@ from genomix_cli.variants.evaluate.suite.results import (
 )
 
 if TYPE_CHECKING:
-    from genomix_cli.variants.evaluate.leaderboard import Row
+    from genomix_cli.variants.evaluate.leaderboard.evaluations import Row
     from genomix_cli.variants.evaluate.suite.entrants import Entrant
 
 WIDTH = 9.0

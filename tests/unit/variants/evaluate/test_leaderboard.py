@@ -21,13 +21,9 @@ from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.detect import is_evaluation
 from genomix_cli.inspection import inspect
-from genomix_cli.variants.evaluate.leaderboard import (
-    Board,
-    cards,
-    headline,
-    headlines,
-    make_leaderboard,
-)
+from genomix_cli.variants.evaluate.leaderboard.board import Board
+from genomix_cli.variants.evaluate.leaderboard.report import cards, headline, headlines
+from genomix_cli.variants.evaluate.leaderboard.run import make_leaderboard
 from genomix_cli.variants.evaluate.suite.run import evaluate_suite
 from genomix_cli.variants.requests import LeaderboardRequest, SimulationRequest, SuiteRequest
 from genomix_cli.variants.simulate.genome import simulate_genome
