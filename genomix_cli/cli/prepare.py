@@ -12,7 +12,7 @@ from genomix_cli.variants.requests import PrepareGenomeRequest, PrepareRequest
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.prepare.cohort import PrepareSummary as CohortSummary
-    from genomix_cli.sequences.prepare.sequences import PrepareSummary as SequenceSummary
+    from genomix_cli.sequences.prepare.summary import PrepareSummary as SequenceSummary
     from genomix_cli.variants.prepare.summary import PrepareSummary as ShardSummary
 
 # Largest number of classes to list.

@@ -24,8 +24,9 @@ from genomix_cli.sequences.prepare import spool
 from genomix_cli.sequences.prepare.fasta import window_starts
 from genomix_cli.sequences.prepare.genotypes import parse
 from genomix_cli.sequences.prepare.parsed_input import LeftOut
-from genomix_cli.sequences.prepare.sequences import PrepareSummary, prepare_sequences
+from genomix_cli.sequences.prepare.sequences import prepare_sequences
 from genomix_cli.sequences.prepare.spool import ColumnSpool, RowSpool
+from genomix_cli.sequences.prepare.summary import PrepareSummary
 from genomix_cli.sequences.prepare.vcf import alleles
 from genomix_cli.sequences.requests import PrepareRequest
 from genomix_cli.sequences.train.splits import splits

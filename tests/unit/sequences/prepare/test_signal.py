@@ -12,8 +12,9 @@ import pytest
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences, provenance_of
 from genomix_cli.genome.iupac import decode
-from genomix_cli.sequences.prepare.sequences import PrepareSummary, prepare_sequences
+from genomix_cli.sequences.prepare.sequences import prepare_sequences
 from genomix_cli.sequences.prepare.signal import matched
+from genomix_cli.sequences.prepare.summary import PrepareSummary
 from genomix_cli.sequences.requests import PrepareRequest
 
 LENGTHS = {"chr1": 4_030, "chr2": 2_000, "chr3": 1_000}
