@@ -265,9 +265,13 @@ ENGINE = [
         "unit/learning/test_loop.py",
         ("optimiser._step_supports_amp_scaling = False", "pass"),
         ('and not precision.startswith("16")', ""),
+        ("enable_checkpointing=any(", "enable_checkpointing=bool("),
+    ),
+    *_of(
+        "learning/callbacks.py",
+        "unit/learning/test_loop.py",
         ("or score > self.best_model_score:", "or score < self.best_model_score:"),
         ("score = -math.inf if math.isnan(score) else score", "pass"),
-        ("enable_checkpointing=any(", "enable_checkpointing=bool("),
     ),
     *_of(
         "variants/train/supervised.py",
