@@ -202,7 +202,7 @@ def check_text(texts: Iterable[Any], what: str) -> None:
             )
 
 
-def shortened(text: str, most: int = 200) -> str:
-    """Return a library's message on one line, shortened to at most `most` characters."""
+def shortened(text: str) -> str:
+    """Return a library's message on one line, shortened to at most 200 characters."""
     text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -208,7 +208,7 @@ class BigWig:
                 hint="divisions by 0 produce them: add a pseudocount",
             )
 
-    def distribution(self, n: int = 1001, bin_size: int = BIN_SIZE) -> NDArray[np.float32]:
+    def distribution(self, n: int = 1001) -> NDArray[np.float32]:
         """Return quantiles of the binned signal over the covered bins of the whole file.
 
         Files with more than 200 Mb of contigs are sampled by 200 evenly spaced pieces of 1 Mb,
@@ -218,8 +218,6 @@ class BigWig:
         ----------
         n : int
             Number of quantiles, evenly spaced from 0 to 1.
-        bin_size : int
-            In bases.
 
         Returns
         -------
@@ -231,7 +229,7 @@ class BigWig:
         DataError
             If no bin is covered.
         """
-        sample = (self.bins(*piece, bin_size) for piece in self._sample(bin_size))
+        sample = (self.bins(*piece) for piece in self._sample())
         values = np.concatenate(
             [np.empty(0, np.float32), *(bins.mean[bins.covered] for bins in sample)]
         )
@@ -281,20 +279,20 @@ class BigWig:
         total, covered = whole.reshape(-1, bin_size), known.reshape(-1, bin_size)
         return Sums(total.sum(1, dtype=np.float64), covered.sum(1, dtype=np.float64))
 
-    def _sample(self, bin_size: int) -> Iterator[tuple[str, int, int]]:
+    def _sample(self) -> Iterator[tuple[str, int, int]]:
         """Yield contig, first and last bin of each piece sampled for a distribution."""
         lengths = {name: size for name, size in self.lengths.items() if self.has_signal(name)}
         total = sum(lengths.values())
         if total <= SAMPLED_BASES:
-            yield from ((name, 0, -(-size // bin_size)) for name, size in lengths.items())
+            yield from ((name, 0, -(-size // BIN_SIZE)) for name, size in lengths.items())
             return
         pieces = SAMPLED_BASES // SAMPLE_BASES
         before = 0
         for name, size in lengths.items():
             # Piece i starts at base i * total / pieces of the concatenated contigs.
             for i in range(-(-before * pieces // total), -(-(before + size) * pieces // total)):
-                first = (i * total // pieces - before) // bin_size
-                yield name, max(first, 0), max(first, 0) + max(SAMPLE_BASES // bin_size, 1)
+                first = (i * total // pieces - before) // BIN_SIZE
+                yield name, max(first, 0), max(first, 0) + SAMPLE_BASES // BIN_SIZE
             before += size
 
     def has_signal(self, name: str) -> bool:

@@ -116,7 +116,7 @@ def require_cell(known: tuple[str, ...], cell: str) -> str:
     )
 
 
-def of_one_cell(tracks: Mapping[str, T], option: str = "--track") -> dict[str, T]:
+def of_one_cell(tracks: Mapping[str, T]) -> dict[str, T]:
     """Return the tracks of a single cell type, by modality.
 
     Raises
@@ -129,11 +129,11 @@ def of_one_cell(tracks: Mapping[str, T], option: str = "--track") -> dict[str, T
     if len(several) > 1:
         raise UsageError(
             "tracks of several cell types",
-            where=option,
+            where="--track",
             found=", ".join(sorted(several)),
             hint="give the tracks of one cell type, and run again for the next",
         )
     twice = [m for m, count in Counter(n.modality for n in named).items() if count > 1]
     if twice:
-        raise UsageError(f"{twice[0]} was given twice", where=option)
+        raise UsageError(f"{twice[0]} was given twice", where="--track")
     return {name.modality: value for name, value in zip(named, tracks.values(), strict=True)}
