@@ -28,8 +28,6 @@ _NUMERIC = re.compile(r"$|[-+.\d]|nan$")
 _LINES = re.compile(r".+")
 _WORDS_AND_BRACKETS = re.compile(r"\[[^\]]*\]|\S+")
 _WORDS = re.compile(r"\S+")
-# Metrics of the table of models.
-SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 # Metrics of held-out variants.
 HELD_OUT_METRICS = (
     *("auroc", "auprc", "ranking_accuracy", "brier", "ece"),
@@ -238,7 +236,7 @@ def interval_text(
 
 def print_results(found: Results) -> None:
     """Print one row per model to stdout, and their interpretation to stderr."""
-    from genomix_cli.comparison.metrics.multiclass import METRICS
+    from genomix_cli.comparison.metrics.multiclass import METRICS, SHOWN
 
     header = ["model", *(METRICS[name].title for name in SHOWN), "trials", "vs best baseline"]
     rows = [

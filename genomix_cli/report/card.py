@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from genomix_cli.comparison.intervals import BETTER, Interval
-from genomix_cli.comparison.metrics.multiclass import METRICS
+from genomix_cli.comparison.metrics.multiclass import METRICS, SHOWN
 from genomix_cli.comparison.rules import CROSS, SPLIT, VALIDATION
 from genomix_cli.comparison.study import Study
 from genomix_cli.comparison.summaries import OutcomeResult, Results
 
-FIRST = ("accuracy", "macro_f1", "auroc", "nll")
 CALIBRATED = {
     CROSS: "on predictions of the inner folds",
     SPLIT: "on a fifth of the training samples",
@@ -103,11 +102,11 @@ def _protocol(study: Study, results: Results, row: OutcomeResult) -> str:
 
 def _results(results: Results) -> str:
     title = METRICS[results.metric].title
-    columns = ["model", *(METRICS[name].title for name in FIRST)]
+    columns = ["model", *(METRICS[name].title for name in SHOWN)]
     columns += [f"{title} minus {_plain(results.best)}", "verdict"] if results.best else []
     rows = []
     for row in results.outcomes:
-        cells = [_plain(row.name), *(_range(row.metrics[name].interval) for name in FIRST)]
+        cells = [_plain(row.name), *(_range(row.metrics[name].interval) for name in SHOWN)]
         if results.best:
             compared = row.against_best
             cells += [

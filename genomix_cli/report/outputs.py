@@ -15,7 +15,8 @@ from genomix_cli.comparison.tables import write_rows
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.report.card import card
 from genomix_cli.report.multiqc import write_multiqc
-from genomix_cli.report.page import Section, write_report
+from genomix_cli.report.page import Section
+from genomix_cli.report.study import write_report
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,19 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from genomix_cli import __version__
-from genomix_cli.comparison.intervals import BETTER, LEVEL, WORSE, Interval
+from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.comparison.study import MAJORITY, Study
-from genomix_cli.comparison.summaries import OutcomeResult, Results
-from genomix_cli.comparison.words import weighed_metrics
 from genomix_cli.provenance import atomic_path, command_line
-from genomix_cli.report import figures
 from genomix_cli.report.canvas import Picture, style
 
 # Fields of a request that only group its options.
 GROUPS = ("contest", "rules", "setting", "options")
-# Metrics of the first table, besides the main one.
-FIRST = ["accuracy", "macro_f1", "auroc", "nll"]
 # Weighted recall is accuracy, so it has no column of its own.
 TITLES = {name: m.title for name, m in METRICS.items() if name != "weighted_recall"}
 
@@ -51,83 +45,6 @@ class Section(NamedTuple):
     title: str
     picture: Picture | None
     body: str
-
-
-def write_report(
-    study: Study,
-    results: Results,
-    path: Path,
-    command: str | None = None,
-    extra: Sequence[Section] = (),
-) -> Path:
-    """Write the report; the same study and command give the same bytes.
-
-    Parameters
-    ----------
-    study : Study
-    results : Results
-        Returned by :func:`genomix_cli.comparison.results.results`.
-    path : Path
-        Replaced if it exists.
-    command : str, optional
-        Command that reproduces the report; by default the current command line.
-    extra : sequence of Section
-        Sections of one domain, placed after the table of models.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    settings = [
-        ("held out by", study.held_out_by),
-        ("target coverage of sets", f"{study.level:.0%}"),
-        *listed_settings(study.settings),
-    ]
-    write_page(
-        "study.html.j2",
-        Path(path),
-        title=f"{study.data}: models",
-        heading=study.data,
-        sub=(
-            f"{results.samples:,} samples of {results.units:,} {results.unit_name} held out by "
-            f"{study.held_out_by}, {len(results.classes)} classes, {len(results.outcomes)} models"
-        ),
-        headline=results.headline,
-        cards=cards(results),
-        warnings=results.warnings,
-        command=command_line() if command is None else command,
-        **{"study": study, "results": results, "extra": extra, "settings": settings},
-        **{"first": FIRST, "titles_of": TITLES, "BETTER": BETTER, "LEVEL": LEVEL, "WORSE": WORSE},
-        **{"MAJORITY": MAJORITY, "weighed": weighed_metrics(results.metric)},
-        **{"figures": figures, "shown": figures.shown(study, results)},
-    )
-    return Path(path)
-
-
-def cards(results: Results) -> list[Card]:
-    """Return the cards at the top of the page: the model, the best baseline, their difference."""
-    name = results.metric
-    main = next((row for row in results.outcomes if row.main), None)
-    best = next((row for row in results.outcomes if row.name == results.best), None)
-
-    def card(what: str, row: OutcomeResult) -> Card:
-        return Card.of(what, row.metrics[name].interval, row.name)
-
-    found = []
-    if main is not None:
-        found.append(card(TITLES[name], main))
-    if results.batches is not None and results.batches.results is not None and main is not None:
-        rows = results.batches.results.outcomes
-        found.append(
-            card("Whole batches held out", next(row for row in rows if row.name == main.name))
-        )
-    if best is not None:
-        found.append(card("Best baseline", best))
-    if main is not None and main.against_best is not None:
-        difference = main.against_best.differences[name]
-        found.append(Card.of("Difference", difference, main.against_best.verdict, sign=True))
-    return found
 
 
 def write_page(template: str, path: Path, *, title: str, **values: Any) -> None:

@@ -293,6 +293,8 @@ METRICS: Mapping[str, Metric] = {
     "brier": Metric(lambda t: t.brier, False, "Brier score"),
     "calibration_error": Metric(lambda t: t.calibration_error, False, "calibration error", True),
 }
+#: Metrics that tables and pages show first.
+SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 #: Metrics of each class ``[B, K]``; NaN where undefined.
 CLASS_METRICS: Mapping[str, Callable[[Tally], FloatArray]] = {
     "precision": lambda t: np.where(t.predicted > 0, t.precision, np.nan),

@@ -13,7 +13,6 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from genomix_cli.comparison.results import results
 from genomix_cli.comparison.study import MeanAttention
-from genomix_cli.report import write_report
 from genomix_cli.report.card import card
 from genomix_cli.report.curves import (
     GRID,
@@ -23,7 +22,7 @@ from genomix_cli.report.curves import (
 )
 from genomix_cli.report.figures import attention, clusters, short
 from genomix_cli.report.multiqc import write_multiqc
-from genomix_cli.report.page import cards
+from genomix_cli.report.study import cards, write_report
 from tests.cohort_study import study
 
 VOID = {"meta", "img", "br"}
