@@ -16,7 +16,8 @@ from genomix_cli.cli.inputs import NamedPath, require_inputs
 from genomix_cli.cli.overwriting import refuse_overwriting
 from genomix_cli.cli.settings import SETTINGS, keys
 from genomix_cli.errors import UsageError
-from genomix_cli.options import Leaf, Option, Threads, build, leaves
+from genomix_cli.options import Leaf, Option, build, leaves
+from genomix_cli.shared_options import Threads
 
 # Names of options that are in no request.
 TASK, THREADS = "task", "threads"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from genomix_cli.cli.command import command
 from genomix_cli.cli.output import echo, on_terminal, print_facts, print_table
 from genomix_cli.errors import CheckError
-from genomix_cli.options import Device, TrainedModel, option
+from genomix_cli.options import option
+from genomix_cli.shared_options import Device, TrainedModel
 from genomix_cli.variants.requests import DEFAULT_MODEL
 
 if TYPE_CHECKING:

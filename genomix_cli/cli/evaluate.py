@@ -13,8 +13,9 @@ from genomix_cli.cli.output import echo, interval_text, metric_table, print_tabl
 from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
 from genomix_cli.comparison.rules import TrainingAccuracy
 from genomix_cli.formats.detect import is_evaluation, is_genome_shard, is_scored_classes
-from genomix_cli.options import Force, option
+from genomix_cli.options import option
 from genomix_cli.sequences.requests import GeneratedRequest
+from genomix_cli.shared_options import Force
 from genomix_cli.variants.requests import EvaluateRequest as ScoreRequest
 from genomix_cli.variants.requests import LeaderboardRequest, SuiteRequest
 

@@ -10,7 +10,8 @@ from typing import Annotated
 
 from genomix_cli.cli.command import command
 from genomix_cli.cli.output import echo, print_report
-from genomix_cli.options import Force, Option, option
+from genomix_cli.options import Option, option
+from genomix_cli.shared_options import Force
 
 log = logging.getLogger("genomix")
 

@@ -12,8 +12,9 @@ from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import echo
 from genomix_cli.cohorts.requests import CohortRequest, FitRequest
 from genomix_cli.errors import UsageError
-from genomix_cli.options import Force, Seed, Threads, option
+from genomix_cli.options import option
 from genomix_cli.sequences.requests import SimulateRequest
+from genomix_cli.shared_options import Force, Seed, Threads
 from genomix_cli.variants.requests import SIZES, SimulationRequest
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from genomix_cli.cli.output import print_held_out, print_results, print_rows
 from genomix_cli.cohorts.requests import HELD_OUT
 from genomix_cli.cohorts.requests import TrainRequest as CohortRequest
 from genomix_cli.errors import UsageError, require_files
-from genomix_cli.options import RARE, Device, Precision, Seed, Threads, option
+from genomix_cli.options import RARE, option
 from genomix_cli.registry import SEQUENCE_TASKS
 from genomix_cli.sequences.requests import TASKS, TaskOptions
 from genomix_cli.sequences.requests import TrainRequest as SequenceRequest
+from genomix_cli.shared_options import Device, Precision, Seed, Threads
 from genomix_cli.variants.requests import PretrainRequest
 from genomix_cli.variants.requests import TrainRequest as VariantRequest
 

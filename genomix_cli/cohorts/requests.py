@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from genomix_cli.comparison.rules import COMPARISON, HELD_OUT, Rules
-from genomix_cli.options import (
-    RARE,
+from genomix_cli.options import RARE, Option, option, parse_names, parse_pairs, parse_value
+from genomix_cli.registry import COHORT_MODELS
+from genomix_cli.shared_options import (
+    AllowIncomplete,
     Attributions,
     Device,
     Epochs,
     Force,
-    Option,
     Page,
     Precision,
     Resume,
@@ -24,12 +25,7 @@ from genomix_cli.options import (
     Table,
     Threads,
     TrainedModel,
-    option,
-    parse_names,
-    parse_pairs,
-    parse_value,
 )
-from genomix_cli.registry import COHORT_MODELS
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.simulate.parameters import CohortParameters
@@ -275,7 +271,7 @@ class ExplainRequest:
         writes=True,
     )
     report: Page = None
-    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %")
+    allow_incomplete: AllowIncomplete = False
     device: Device = "auto"
     force: Force = False
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from genomix_cli.options import Option, Seed, WhatIsSeen, option, parse_words
+from genomix_cli.options import Option, option, parse_words
+from genomix_cli.shared_options import Draws, Seed, WhatIsSeen
 
 
 @dataclass(frozen=True)
@@ -49,5 +50,5 @@ class EvaluateRequest:
         parse=parse_words,
     )
     seen: WhatIsSeen = "refuse"
-    draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
+    draws: Draws = 1000
     seed: Seed = 0

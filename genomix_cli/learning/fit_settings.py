@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from genomix_cli.options import RARE, Precision, option
+from genomix_cli.options import RARE, option
+from genomix_cli.shared_options import Precision
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 _TRAINING = "Training"

@@ -12,14 +12,17 @@ from genomix_cli.comparison.rules import VERDICTS
 from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
-from genomix_cli.options import (
-    RARE,
+from genomix_cli.options import RARE, Option, option, parse_names
+from genomix_cli.provenance import Provenance
+from genomix_cli.registry import SEQUENCE_CLASSIFIERS
+from genomix_cli.shared_options import (
+    AllowIncomplete,
     Attributions,
     Device,
+    Draws,
     Epochs,
     Force,
     Motifs,
-    Option,
     Page,
     Resume,
     RunOutput,
@@ -27,11 +30,7 @@ from genomix_cli.options import (
     Stats,
     Table,
     TrainedModel,
-    option,
-    parse_names,
 )
-from genomix_cli.provenance import Provenance
-from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 
 T = TypeVar("T")
 MODEL, COMPARISON, HELD_OUT = "Model", "Comparison", "Held out"
@@ -523,7 +522,7 @@ class ExplainRequest:
     )
     report: Page = None
     motifs: Motifs = None
-    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %", rare=True)
+    allow_incomplete: Annotated[AllowIncomplete, RARE] = False
     device: Device = "auto"
     seed: Seed = 0
     force: Force = False
@@ -581,6 +580,6 @@ class GeneratedRequest:
     tsv: Path | None = option(None, "TSV of the metrics", "-o --output", writes=True)
     json: Path | None = option(None, "JSON of all results, with provenance", writes=True)
     report: Path | None = option(None, "HTML page", metavar="HTML", writes=True)
-    draws: int = option(200, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
+    draws: Draws = 200
     seed: Seed = 0
     force: Force = False

@@ -11,14 +11,25 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.tracks import cells, of_one_cell
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.options import (
-    NAME_MOTIFS,
     RARE,
+    Option,
+    Without,
+    check_options,
+    option,
+    parse_names,
+    parse_pairs,
+    parse_words,
+)
+from genomix_cli.registry import SHARD_LAYOUTS, VARIANT_BASELINES, VARIANT_MODELS
+from genomix_cli.shared_options import (
+    NAME_MOTIFS,
+    AllowIncomplete,
     Contacts,
     Device,
+    Draws,
     Fasta,
     Force,
     MultiQC,
-    Option,
     Page,
     Resume,
     RunOutput,
@@ -28,14 +39,7 @@ from genomix_cli.options import (
     Tracks,
     TrainedModel,
     WhatIsSeen,
-    Without,
-    check_options,
-    option,
-    parse_names,
-    parse_pairs,
-    parse_words,
 )
-from genomix_cli.registry import SHARD_LAYOUTS, VARIANT_BASELINES, VARIANT_MODELS
 from genomix_cli.variants.score.tags import PROBABILITY
 
 #: Value of ``--cell`` that scores in each of several cell types.
@@ -702,7 +706,7 @@ class ExplainRequest:
         min=2,
         rare=True,
     )
-    allow_incomplete: bool = option(False, "Accept completeness errors above 1 %", rare=True)
+    allow_incomplete: Annotated[AllowIncomplete, RARE] = False
     device: Device = "auto"
     seed: Annotated[Seed, RARE] = 0
     force: Force = False
@@ -729,9 +733,7 @@ class EvaluateRequest:
         None, "Another scored VCF, for paired differences", "--vs", metavar="VCF"
     )
     seen: WhatIsSeen = "refuse"
-    draws: int = option(
-        1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0, rare=True
-    )
+    draws: Annotated[Draws, RARE] = 1000
     seed: Seed = 0
 
 
@@ -882,7 +884,7 @@ class LeaderboardRequest:
         metavar="NAME",
         shown="the leader of each table",
     )
-    draws: int = option(1000, "Bootstrap draws for the intervals; 0: none", "--bootstrap", min=0)
+    draws: Draws = 1000
     seed: Seed = 0
     force: Force = False
 

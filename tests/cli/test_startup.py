@@ -278,7 +278,7 @@ SETTINGS = """
 from dataclasses import dataclass, field
 from genomix_cli.cli import command as made, inspect
 from genomix_cli.cli.command import command
-from genomix_cli.options import Fasta, Threads, Tracks, TrainedModel
+from genomix_cli.shared_options import Fasta, Threads, Tracks, TrainedModel
 @dataclass(frozen=True)
 class Request:
     fasta: Fasta

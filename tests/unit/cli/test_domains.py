@@ -11,7 +11,8 @@ import pytest
 from genomix_cli.cli.command import Action, Command
 from genomix_cli.cli.domains import COHORTS, VARIANTS, Verb, VerbGroup
 from genomix_cli.errors import UsageError
-from genomix_cli.options import Device, Option, Seed, TrainedModel
+from genomix_cli.options import Option
+from genomix_cli.shared_options import Device, Seed, TrainedModel
 
 
 @dataclass(frozen=True)
