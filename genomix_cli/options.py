@@ -137,12 +137,8 @@ class Without(NamedTuple):
     names: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Rarely:
-    """Mark of an option or group as rare in one request, used as ``Annotated[Seed, RARE]``."""
-
-
-RARE = Rarely()
+#: Mark of an option or group as rare in one request, used as ``Annotated[Seed, RARE]``.
+RARE = "rare"
 
 
 @dataclasses.dataclass(frozen=True)
