@@ -5,6 +5,7 @@ Letters in shapes: n sequences.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype
 from genomix_cli.genome.tables import TextTable, is_missing, open_table, unknown_name
 from genomix_cli.sequences.requests import PrepareRequest
+
+log = logging.getLogger("genomix")
 
 #: Names of the id column, in either case; without any of them the first column has the ids.
 ID_NAMES = ("sample", "id", "name", "sample_id", "iid")
@@ -244,6 +247,14 @@ def _phenotype(
                 f"{name} is not a number",
                 where=f"{table.path}:{table.lines[rows[wrong]]}",
                 found=repr(cells[wrong][:40]),
+            )
+        known = [i for i, cell in enumerate(cells) if cell]
+        n_numbers = sum(numbers[i] is not None for i in known)
+        if n_numbers > len(known) / 2:
+            log.warning(
+                "%s:%d: %s is read as categories, because %r is not a number (%s of %s values are)",
+                *(table.path, table.lines[rows[wrong]], name, cells[wrong][:40]),
+                *(f"{n_numbers:,}", f"{len(known):,}"),
             )
     return _categorical(table.path, name, cells, is_asked)
 

@@ -49,7 +49,7 @@ def read_table(path: Path, request: PrepareRequest, folder: Path) -> Parsed:
             where = f"{path}:{line}"
             ids.append(f"sequence_{len(ids) + 1}" if by is None else row[by].strip())
             lines.append(line)
-            lengths.check(ids[-1], len(row[at].strip()), where)
+            lengths.check(ids[-1] or "a row without an id", len(row[at].strip()), where)
             spool.add(encode(row[at].strip(), where))
             for i, name in others.items():
                 cells[name].append(row[i])

@@ -201,8 +201,9 @@ def _check(split: Split, label: NDArray[np.int64]) -> None:
     for name, rows in zip(("train", "validation", "test"), split.parts, strict=True):
         lacking = np.setdiff1d(np.unique(label[label >= 0]), label[rows])
         if len(lacking) or not len(rows):
+            few = "1 class has" if len(lacking) == 1 else f"{len(lacking) or 'all'} classes have"
             raise DataError(
-                f"{len(lacking) or 'all'} classes have no sequence in the {name} part",
+                f"{few} no sequence in the {name} part",
                 expected="every class in training, validation and test",
                 hint="merge or leave out classes with few groups, or hold out in another way",
             )

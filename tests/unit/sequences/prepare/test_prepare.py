@@ -467,6 +467,19 @@ class TestTables:
         assert summary.not_used == {"note": "50 categories of 50 values (--categorical note)"}
         assert (summary.classes, summary.unlabelled) == ({"a": 25, "b": 25}, 0)
 
+    def test_numbers_beside_a_word_become_categories_and_that_is_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rows = "id,sequence,x\na,ACGT,1.5\nb,ACGA,\nc,ACGC,2\nd,ACGG,inf\n"
+        found, _ = prepare(tmp_path / "a.h5", text(tmp_path / "a.csv", rows))
+        assert found.phenotype("x").categories is not None
+        said = "a.csv:5: x is read as categories, because 'inf' is not a number (2 of 3 values are)"
+        assert said in caplog.text
+        caplog.clear()
+        prepare(tmp_path / "b.h5", text(tmp_path / "b.csv", rows), categorical=("x",))
+        prepare(tmp_path / "c.h5", text(tmp_path / "c.csv", TABLE))
+        assert not caplog.text
+
     def test_kinds_can_be_told(self, tmp_path: Path) -> None:
         path = text(tmp_path / "a.csv", TABLE)
         found, _ = prepare(tmp_path / "a.h5", path, label="age", categorical=("note",))
@@ -510,6 +523,7 @@ class TestTables:
             ("id,sequence\na,ACGT\nb\n", {}, "a.csv:3: the row has another number of columns"),
             ("id,sequence\na,ACGT\n,ACGT\n", {}, "a.csv:3: the row has no id"),
             ("id,sequence\na,\n", {}, "a.csv:2: a has no bases"),
+            ("id,sequence\n,\n", {}, "a.csv:2: a row without an id has no bases"),
             ("id,sequence\n", {}, "has a header but no rows"),
             ("id,dna\na,ACGT\n", {}, "no column with sequences.*--sequence-column"),
             ("sequence,y\nACGT,1\n", {}, "no column with ids.*--make-ids"),
@@ -579,13 +593,13 @@ class TestPhenotypesOfPeople:
         refused(tmp_path, "its header begins with #", people, table=table)
 
     def test_a_class_of_one_cannot_be_parted(self, tmp_path: Path) -> None:
-        rows = [f">s{i}\nACGT\n" for i in range(20)]
+        rows = [f">s{i}\nAA{'ACGT'[i // 4 % 4]}{'ACGT'[i % 4]}{'AC'[i // 16]}\n" for i in range(20)]
         fasta = text(tmp_path / "a.fa", "".join(rows))
         lines = [f"s{i}\t{'rare' if i == 5 else 'common'}" for i in range(20)]
         table = text(tmp_path / "s.tsv", "id\tcls\n" + "\n".join(lines))
         found, summary = prepare(tmp_path / "a.h5", fasta, table=table, label="cls")
         assert "1 classes of cls have one sequence or group (e.g. rare)" in summary.warnings[0]
-        with pytest.raises(DataError, match="1 classes have no sequence in the"):
+        with pytest.raises(DataError, match="1 class has no sequence in the"):
             splits(found, found.label()[1], "auto", 0)
 
 

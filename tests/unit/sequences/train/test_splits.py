@@ -117,5 +117,5 @@ def test_a_class_in_too_few_groups_is_said() -> None:
     label = LABEL.copy()
     label[label == 2] = 0
     label[:1] = 2
-    with pytest.raises(DataError, match="1 classes have no sequence in the"):
+    with pytest.raises(DataError, match="1 class has no sequence in the"):
         splits(DATA, label, "auto", 0)
