@@ -92,6 +92,12 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
         See :func:`genomix_cli.comparison.evaluate.evaluate_classes`.
     """
     path = Path(path)
+    if path.is_dir() and not (path / PREDICTIONS).is_file():
+        raise UsageError(
+            f"has no {PREDICTIONS}, which only classifiers write",
+            where=path,
+            hint=f"its own metrics: genomix inspect {path}",
+        )
     path = path / PREDICTIONS if path.is_dir() else path
     if not path.is_file():
         raise UsageError("no such file", where=path, hint="make one: genomix score")

@@ -369,3 +369,8 @@ def test_a_table_whose_last_line_has_no_end_is_warned_of(tmp_path, caplog):
     path.write_text(_rows("s1\t0.12345\t0.87655")[:-2])
     assert len(read_predictions(path).names) == 1
     assert "the last line has no line end; the file may be truncated" in caplog.text
+
+
+def test_a_run_without_predictions_of_classes_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"has no predictions.parquet.*genomix inspect"):
+        read_predictions(tmp_path)
