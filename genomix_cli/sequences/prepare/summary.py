@@ -133,11 +133,11 @@ def _warnings(
         )
     if len(classes) == 1:
         warnings.append(f"{sequences.default_label} has one class only")
-    overlap = parsed.facts.get("stride", parsed.length) < parsed.length
-    if overlap and request.group is None and not request.tracks:
+    apart = request.group or request.tracks or request.test_contigs
+    if not apart and (overlap := _overlapping(sequences)):
         warnings.append(
-            "windows overlap: those in training and in test may share bases; "
-            "to keep contigs whole: --group contig"
+            f"{overlap:,} of {len(sequences):,} windows overlap the one before: those in training "
+            "and in test may share bases; to keep neighbours together: --group block"
         )
     names = set(sequences.split.tolist()) - {""}
     if names and not names & set(TEST):
@@ -151,6 +151,16 @@ def _warnings(
         if unmatched:
             warnings.append(f"{len(unmatched):,} {what}, as {', '.join(unmatched[:_EXAMPLES])}")
     return warnings
+
+
+def _overlapping(sequences: Sequences) -> int:
+    """Return the number of windows that begin within another one."""
+    if sequences.windows is None:
+        return 0
+    contig, start, _ = sequences.windows
+    order = np.lexsort((start, contig))
+    near = np.diff(start[order]) < sequences.length
+    return int((near & (np.diff(contig[order]) == 0)).sum())
 
 
 def _single(sequences: Sequences) -> list[str]:

@@ -412,7 +412,7 @@ class TestFasta:
         crossing, unknown = summary.left_out.values()
         # one:12, short:0, gap:9; then gap:3 and gap:6.
         assert (crossing, unknown) == (3, 2)
-        assert any("overlap" in warning for warning in summary.warnings)
+        assert any("3 of 5 windows overlap" in warning for warning in summary.warnings)
         apart, summary = prepare(tmp_path / "c.h5", path, window=4, stride=3, group="contig")
         assert apart.group.tolist() == [0, 0, 0, 0, 1]
         assert not summary.warnings
@@ -424,7 +424,8 @@ class TestFasta:
     def test_regions(self, tmp_path: Path) -> None:
         fasta = text(tmp_path / "g.fa", "".join(f">{k}\n{v}\n" for k, v in GENOME.items()))
         bed = text(tmp_path / "a.bed", "track x\nchr2\t4\t12\tx\t0\t+\nchr2\t4\t12\ty\t0\t-\n")
-        found, _ = prepare(tmp_path / "a.h5", fasta, bed=bed)
+        found, summary = prepare(tmp_path / "a.h5", fasta, bed=bed)
+        assert "1 of 2 windows overlap the one before" in summary.warnings[0]
         assert found.names.tolist() == ["x", "y"]
         assert letters(found) == ["GCCCCCRA", "TYGGGGGC"]
         assert found.windows is not None
