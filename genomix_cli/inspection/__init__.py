@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -73,10 +74,14 @@ def inspect(path: Path, top: int = 10) -> Report:
 
 
 def _start(path: Path) -> bytes:
+    """Return the first bytes of a file, after a byte order mark and white space."""
     try:
-        return detect.first_bytes(path).lstrip(b" \n\r\t")
+        start = detect.first_bytes(path)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot be read: {error}", where=path) from error
+    if not start:
+        raise DataError("is empty", where=path, expected=KINDS)
+    return start.removeprefix(codecs.BOM_UTF8).lstrip(b" \n\r\t")
 
 
 def _folder(path: Path) -> Report:

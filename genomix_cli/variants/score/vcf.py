@@ -47,6 +47,9 @@ from genomix_cli.variants.score.workers import EngineSpec, Workers
 
 log = logging.getLogger("genomix")
 
+#: Number of alleles in a background below which ranks are said to be coarse.
+FEW_RANKED = 1_000
+
 
 class Scored(NamedTuple):
     """Summary and plan of a run, and the request adapted to the model."""
@@ -284,6 +287,11 @@ def _save_background(request: ScoreRequest, plan: Plan, run: Run) -> None:
     ranked = np.concatenate([np.empty(0, np.float32), *run.ranked])
     if not len(ranked):
         raise UsageError("no allele was scored", where="--save-background")
+    if len(ranked) < FEW_RANKED:
+        what = (
+            "the background has %s alleles: ranks among so few are coarse (%s or more are better)"
+        )
+        log.warning(what, f"{len(ranked):,}", f"{FEW_RANKED:,}")
     source = SOURCE + (NAME if request.vcf is None else request.vcf.name)
     others: tuple[Background, ...] = ()
     with suppress(DataError):  # backgrounds of other weights or damaged ones are replaced

@@ -78,6 +78,12 @@ def test_a_plain_vcf_needs_not_be_called_so(tmp_path: Path) -> None:
     assert not report.tables
 
 
+def test_a_byte_order_mark_hides_no_vcf(tmp_path: Path) -> None:
+    path = tmp_path / "a.vcf"
+    path.write_text(f"{HEADER}{COLUMNS}\n", encoding="utf-8-sig")
+    assert inspect(path).kind == "VCF"
+
+
 def test_a_vcf_without_records(tmp_path: Path) -> None:
     report = inspect(write(tmp_path / "s.vcf", SCORED))
     assert report.facts["records"] == 0
@@ -93,7 +99,7 @@ def test_a_fasta(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "not a kind of file that genomix knows"),
+        (b"", "is empty"),
         (b"hello", "not a kind of file that genomix knows"),
         (b"\x1f\x8b\x08\x00", "cannot be read"),
         (b"\x89HDF\r\n\x1a\nbroken", "HDF5"),

@@ -246,9 +246,13 @@ def test_what_it_cannot_heed_is_said_once(
     np.testing.assert_array_equal(values(tmp_path / "out.vcf", *KEYS), values(scored, *KEYS))
 
 
-def test_ranks_are_those_of_magnitudes(tmp_path: Path, scored: Path) -> None:
+def test_ranks_are_those_of_magnitudes(
+    tmp_path: Path, scored: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     own = save_activity(tmp_path / "own")
-    score(tmp_path / "background.vcf", str(own), save_background=True)
+    with caplog.at_level(logging.WARNING, "genomix"):
+        score(tmp_path / "background.vcf", str(own), save_background=True)
+    assert "alleles: ranks among so few are coarse (1,000 or more are better)" in caplog.text
     (stored,) = load_backgrounds(own, load_model(own).sha256, load_model(own).config.conditions())
     assert stored.statistic == "|GENOMIX_DA| (HepG2, K562)"
     assert (stored.conditions.tracks, stored.conditions.mode) == ((), None)
