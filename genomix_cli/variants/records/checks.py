@@ -354,7 +354,7 @@ class CheckedVariants:
             if self.first_unsorted is None and goes_back.any():
                 self.first_unsorted = self.reader.where(lines[start + int(goes_back.argmax())])
                 log.warning(
-                    "%s: not sorted; the order is kept, but tabix cannot index the output",
+                    "%s: not sorted; the order is kept, but tabix cannot index such a file",
                     self.first_unsorted,
                 )
             self.contigs[name] = None

@@ -744,7 +744,7 @@ def test_unsorted_is_scored_with_one_warning(
     _, values = read(tmp_path / "out.vcf")
     assert None not in values
     assert [text for text in heard() if "not sorted" in text] == [
-        f"{tmp_path}/in.vcf:5: not sorted; the order is kept, but tabix cannot index the output"
+        f"{tmp_path}/in.vcf:5: not sorted; the order is kept, but tabix cannot index such a file"
     ]
 
 
