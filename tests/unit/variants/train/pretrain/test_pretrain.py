@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -401,7 +402,8 @@ def test_options_of_the_command_reach_the_request(
     options = "--valid-contigs chr1,chr2 --set n_bins=800 --span 8 --mask-share 0.1"
     options += " --track-mask 0.2 --track-weight 3 --max-n 1 --epochs 7 --devices 2"
     options += " --windows-per-epoch 9 --windows-per-batch 3 --gradient-checkpointing --resume"
-    (tmp_path / "genome.h5").touch()
+    with h5py.File(tmp_path / "genome.h5", "w"):
+        pass
     command = ["train", tmp_path / "genome.h5", "--task", "pretrain", "-o", tmp_path / "run"]
     ended = genomix_here(*command, "--init", "gmt-mini-sim", "--strategy", "fsdp", *options.split())
     assert ended.code == 0, ended.err
