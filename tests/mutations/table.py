@@ -1007,12 +1007,16 @@ DIFFERENCES = [
         ("return key == ACTIVITY or", "return False and"),
     ),
     *_of(
-        "variants/evaluate/scores.py",
+        "variants/evaluate/alleles.py",
         "unit/variants/evaluate/test_scores.py",
         ("np.abs(self.score) if self.signed else self.score", "np.abs(self.score)"),
         ("other is not None and self.other_signed", "other is not None"),
         ("label=np.abs(self.label)", "label=self.label"),
         ("return table if quantities else table.magnitudes()", "return table"),
+    ),
+    *_of(
+        "variants/evaluate/scores.py",
+        "unit/variants/evaluate/test_scores.py",
         ("(MAGNITUDES, table.magnitudes())", "(MAGNITUDES, table)"),
     ),
     *_of(

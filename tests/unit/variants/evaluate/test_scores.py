@@ -13,12 +13,11 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from genomix_cli.errors import CheckError, DataError, UsageError
 from genomix_cli.provenance import facts_of
+from genomix_cli.variants.evaluate.alleles import AlleleTable, read_alleles
 from genomix_cli.variants.evaluate.scores import (
-    AlleleTable,
     Evaluation,
     evaluate_alleles,
     evaluate_scores,
-    read_alleles,
     write_json,
     write_tsv,
 )
