@@ -138,7 +138,7 @@ def check_placeholders(modality: Modality) -> None:
     low = float(np.nanmin(modality.values, initial=np.inf))
     if low in PLACEHOLDERS:
         count = int((modality.values == low).sum())
-        text = "%s: the lowest value is %g (%s times); write NA if it stands for a missing value"
+        text = "%s: the lowest value is %g (in %s cells); write NA where it means a missing value"
         log.warning(text, modality.name, low, f"{count:,}")
 
 

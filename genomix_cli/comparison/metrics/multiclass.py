@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genomix_cli.comparison.bootstrap import Bootstrap
-from genomix_cli.comparison.intervals import FloatArray, Interval, interval_of, wilson
+from genomix_cli.comparison.intervals import NAN, FloatArray, Interval, interval_of, wilson
 
 N_BINS = 15
 #: Lower limit of probabilities in the log-likelihood, as in scikit-learn.
@@ -357,11 +357,14 @@ class Replicates:
         return _reflected(less) if METRICS[metric].noise_adds else less
 
     def class_interval(self, model: int, k: int, metric: str) -> Interval:
-        """Return a metric of a class with its 95 % interval."""
+        """Return a metric of a class with its 95 % interval.
+
+        An F1, AUROC or AUPRC that is 0 in every draw, or 1 in every draw, has no interval.
+        """
         interval = interval_of(self.of_class[metric][model, :, k])
-        return (
-            _widened(interval, self.units[metric][model, k]) if metric in self.units else interval
-        )
+        if metric in self.units:
+            return _widened(interval, self.units[metric][model, k])
+        return NAN._replace(value=interval.value) if _same_in_all(interval) else interval
 
 
 def _widened(interval: Interval, units: float) -> Interval:
@@ -369,8 +372,13 @@ def _widened(interval: Interval, units: float) -> Interval:
 
     Draws of items that are all right, or all wrong, cannot show how rare the others are.
     """
-    value, low, high = interval
-    return Interval(value, *wilson(value, units)) if value in (0, 1) and low == high else interval
+    value = interval.value
+    return Interval(value, *wilson(value, units)) if _same_in_all(interval) else interval
+
+
+def _same_in_all(interval: Interval) -> bool:
+    """Return True for a value that is 0 in every draw, or 1 in every draw."""
+    return interval.value in (0, 1) and interval.low == interval.high
 
 
 def _reflected(interval: Interval) -> Interval:

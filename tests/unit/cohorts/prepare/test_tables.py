@@ -291,7 +291,7 @@ def test_logarithms(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_numbers_that_stand_for_missing_values(caplog: pytest.LogCaptureFixture) -> None:
     check_placeholders(small([[-999, 3, NAN], [-999, 2, 5]], "expression"))
-    assert "m: the lowest value is -999 (2 times); write NA if it stands for" in caplog.text
+    assert "m: the lowest value is -999 (in 2 cells); write NA where it means" in caplog.text
     caplog.clear()
     check_placeholders(small([[-1200, -999, 3]], "other"))
     check_placeholders(small([[NAN, NAN]], "other"))

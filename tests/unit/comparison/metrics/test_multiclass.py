@@ -191,6 +191,8 @@ def test_a_share_that_is_1_or_0_in_every_draw_has_an_interval():
     assert patients.class_interval(0, 0, "recall").low == pytest.approx(wilson(1.0, 1)[0])
     perfect = replicate(label, [np.eye(2)[label]], Bootstrap(np.arange(14), 200))
     assert perfect.interval(0, "accuracy") == pytest.approx((1.0, *wilson(1.0, 14)))
+    # No formula gives an interval of an area.
+    assert perfect.class_interval(0, 1, "auroc").text() == "1.000"
     assert perfect.averaged([1]).interval(0, "accuracy").low == pytest.approx(wilson(1.0, 14)[0])
 
 
