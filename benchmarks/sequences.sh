@@ -38,6 +38,8 @@ known() { # FILE RUN EPOCHS ARGUMENTS...
 known elements elements 4 --baselines majority,kmer-logistic:k6
 known elements elements_cnn 4 --model cnn --baselines none
 known elements elements_legnet 4 --model legnet:tiny --baselines none
+known elements elements_ten 10 --baselines none
+known elements elements_ten_cnn 10 --model cnn --baselines none
 known fifth fifth 6 --baselines majority,kmer-logistic:k6
 known fifth fifth_cnn 6 --model cnn --baselines none
 train elements elements_gkm --model gkm-svm --baselines none

@@ -107,7 +107,7 @@ def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) ->
             twice = names[names.duplicated()][0]
             raise DataError(f"the {what} {twice} is repeated", where=where)
     with guarded(where, "X"):
-        values = data.X.toarray() if hasattr(data.X, "toarray") else data.X
+        values = _dense(data.X)
     if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
         raise DataError("X does not hold numbers", where=where, found=str(values.dtype))
     values = np.asarray(values, np.float32)
@@ -120,6 +120,15 @@ def _modality(path: Path, name: str, data: AnnData, kinds: Mapping[str, str]) ->
         notes["not taken over"] = dropped
         log.info("%s: ignoring %s", where, ", ".join(dropped))
     return Modality(name, kind, samples, features.join(more), values, path, notes)
+
+
+def _dense(matrix: Any) -> Any:
+    """Return a matrix as an array."""
+    if not hasattr(matrix, "toarray"):
+        return matrix
+    # Damaged indices would make scipy write outside the array.
+    matrix.check_format(full_check=True)
+    return matrix.toarray()
 
 
 def _more(data: AnnData) -> Iterator[str]:

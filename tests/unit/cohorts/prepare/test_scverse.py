@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
@@ -87,3 +88,12 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(DataError, match="is cut short"):
         read_scverse(path, {"a": "other"})
+
+
+def test_damaged_indices_are_refused_before_they_crash(tmp_path: Path) -> None:
+    path = tmp_path / "rna.h5ad"
+    adata(csr_matrix(X)).write_h5ad(path)
+    with h5py.File(path, "r+") as file:
+        file["X/indices"][0] = 1_000_000
+    with pytest.raises(DataError, match="X cannot be read: indices must be < 3"):
+        read_scverse(path, {"rna": "expression"})
