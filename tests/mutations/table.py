@@ -167,7 +167,7 @@ ENGINE = [
         "variants/score/engine.py",
         "unit/variants/score/test_engine.py",
         ("OnItsWay(self._answers(work))", "OnItsWay(self._answers(work).cpu())"),
-        ("            self.model = self.model.centred()\n", "            pass\n"),
+        ("        self.model = self.model.for_mode(self.mode)\n", "        pass\n"),
         ("> LAUNCHED", ">= LAUNCHED"),
         ("windows += work.n_windows", "windows += len(work.windows[0].codes)"),
         ("        return context[at]\n", "        return context[: len(context[at])]\n"),
@@ -315,7 +315,7 @@ MODELS = [
         # The contact prior read at bin 0, and the sign of its decay with distance.
         ("contact_bin = bins // BINS_PER_CONTACT", "contact_bin = bins // BINS_PER_CONTACT * 0"),
         ("decay = -torch.log1p(", "decay = torch.log1p("),
-        ("(b)[:, None, None] * contacts", "(b)[:, None, None] * -contacts"),
+        ("+ b * contacts[:, None]", "- b * contacts[:, None]"),
         ("window.signal * window.observed", "window.signal"),
         ("project(around[:, m]), self.absent[m]", "project(around[:, 0]), self.absent[m]"),
         (
@@ -1152,7 +1152,7 @@ DIFFERENCES = [
     *_of(
         "variants/explain/alleles.py",
         "unit/variants/explain/test_region.py",
-        ('.centred() if mode == "centred" else loaded.module', ""),
+        (".module.for_mode(mode)", ".module"),
     ),
     *_of(
         "variants/explain/heat_map.py",

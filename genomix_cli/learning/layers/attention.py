@@ -55,11 +55,19 @@ class MultiHeadAttention(nn.Module):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values: ``[..., N, d]`` -> three of ``[..., H, N, e]``."""
-        q, k, v = (
-            t.unflatten(-1, (self.n_heads, -1)).transpose(-2, -3)
-            for t in self.qkv(x).chunk(3, dim=-1)
-        )
+        q, k, v = (self._heads(t) for t in self.qkv(x).chunk(3, dim=-1))
         return q, k, v
+
+    def project_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values as `project` does, without computing the queries."""
+        first = x.shape[-1]
+        keys = F.linear(x, self.qkv.weight[first:], self.qkv.bias[first:])
+        k, v = (self._heads(t) for t in keys.chunk(2, dim=-1))
+        return k, v
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Split the width into heads: ``[..., N, d]`` -> ``[..., H, N, e]``."""
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(-2, -3)
 
     def merge(self, heads: Tensor) -> Tensor:
         """Merge heads and project: ``[..., H, N, e]`` -> ``[..., N, d]``."""

@@ -39,11 +39,11 @@ from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.checks import CheckedVariants, blocks
 from genomix_cli.variants.records.cutting import head, suited_mode
-from genomix_cli.variants.records.inputs import haplotypes, load_window
+from genomix_cli.variants.records.inputs import MODES, Mode, haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.plan import CORE, ignoring, unread
-from genomix_cli.variants.score.reading import MODES, Mode, start_of
+from genomix_cli.variants.score.reading import start_of
 from genomix_cli.variants.score.tags import (
     DEMONSTRATION,
     PROBABILITY,
@@ -387,7 +387,7 @@ class Explainer:
         mode: Mode = "shared",
     ) -> None:
         self.mode = mode
-        self.model: GMT = loaded.module.centred() if mode == "centred" else loaded.module
+        self.model: GMT = loaded.module.for_mode(mode)
         conditions = loaded.config.conditions(
             request.tracks, contacts=request.contacts is not None, uncovered=request.uncovered
         )

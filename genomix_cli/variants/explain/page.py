@@ -25,10 +25,10 @@ from genomix_cli.variants.explain.explanation import (
 )
 from genomix_cli.variants.explain.motifs import MotifFinder
 from genomix_cli.variants.explain.plots import figure_of
+from genomix_cli.variants.records.inputs import Mode
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
-from genomix_cli.variants.score.reading import Mode
 from genomix_cli.variants.trained import LoadedModel
 
 # Largest number of motifs per allele, and of enriched motifs, on a page.

@@ -40,6 +40,7 @@ from genomix_cli.variants.explain.explanation import LOG_ODDS, Site
 from genomix_cli.variants.explain.heat_map import Saturation, draw
 from genomix_cli.variants.explain.writer import made_by
 from genomix_cli.variants.records.checks import SUBSTITUTION, CheckedLines
+from genomix_cli.variants.records.inputs import Mode
 from genomix_cli.variants.records.labels import allele_key, read_labels
 from genomix_cli.variants.requests import ExplainRequest
 from genomix_cli.variants.score.annotate import Annotator
@@ -47,7 +48,7 @@ from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Engine, Scores
 from genomix_cli.variants.score.header import score_line
 from genomix_cli.variants.score.plan import CORE
-from genomix_cli.variants.score.reading import Mode, Target
+from genomix_cli.variants.score.reading import Target
 from genomix_cli.variants.score.tags import ACTIVITY, DIFFERENCE
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import LoadedModel, load_model, refuse_unable

@@ -16,6 +16,7 @@ from genomix_cli.config import Extent
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.activity import Output, Predicted
 from genomix_cli.variants.models.sharing import Shared
+from genomix_cli.variants.records.inputs import Mode
 
 
 class Window(NamedTuple):
@@ -164,8 +165,8 @@ class VariantModel(nn.Module):
         """Return the architecture of the network behind `differences`; None if there is none."""
         return None
 
-    def centred(self) -> VariantModel:
-        """Return a model with the same weights for windows centred on their variants.
+    def for_mode(self, mode: Mode) -> VariantModel:
+        """Return a model with the same weights for shared or for centred windows.
 
         A centred window may need less computation than one whose variants lie anywhere in its core.
         """

@@ -54,7 +54,7 @@ from genomix_cli.variants.models.base import (
 )
 from genomix_cli.variants.models.layout import BINS_PER_CONTACT, POOLED, Layout
 from genomix_cli.variants.models.sharing import Shared
-from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN
+from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, Mode
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,7 @@ class Layer(nn.Module):
 
     def key_value(self, x: Tensor) -> KeyValue:
         """Return the keys and values that variants read, without the layer's output."""
-        _, k, v = self.attention.project(self.norm_attention(x))
-        return _compact(k, v)
+        return _compact(*self.attention.project_keys(self.norm_attention(x)))
 
     def read(
         self,
@@ -300,14 +299,15 @@ class ContactPrior(nn.Module):
         self.distance_scale = nn.Parameter(torch.linspace(-2.0, 0.5, n_heads).repeat(n_layers, 1))
         self.contact_scale = nn.Parameter(torch.linspace(4.0, -2.0, n_heads).repeat(n_layers, 1))
 
-    def forward(self, contacts: Tensor) -> list[Tensor]:
-        """Return the bias of each layer: ``[W, C, C]`` -> ``[W, H, C, C]`` each."""
+    def forward(self, contacts: Tensor) -> Tensor:
+        """Return the bias of each layer: ``[W, C, C]`` -> ``[L, W, H, C, C]``."""
         index = torch.arange(contacts.shape[-1], device=contacts.device, dtype=contacts.dtype)
         decay = -torch.log1p((index[:, None] - index).abs())
-        return [
-            F.softplus(a)[:, None, None] * decay + F.softplus(b)[:, None, None] * contacts[:, None]
-            for a, b in zip(self.distance_scale, self.contact_scale, strict=True)
-        ]
+        a, b = (
+            F.softplus(scale)[:, None, :, None, None]  # [L, 1, H, 1, 1]
+            for scale in (self.distance_scale, self.contact_scale)
+        )
+        return a * decay + b * contacts[:, None]
 
 
 class GMT(VariantModel):
@@ -420,14 +420,14 @@ class GMT(VariantModel):
             for j in range(self.config.n_heads)
         )
 
-    def centred(self) -> GMT:
-        """Return the model for centred windows, with `core_bins` bins as single-bin tokens.
+    def for_mode(self, mode: Mode) -> GMT:
+        """Return the model; for centred windows, one with `core_bins` bins as single-bin tokens.
 
         A centred variant is then as far from pooled tokens as a variant at the edge of the core of
         a shared window.
         """
         config = self.config
-        if config.centre_bins in (0, config.n_bins):
+        if mode == "shared" or config.centre_bins in (0, config.n_bins):
             return self
         model = copy.deepcopy(self, {id(weight): weight for weight in self.parameters()})
         model.layout = Layout(config.n_bins, config.core_bins).to(self.positions.device)
@@ -478,7 +478,7 @@ class GMT(VariantModel):
         tracks = self.tracks(*self._pooled_tracks(window), present)
         positions = self.layout.pool(self.positions, 0) * self.position_scale
         fused = self.fusion(torch.cat([tokens, tracks], dim=2), positions)
-        priors = [prior + self.layout.log_bins for prior in self.prior(contacts)]
+        priors = list(self.prior(contacts) + self.layout.log_bins)
         x, cache = fused, []
         for layer, prior in zip(self.layers[:-1], priors, strict=False):
             x, key_value = self._run(layer.context, x, prior, self.layout.contact_bin)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
-from typing import Literal
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from genomix_cli.errors import DataError
 from genomix_cli.genome.vcf.lines import ALT, INFO, Lines
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.variants.records.checks import BLOCK_CHARACTERS
-from genomix_cli.variants.records.inputs import STRIDE
+from genomix_cli.variants.records.inputs import STRIDE, Mode
 from genomix_cli.variants.requests import Part
 
 #: Limits of a block, which bound the work that an interruption can lose.
@@ -131,7 +130,7 @@ def head(pieces: Iterator[Lines]) -> tuple[Lines, Iterator[Lines]]:
     return whole[:BLOCK_RECORDS], chain([whole], pieces)
 
 
-def suited_mode(lines: Lines, stride: int = STRIDE) -> Literal["shared", "centred"]:
+def suited_mode(lines: Lines, stride: int = STRIDE) -> Mode:
     """Return ``"shared"`` if alleles are dense enough to share windows, otherwise ``"centred"``."""
     alleles = sum(text.count(b",") + 1 for text in lines.texts(ALT))
     cores = {core for core, _ in _by_core([lines], stride)}

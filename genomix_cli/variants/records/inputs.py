@@ -8,7 +8,7 @@ Letters in shapes: V variants, N bins, M tracks, H haplotype bases.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,6 +18,10 @@ from genomix_cli.genome.alphabet import encode, reverse_complement
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import GenomeSource
+
+#: Placement of windows: on a grid, each for many variants, or each centred on its variant.
+Mode = Literal["shared", "centred"]
+MODES: tuple[Mode, ...] = ("shared", "centred")
 
 WINDOW = 100_000
 STRIDE = 50_000

@@ -22,8 +22,9 @@ from genomix_cli.errors import GenomixError
 from genomix_cli.genome.source import GenomeSource
 from genomix_cli.learning.finite import finite
 from genomix_cli.variants.models.base import Answers, VariantModel
+from genomix_cli.variants.records.inputs import Mode
 from genomix_cli.variants.score.clock import DeviceClock
-from genomix_cli.variants.score.reading import WINDOWS, Call, Mode, Reader, Target, Work, ahead
+from genomix_cli.variants.score.reading import WINDOWS, Call, Reader, Target, Work, ahead
 
 Precision = Literal["fp32", "bf16"]
 #: Passes through the trunk to read ahead of the model.
@@ -113,8 +114,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         sizes = self.windows or ((1,) if self.device.type == "cpu" else WINDOWS)
-        if self.mode == "centred":
-            self.model = self.model.centred()
+        self.model = self.model.for_mode(self.mode)
         self._reader = Reader(
             self.model, self.source, self.device, self.mode, self.both_strands, sizes
         )

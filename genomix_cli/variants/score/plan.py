@@ -25,12 +25,11 @@ from genomix_cli.provenance import check_notes, sha256
 from genomix_cli.variants import trained
 from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.cutting import suited_mode
-from genomix_cli.variants.records.inputs import BIN_SIZE
+from genomix_cli.variants.records.inputs import BIN_SIZE, Mode
 from genomix_cli.variants.requests import ExplainRequest, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Precision, chosen_precision
-from genomix_cli.variants.score.reading import Mode
 
 #: Bases of a core for a model without windows, large enough to fill batches of sparse variants.
 CORE = 250_000

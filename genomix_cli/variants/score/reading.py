@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from genomix_cli.variants.records.inputs import (
     BIN_SIZE,
     Allele,
     Haplotypes,
+    Mode,
     WindowArrays,
     centred_start,
     haplotypes,
@@ -40,8 +41,6 @@ from genomix_cli.variants.score.clock import Clock
 
 T = TypeVar("T")
 
-Mode = Literal["shared", "centred"]
-MODES: tuple[Mode, ...] = ("shared", "centred")
 #: Allowed batch sizes of alleles. With few sizes, the GPU selects its kernels once per size and an
 #: allele always meets the same kernels, which makes its score reproducible.
 CHUNKS = (1, 4, 16, 64)

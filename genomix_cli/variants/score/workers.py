@@ -23,9 +23,10 @@ from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.genome.tracks import require_cell
+from genomix_cli.variants.records.inputs import Mode
 from genomix_cli.variants.requests import ExplainRequest, GenomeFiles
 from genomix_cli.variants.score.engine import Engine, Precision, Scores
-from genomix_cli.variants.score.reading import Mode, Target
+from genomix_cli.variants.score.reading import Target
 from genomix_cli.variants.trained import ModelConfig, load_model
 
 # Seconds between two progress updates.

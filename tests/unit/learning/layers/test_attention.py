@@ -87,6 +87,12 @@ def test_what_is_cut_to_fit_the_cache_reads_the_same(
     torch.testing.assert_close(few, whole[..., :2, :], atol=1e-6, rtol=1e-5)
 
 
+def test_keys_and_values_are_projected_without_queries(rng: torch.Generator) -> None:
+    attention, x = MultiHeadAttention(24, 4), torch.randn(2, N, 24, generator=rng)
+    for got, expected in zip(attention.project_keys(x), attention.project(x)[1:], strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
+
+
 def test_plain_self_attention_matches_pytorch() -> None:
     ours = MultiHeadAttention(24, 4).eval()
     theirs = torch.nn.MultiheadAttention(24, 4, batch_first=True).eval()

@@ -101,7 +101,7 @@ def test_a_centred_window_is_fine_within_a_core(at: int, differs: bool) -> None:
     other = signal.clone()
     other[..., at : at + 2] = torch.tensor([3.0, 0.0])
     windows = [window._replace(signal=s, observed=observed) for s in (signal, other)]
-    centred = model.centred()
+    centred = model.for_mode("centred")
     with torch.inference_mode():
         (first, second), (plain, changed) = (
             [each(w, variants) for w in windows] for each in (centred, model)
@@ -113,10 +113,11 @@ def test_a_centred_window_is_fine_within_a_core(at: int, differs: bool) -> None:
 
 def test_a_centred_window_is_read_with_the_same_weights() -> None:
     model = make_model(POOLED_CONFIG)
-    centred = model.centred()
+    centred = model.for_mode("centred")
     pairs = zip(model.parameters(), centred.parameters(), strict=True)
     assert all(ours is theirs for ours, theirs in pairs)
+    assert model.for_mode("shared") is model
     assert len(model.layout.contact_bin) > len(centred.layout.contact_bin)
     for whole in (0, 1200):  # no weights that have met pooled bins
         model = make_model(replace(POOLED_CONFIG, centre_bins=whole))
-        assert model.centred() is model
+        assert model.for_mode("centred") is model
