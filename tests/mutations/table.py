@@ -317,7 +317,6 @@ MODELS = [
         ("decay = -torch.log1p(", "decay = torch.log1p("),
         ("+ b * contacts[:, None]", "- b * contacts[:, None]"),
         ("window.signal * window.observed", "window.signal"),
-        ("project(around[:, m]), self.absent[m]", "project(around[:, 0]), self.absent[m]"),
         (
             "(self.cls + context.fused[rows, self.layout.token[bins]])",
             "(self.cls + context.fused[rows, bins * 0])",
@@ -330,6 +329,21 @@ MODELS = [
         ("Layout(config.n_bins, config.core_bins)", "Layout(config.n_bins, config.centre_bins)"),
         ("config.centre_bins in (0, config.n_bins)", "config.centre_bins == 0"),
         (", {id(weight): weight for weight in self.parameters()})", ")"),
+    ),
+    *_of(
+        "variants/models/modalities.py",
+        "unit/variants/models/test_gmt.py",
+        ("project(features[:, m]), self.absent[m]", "project(features[:, 0]), self.absent[m]"),
+    ),
+    *_of(
+        "variants/models/modalities.py",
+        "unit/variants/models/test_modalities.py",
+        ("torch.eye(d).to(positions) - 1 / d", "torch.eye(d).to(positions)"),
+        ("(project.bias - absent)", "project.bias"),
+        ("self.attention.qkv(norm.bias)", "self.attention.qkv.bias"),
+        (" + self.attention.out.bias)", ")"),
+        ("with_bias * present[..., None, None]", "with_bias"),
+        ("part + torch.eye(d).to(part)", "part"),
     ),
     *_of(
         "variants/models/layout.py",

@@ -6,6 +6,7 @@ Letters: B batch, N keys, Q queries, d width, H heads, e = d/H, R blocks of the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -55,19 +56,18 @@ class MultiHeadAttention(nn.Module):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values: ``[..., N, d]`` -> three of ``[..., H, N, e]``."""
-        q, k, v = (self._heads(t) for t in self.qkv(x).chunk(3, dim=-1))
+        q, k, v = self.split(self.qkv(x), 3)
         return q, k, v
 
     def project_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return keys and values as `project` does, without computing the queries."""
         first = x.shape[-1]
-        keys = F.linear(x, self.qkv.weight[first:], self.qkv.bias[first:])
-        k, v = (self._heads(t) for t in keys.chunk(2, dim=-1))
+        k, v = self.split(F.linear(x, self.qkv.weight[first:], self.qkv.bias[first:]), 2)
         return k, v
 
-    def _heads(self, x: Tensor) -> Tensor:
-        """Split the width into heads: ``[..., N, d]`` -> ``[..., H, N, e]``."""
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(-2, -3)
+    def split(self, projected: Tensor, n: int) -> Sequence[Tensor]:
+        """Split n projections into heads: ``[..., N, n d]`` -> n of ``[..., H, N, e]``."""
+        return projected.unflatten(-1, (n, self.n_heads, -1)).transpose(-2, -4).unbind(-3)
 
     def merge(self, heads: Tensor) -> Tensor:
         """Merge heads and project: ``[..., H, N, e]`` -> ``[..., N, d]``."""

@@ -53,6 +53,7 @@ from genomix_cli.variants.models.base import (
     uneven_heads,
 )
 from genomix_cli.variants.models.layout import BINS_PER_CONTACT, POOLED, Layout
+from genomix_cli.variants.models.modalities import FoldedFusion, Fusion, TrackStem
 from genomix_cli.variants.models.sharing import Shared
 from genomix_cli.variants.records.inputs import BIN_SIZE, MARGIN, Mode
 
@@ -226,65 +227,6 @@ def _compact(key: Tensor, value: Tensor) -> KeyValue:
     return KeyValue(key.contiguous(), value.contiguous())
 
 
-class TrackStem(nn.Module):
-    """Projection of each track from the values and observed masks of a bin and its neighbours."""
-
-    def __init__(self, n_tracks: int, d_model: int) -> None:
-        super().__init__()
-        self.project = nn.ModuleList(nn.Linear(6, d_model) for _ in range(n_tracks))
-        self.absent = nn.Parameter(0.02 * torch.randn(n_tracks, d_model))
-
-    def forward(self, signal: Tensor, observed: Tensor, present: Tensor) -> Tensor:
-        """Project the tracks.
-
-        Parameters
-        ----------
-        signal, observed : Tensor
-            ``[W, M, S]``: mean of the measured bins of each token, and the fraction measured.
-        present : Tensor
-            bool ``[W, M]``: False if the whole track is missing from the window.
-
-        Returns
-        -------
-        Tensor
-            ``[W, S, M, d]``.
-        """
-        if not len(self.project):
-            return self.absent.new_zeros(signal.shape[0], signal.shape[2], *self.absent.shape)
-        # With its neighbours in view, a linear projection can detect the edge of a peak.
-        pairs = torch.stack([signal, observed], dim=2)  # [W, M, 2, S]
-        padded = F.pad(pairs.flatten(0, 1), (1, 1), mode="replicate").unflatten(0, pairs.shape[:2])
-        around = padded.unfold(-1, 3, 1).permute(0, 1, 3, 2, 4).flatten(3)  # [W, M, S, 6]
-        tokens = [
-            torch.where(present[:, m, None, None], project(around[:, m]), self.absent[m])
-            for m, project in enumerate(self.project)
-        ]
-        return torch.stack(tokens, dim=2)
-
-
-class Fusion(nn.Module):
-    """Attention between the modalities of a bin, merged into one token."""
-
-    def __init__(self, config: GMTConfig) -> None:
-        super().__init__()
-        d, modalities = config.d_model, 1 + len(config.tracks)
-        self.embedding = nn.Parameter(0.02 * torch.randn(modalities, d))
-        self.norms = nn.ModuleList(nn.LayerNorm(d) for _ in range(config.fusion_layers))
-        self.layers = nn.ModuleList(
-            MultiHeadAttention(d, config.n_heads) for _ in range(config.fusion_layers)
-        )
-        self.mix = nn.Linear(modalities * d, d)
-
-    def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Fuse modalities: ``[W, S, 1 + M, d]`` and positions ``[S, d]`` -> ``[W, S, d]``."""
-        x = (tokens + self.embedding + positions[:, None]).flatten(0, 1)
-        for norm, layer in zip(self.norms, self.layers, strict=True):
-            x = x + layer(norm(x))
-        x = x.unflatten(0, tokens.shape[:2])
-        # The sum gives a gradient path from the first step; the mix tells modalities apart.
-        return self.mix(x.flatten(2)) + x.sum(2)
-
-
 class ContactPrior(nn.Module):
     """Additive attention bias from contacts: ``softplus(a) D + softplus(b) G`` per layer and head.
 
@@ -336,7 +278,8 @@ class GMT(VariantModel):
         self.sequence = KmerEmbedding(config.k, config.d_sequence)
         self.sequence_in = nn.Linear(config.d_sequence, d)
         self.tracks = TrackStem(len(config.tracks), d)
-        self.fusion = Fusion(config)
+        self.fusion = Fusion(d, config.n_heads, 1 + len(config.tracks), config.fusion_layers)
+        self.folded: FoldedFusion | None = None
         self.register_buffer("positions", sinusoidal(config.n_bins, d), persistent=False)
         self.position_scale = nn.Parameter(torch.tensor(0.3))
         self.prior = ContactPrior(config.n_layers, config.n_heads)
@@ -424,13 +367,17 @@ class GMT(VariantModel):
         """Return the model; for centred windows, one with `core_bins` bins as single-bin tokens.
 
         A centred variant is then as far from pooled tokens as a variant at the edge of the core of
-        a shared window.
+        a shared window. The model for centred windows is not for training: what it has folded does
+        not follow its weights.
         """
         config = self.config
         if mode == "shared" or config.centre_bins in (0, config.n_bins):
             return self
         model = copy.deepcopy(self, {id(weight): weight for weight in self.parameters()})
         model.layout = Layout(config.n_bins, config.core_bins).to(self.positions.device)
+        if config.use_sequence and config.fusion_layers == 1:
+            positions = model._token_positions()
+            model.folded = FoldedFusion(model.sequence_in, model.tracks, model.fusion, positions)
         return model
 
     def window(self, window: Window) -> Context:
@@ -469,21 +416,31 @@ class GMT(VariantModel):
 
     def _all_but_last(self, sequence: Tensor, window: Window) -> tuple[Context, Tensor]:
         """Return the context without the last layer, and the input tokens of that layer."""
-        config = self.config
-        # Averaging 50 k-mers divides their spread by seven; the factor partly compensates.
-        tokens = self.sequence_in(4.0 * self.layout.pool(sequence, 1))[:, :, None]
-        if not config.use_sequence:
-            tokens = torch.zeros_like(tokens)
         present, contacts = self._drop_modalities(window)
-        tracks = self.tracks(*self._pooled_tracks(window), present)
-        positions = self.layout.pool(self.positions, 0) * self.position_scale
-        fused = self.fusion(torch.cat([tokens, tracks], dim=2), positions)
+        fused = self._fused(sequence, window, present)
         priors = list(self.prior(contacts) + self.layout.log_bins)
         x, cache = fused, []
         for layer, prior in zip(self.layers[:-1], priors, strict=False):
             x, key_value = self._run(layer.context, x, prior, self.layout.contact_bin)
             cache.append(key_value)
         return Context(cache, priors, fused), x
+
+    def _fused(self, sequence: Tensor, window: Window, present: Tensor) -> Tensor:
+        """Return the tokens before the trunk, ``[W, S, d]``."""
+        # Averaging 50 k-mers divides their spread by seven; the factor partly compensates.
+        sequence = 4.0 * self.layout.pool(sequence, 1)
+        tracks = self.tracks.features(*self._pooled_tracks(window))
+        if self.folded is not None:
+            return self.folded(sequence, tracks, present)
+        tokens = self.sequence_in(sequence)[:, :, None]
+        if not self.config.use_sequence:
+            tokens = torch.zeros_like(tokens)
+        modalities = torch.cat([tokens, self.tracks(tracks, present)], dim=2)
+        return self.fusion(modalities, self._token_positions())
+
+    def _token_positions(self) -> Tensor:
+        """Return the position of each token, ``[S, d]``."""
+        return self.layout.pool(self.positions, 0) * self.position_scale
 
     def _run(self, part: Callable[..., Any], *inputs: Any) -> Any:
         """Run part of a layer, with activation checkpointing if it is on."""
