@@ -27,11 +27,12 @@ def examples() -> list[str]:
 
 def test_the_first_screen_is_two_commands() -> None:
     before, first, _, second, *_ = re.split(r"```(?:bash)?\n", README)
-    title, sentence, weights = before.strip().split("\n\n")
+    title, sentence, weights, commands = before.strip().split("\n\n")
     assert title == "# genomix"
     assert sentence.count(".") == 1
     assert "not for clinical" in " ".join(weights.split())
     assert len(weights.splitlines()) <= 4
+    assert "Python 3.11" in commands
     assert "genomix score test_data/variants.vcf.gz" in first
     assert second.strip().endswith("pytest -q -n auto")
 

@@ -464,7 +464,7 @@ class _Work:
             place = Path(f"{self.target}{suffix}")
             if index is not None and index.suffix == suffix:
                 os.replace(index, place)
-            elif place.exists():
+            elif os.path.exists(place):  # unlike Path's, False for a name that is too long
                 place.unlink()
                 if index is None:
                     log.warning("%s: removed, since it indexed an earlier file", place)

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -19,6 +18,7 @@ from torch.utils.data import default_collate
 
 from genomix_cli.comparison.metrics.binary import pearson
 from genomix_cli.errors import DataError, UsageError
+from genomix_cli.formats.detect import HDF5
 from genomix_cli.genome.signal import BRIDGED, Signal
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.inspection import inspect
@@ -402,8 +402,7 @@ def test_options_of_the_command_reach_the_request(
     options = "--valid-contigs chr1,chr2 --set n_bins=800 --span 8 --mask-share 0.1"
     options += " --track-mask 0.2 --track-weight 3 --max-n 1 --epochs 7 --devices 2"
     options += " --windows-per-epoch 9 --windows-per-batch 3 --gradient-checkpointing --resume"
-    with h5py.File(tmp_path / "genome.h5", "w"):
-        pass
+    (tmp_path / "genome.h5").write_bytes(HDF5[0])
     command = ["train", tmp_path / "genome.h5", "--task", "pretrain", "-o", tmp_path / "run"]
     ended = genomix_here(*command, "--init", "gmt-mini-sim", "--strategy", "fsdp", *options.split())
     assert ended.code == 0, ended.err

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
+from genomix_cli.formats.detect import HDF5
 from genomix_cli.genome.alphabet import HIDDEN_BASE, kmer_ids, mask_id
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.variants.models.allele_tokens import KmerEmbedding
@@ -318,7 +319,7 @@ def test_mistakes_are_said_in_a_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shard = tmp_path / "genome.h5"
-    shard.touch()
+    shard.write_bytes(HDF5[0])
     monkeypatch.setattr(module, "open_shard", lambda _: FakeShard())
     command = f"train {shard} -o {tmp_path / 'run'} --task pretrain --valid-contigs chr2 {options}"
     ended = genomix_here(*command.split())
