@@ -450,10 +450,9 @@ def unknown_name(
 
 
 def _delimiter(header: str, path: Path) -> str:
-    if "\t" in header:
-        return "\t"
-    if delimiter := max(";,", key=header.count) * (";" in header or "," in header):
-        return delimiter
+    for delimiter in "\t,;":
+        if delimiter in header:
+            return delimiter
     raise DataError(
         "has only one column",
         where=path,
