@@ -1111,6 +1111,12 @@ DIFFERENCES = [
         ("sizes[-1] / 2)) + 1", "sizes[-1] / 2))"),
     ),
     *_of(
+        "cohorts/models/cancer_alpha.py",
+        "unit/cohorts/models/test_cancer_alpha.py",
+        ("min(self.config.joint_epochs, longest)", "self.config.joint_epochs"),
+        ("min(self.config.alone_epochs, longest)", "self.config.alone_epochs"),
+    ),
+    *_of(
         "cohorts/explain/page.py",
         "cli/test_explain_cohort.py",
         ("each.attribution > 0]", "each.attribution < 0]"),

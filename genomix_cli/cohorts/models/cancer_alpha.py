@@ -70,7 +70,7 @@ class CancerAlphaConfig(NetworkConfig):
         ``progressive``: each encoder alone for `alone_epochs`, then all for `joint_epochs`;
         ``end-to-end``: all for `epochs`.
     alone_epochs, joint_epochs : int
-        Maximum number of epochs.
+        Maximum number of epochs; `epochs` limits both.
     encoders : str
         ``specific`` to the kind of a modality, or the dense one for all (``generic``).
     cross_attention : bool
@@ -228,6 +228,7 @@ class CancerAlpha(NetworkModel):
             return self.stage(module, train, valid, member, setting)
         assert isinstance(module, CancerAlphaNetwork)
         curve = []
+        longest = self.config.epochs
         for i, modality in enumerate(self.modalities):
             if str(i) in module.encoders:
                 parts = _only(train, i), _only(valid, i)
@@ -239,9 +240,9 @@ class CancerAlpha(NetworkModel):
                         member,
                         setting,
                         name=modality.name,
-                        epochs=self.config.alone_epochs,
+                        epochs=min(self.config.alone_epochs, longest),
                     )
-        epochs = self.config.joint_epochs
+        epochs = min(self.config.joint_epochs, longest)
         return curve + self.stage(module, train, valid, member, setting, epochs=epochs)
 
     def _alone(self, encoder: nn.Module, seed: int) -> Alone:

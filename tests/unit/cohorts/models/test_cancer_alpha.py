@@ -293,6 +293,12 @@ def test_progressive_training_takes_each_encoder_alone_first(samples: Samples) -
     assert shapes[0] == shapes[1]
 
 
+def test_each_stage_has_at_most_the_epochs_of_the_command(samples: Samples) -> None:
+    config = replace(SMALL, epochs=1, alone_epochs=3, joint_epochs=3, patience=9)
+    curve = CancerAlpha(config).fit(samples, FitSettings()).curve
+    assert {epoch.epoch for epoch in curve} == {1}
+
+
 def test_progressive_training_that_still_improves_at_its_last_epoch_has_not_converged(
     samples: Samples,
 ) -> None:
