@@ -29,16 +29,14 @@ Draws = Annotated[int, Option("Bootstrap draws for the intervals; 0: none", "--b
 AllowIncomplete = Annotated[bool, Option("Accept completeness errors above 1 %")]
 Force = Annotated[bool, Option("Overwrite existing output")]
 Fasta = Annotated[Path, Option("Reference FASTA", "--fasta -f", env="GENOMIX_FASTA")]
-Tracks = Annotated[
-    Mapping[str, Path],
-    Option(
-        "bigWig, e.g. H3K27ac=k.bw or ATAC@K562=a.bw; repeatable",
-        "--track -t",
-        metavar="NAME=FILE",
-        env="GENOMIX_TRACKS",
-        panel=_GENOME,
-    ),
-]
+TRACK = Option(
+    "bigWig, e.g. H3K27ac=k.bw or ATAC@K562=a.bw; repeatable",
+    "--track -t",
+    metavar="NAME=FILE",
+    env="GENOMIX_TRACKS",
+    panel=_GENOME,
+)
+Tracks = Annotated[Mapping[str, Path], TRACK]
 Contacts = Annotated[
     Path | None,
     Option(

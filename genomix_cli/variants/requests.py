@@ -23,6 +23,7 @@ from genomix_cli.options import (
 from genomix_cli.registry import SHARD_LAYOUTS, VARIANT_BASELINES, VARIANT_MODELS
 from genomix_cli.shared_options import (
     NAME_MOTIFS,
+    TRACK,
     AllowIncomplete,
     Contacts,
     Device,
@@ -88,27 +89,13 @@ def tracks_by_cell(values: list[str]) -> dict[str, Path]:
     return pairs if len(cells(pairs)) > 1 else of_one_cell(pairs)
 
 
-TracksByCell = Annotated[
-    Mapping[str, Path],
-    Option(
-        "bigWig, e.g. H3K27ac=k.bw or ATAC@K562=a.bw; repeatable",
-        "--track -t",
-        metavar="NAME=FILE",
-        env="GENOMIX_TRACKS",
-        parse=tracks_by_cell,
-        panel=GENOME,
-        unless="genome",
-    ),
-]
+TracksByCell = Annotated[Mapping[str, Path], replace(TRACK, parse=tracks_by_cell, unless="genome")]
 TracksOfOneCell = Annotated[
     Mapping[str, Path],
-    Option(
-        "bigWig of one cell type, e.g. H3K27ac=k.bw; repeatable",
-        "--track -t",
-        metavar="NAME=FILE",
-        env="GENOMIX_TRACKS",
+    replace(
+        TRACK,
+        help="bigWig of one cell type, e.g. H3K27ac=k.bw; repeatable",
         parse=tracks_of_one_cell,
-        panel=GENOME,
         unless="genome",
     ),
 ]
