@@ -22,6 +22,7 @@ from genomix_cli.comparison.protocol import FoldResult, Trained
 from genomix_cli.comparison.rules import Rules
 from genomix_cli.comparison.splits import Split, held_out_in
 from genomix_cli.comparison.study import MAJORITY, Encoded, Importance, Outcome, Study
+from genomix_cli.comparison.words import count
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.progress import track
 
@@ -129,10 +130,10 @@ class Contest(ABC, Generic[D]):
         # Cache last: a cached result is not trained again, so its model must be stored already.
         save_result(path, result)
         accuracy = (result.log_probability[0].argmax(1) == self.data.label[result.rows]).mean()
-        trials = f"{result.trials} trial{'' if result.trials == 1 else 's'}"
+        seconds = time.perf_counter() - started
         log.info(
             f"%s, {self.fold_title}: accuracy %.4f after %s in %.0f s",
-            *(entrant.name, split.name, accuracy, trials, time.perf_counter() - started),
+            *(entrant.name, split.name, accuracy, count(result.trials, "trial"), seconds),
         )
         return result
 

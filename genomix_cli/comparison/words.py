@@ -194,6 +194,11 @@ def said(outcome: OutcomeResult, metric: str) -> str:
     return f"{outcome.name} ({METRICS[metric].title} {value:.3f})"
 
 
+def count(n: int, what: str) -> str:
+    """Return a count with its noun, such as ``1 sample`` or ``1,200 samples``."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def listed(words: Iterable[str]) -> str:
     """Return words as a list in a sentence: ``a, b and c``."""
     *most, last = words

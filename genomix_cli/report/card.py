@@ -11,6 +11,7 @@ from genomix_cli.comparison.metrics.multiclass import METRICS, SHOWN
 from genomix_cli.comparison.rules import CROSS, SPLIT, VALIDATION
 from genomix_cli.comparison.study import Study
 from genomix_cli.comparison.summaries import OutcomeResult, Results
+from genomix_cli.comparison.words import count
 
 CALIBRATED = {
     CROSS: "on predictions of the inner folds",
@@ -88,11 +89,10 @@ def _data(study: Study, results: Results) -> str:
 
 def _protocol(study: Study, results: Results, row: OutcomeResult) -> str:
     seeds = ", ".join(map(str, study.seeds))
-    trials = f"{row.trials:,} trial{'' if row.trials == 1 else 's'}"
     return (
         f"## Protocol\n\n{results.samples:,} samples of {results.units:,} {results.unit_name} "
         f"held out by {_plain(study.held_out_by)}. Everything that learns from data (imputation, "
-        f"scaling, selection, tuning with {trials}, temperature scaling "
+        f"scaling, selection, tuning with {count(row.trials, 'trial')}, temperature scaling "
         f"{CALIBRATED.get(study.calibration, study.calibration)}) was fitted without them, and "
         f"baselines used the same folds. Seeds: {seeds}. Intervals: 95 %, {results.draws:,} "
         f"bootstrap draws of {results.unit_name}, "

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.explanation import TOLERANCE, Explained
 from genomix_cli.comparison.study import Floats
+from genomix_cli.comparison.words import count
 from genomix_cli.provenance import Provenance
 from genomix_cli.report.canvas import Picture, style
-from genomix_cli.report.page import Card, embedded, listed_settings, number, write_page
+from genomix_cli.report.page import Card, embedded, listed_settings, write_page
 
 #: Largest number of items on a page.
 MOST = 200
@@ -110,11 +111,6 @@ def drawn(figure: Any) -> str:
     """Return a figure as an image source: a vector graphic, unless that is too large."""
     with style():
         return embedded(Picture("explained", "", figure), most=LARGEST_SVG)
-
-
-def count(n: int, what: str) -> str:
-    """Return a count with its noun, such as ``1 sample`` or ``1,200 samples``."""
-    return f"{number(n)} {what}{'' if n == 1 else 's'}"
 
 
 def surest(probability: Floats) -> list[int]:

@@ -35,7 +35,7 @@ from genomix_cli.comparison.results import results
 from genomix_cli.comparison.splits import NO_ROWS, Split, check_classes
 from genomix_cli.comparison.study import Importance, Study, Wording
 from genomix_cli.comparison.summaries import BatchCheck, Results
-from genomix_cli.comparison.words import with_batches
+from genomix_cli.comparison.words import count, with_batches
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.cohort import Cohort, open_cohort
@@ -175,8 +175,7 @@ def train_cohort(request: TrainRequest) -> Results:
         samples, wording = samples.united(whole_batches(samples)), replace(WORDING, units="batches")
         effect = None
     counts = f"{len(samples):,} samples in {len(samples.classes)} classes"
-    folds = "1 fold" if len(splits) == 1 else f"{len(splits)} folds"
-    log.info("%s, %s in %s by %s", counts, held_out, folds, by)
+    log.info("%s, %s in %s by %s", counts, held_out, count(len(splits), "fold"), by)
     contest = CohortContest(
         samples, entrants, splits, request.rules, settings, cache, request, drivers
     )
