@@ -264,9 +264,14 @@ class TextTable:
                 pass
         return text.split(self.delimiter)
 
+    @property
+    def has_decimal_commas(self) -> bool:
+        """True for a table with semicolons: spreadsheets write them where commas are decimal."""
+        return self.delimiter == ";"
+
     def decimal(self, text: str) -> str:
-        """Return cells with decimal points; a table with semicolons has decimal commas."""
-        return text.replace(",", ".") if self.delimiter == ";" else text
+        """Return cells of numbers with decimal points."""
+        return text.replace(",", ".") if self.has_decimal_commas else text
 
     def width(self, text: str) -> int:
         """Return the number of cells in a line."""

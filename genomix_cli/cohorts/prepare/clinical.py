@@ -135,7 +135,7 @@ def _text(path: Path) -> tuple[list[str], list[list[str | None]], list[int], int
         rows = list(table.rows())
         if not rows:
             raise DataError("has a header but no rows", where=path)
-        cells = [[_clean(c, table.delimiter == ";") for c in row.cells] for row in rows]
+        cells = [[_clean(c, table.has_decimal_commas) for c in row.cells] for row in rows]
         return table.columns, cells, [row.line for row in rows], table.header
 
 
