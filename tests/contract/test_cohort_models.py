@@ -260,7 +260,7 @@ def test_leaves_the_samples_as_they_are(name: str) -> None:
 
 
 def test_one_modality_three_classes_and_one_class_that_is_not_there(name: str) -> None:
-    """Of four known classes, three occur in training, in unequal numbers."""
+    """Three of four known classes occur in training, in unequal numbers."""
     whole = easy(n=320, seed=0, n_classes=4, names=("rna",), widths=(10,), shift=2.5)
     rare = np.flatnonzero(whole.label == 1)[10:]
     kept = np.setdiff1d(np.flatnonzero(whole.label != 2), rare)

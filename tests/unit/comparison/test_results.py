@@ -209,7 +209,7 @@ def knowing_nothing(row, seed):
 
 
 def test_no_model_is_called_better_unless_it_is_better_than_the_majority():
-    """Of two models that know nothing, one may be better than the other."""
+    """One of two models that know nothing may be better than the other."""
     given = study(n=600, baselines=("logistic",), shuffled=False)
     main, other = (knowing_nothing(row, i) for i, row in enumerate(given.outcomes))
     wrong = np.roll(np.eye(3), 1, 1)[given.label] * 0.6 + 0.4 / 3
