@@ -175,11 +175,11 @@ def _evaluate(
         units=units,
         unit_name=truth.unit_name,
         draws=request.draws,
-        classes=class_scores(replicates, 0, scored.classes, label, sets),
+        classes=class_scores(replicates, 0, scored.classes, label, unit, sets),
         metrics=tuple(_metric(replicates, name, bayes, beside) for name in METRICS),
         confusion=confusion(label, models[0]),
         ceiling=None if bayes is None else _check(replicates, bayes, truth.modalities),
-        sets=None if sets is None else _sets(sets, label, models[0].argmax(1)),
+        sets=None if sets is None else _sets(sets, label, unit, models[0].argmax(1)),
         provenance=made,
     )
 
@@ -242,14 +242,19 @@ def _check(replicates: Replicates, bayes: int, modalities: tuple[str, ...]) -> C
     return CeilingCheck(modalities, accuracy, nll, leaks(replicates, 0, bayes, 1))
 
 
-def _sets(sets: NDArray[np.bool_], label: NDArray[np.int64], predicted: NDArray[np.intp]) -> Sets:
+def _sets(
+    sets: NDArray[np.bool_],
+    label: NDArray[np.int64],
+    unit: NDArray[np.int64],
+    predicted: NDArray[np.intp],
+) -> Sets:
     size = sets.sum(1)
     single = size == 1
     return Sets(
-        share_interval(sets[np.arange(len(label)), label]),
+        share_interval(sets[np.arange(len(label)), label], unit),
         float(size.mean()),
         float((~single).mean()),
-        share_interval((predicted == label)[single]),
+        share_interval((predicted == label)[single], unit[single]),
     )
 
 

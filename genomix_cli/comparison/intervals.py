@@ -106,8 +106,13 @@ def percentile_interval(value: float, draws: FloatArray) -> Interval:
 
 
 def interval_of(replicates: FloatArray) -> Interval:
-    """Return the percentile interval of replicates ``[1 + D]``: the value, then its draws."""
-    return percentile_interval(replicates[0], replicates[1:])
+    """Return the percentile interval of replicates ``[1 + D]``: the value, then its draws.
+
+    A value that is 1 in every draw, such as the AUROC of a score that separates all items, has no
+    interval, since its draws cannot show how much lower it may be.
+    """
+    interval = percentile_interval(replicates[0], replicates[1:])
+    return NAN._replace(value=1.0) if interval == (1, 1, 1) else interval
 
 
 def normal_interval(replicates: FloatArray) -> Interval:
@@ -154,6 +159,29 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     return float(centre - half), float(centre + half)
 
 
+def lowest_auroc(positives: float, negatives: float) -> float:
+    """Return the lower end of the 95 % interval of an AUROC that is 1.
+
+    It is the AUROC that lies 1.96 of its own standard deviations below 1, as in Wilson's interval
+    of a share: method 5 of Newcombe RG. Confidence intervals for an effect size measure based on
+    the Mann-Whitney statistic. Part 2. Stat Med 2006. doi:10.1002/sim.2324
+
+    Parameters
+    ----------
+    positives, negatives : float
+        Number of independent items with and without the class, both positive.
+    """
+    from scipy.optimize import brentq
+
+    pairs, others = positives * negatives, (positives + negatives) / 2 - 1
+
+    def excess(a: float) -> float:
+        spread = a * (1 + others * (1 - a) / (2 - a) + others * a / (1 + a))
+        return (1 - a) * pairs - Z95**2 * spread
+
+    return float(brentq(excess, 0, 1))
+
+
 def resampled_interval(differences: FloatArray, held_out: float) -> Interval:
     """Return the mean difference of two models over splits, with the corrected t-interval.
 
@@ -181,9 +209,26 @@ def resampled_interval(differences: FloatArray, held_out: float) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
-    """Return the share of True with Wilson's interval, which assumes independent items."""
+def share_interval(hits: npt.NDArray[np.bool_], unit: npt.NDArray[np.int64]) -> Interval:
+    """Return the share of True with Wilson's interval over units.
+
+    Items of one unit need not be independent. They count as the number of independent items whose
+    share would vary as much: Rao and Scott 1992, A simple method for the analysis of clustered
+    binary data. Biometrics 48:577. doi:10.2307/2532311. A share of 0 or 1 does not vary, and its
+    items count as one per unit.
+
+    Parameters
+    ----------
+    hits : NDArray
+        bool ``[n]``.
+    unit : NDArray
+        int64 ``[n]``: unit of each item, such as a patient.
+    """
     if not len(hits):
         return NAN
-    value = float(hits.mean())
-    return Interval(value, *wilson(value, len(hits)))
+    value, n, units = float(hits.mean()), len(hits), len(np.unique(unit))
+    counted = float(units)
+    if 1 < units < n and 0 < value < 1:
+        error = (mean_by_group(hits.astype(np.float64), unit).high - value) / Z95
+        counted = min(value * (1 - value) / error**2, n) if error else n
+    return Interval(value, *wilson(value, counted))

@@ -239,7 +239,12 @@ def _outcome(tested: _Tested, i: int, best: int | None, held: int) -> summaries.
         uncalibrated={name: METRICS[name](label, before) for name in ("nll", "calibration_error")},
         floor=multiclass.calibration_floor(tested.first[i]),
         classes=class_scores(
-            tested.replicates, i, tested.study.classes, label, outcome.sets[tested.rows]
+            tested.replicates,
+            i,
+            tested.study.classes,
+            label,
+            tested.unit,
+            outcome.sets[tested.rows],
         ),
         confusion=confusion(label, tested.first[i]),
         sets=_sets(tested, outcome),
@@ -263,6 +268,7 @@ def class_scores(
     model: int,
     names: Sequence[str],
     label: NDArray[np.int64],
+    unit: NDArray[np.int64],
     sets: NDArray[np.bool_] | None,
 ) -> tuple[summaries.ClassScore, ...]:
     """Return the metrics of each class under a model, and the coverage of its prediction sets."""
@@ -273,7 +279,7 @@ def class_scores(
             metric: replicates.class_interval(model, k, metric)
             for metric in multiclass.CLASS_METRICS
         }
-        coverage = NAN if sets is None else share_interval(sets[own, k])
+        coverage = NAN if sets is None else share_interval(sets[own, k], unit[own])
         scores.append(summaries.ClassScore(name, int(own.sum()), metrics, coverage))
     return tuple(scores)
 
@@ -290,7 +296,7 @@ def _sets(tested: _Tested, outcome: Outcome) -> summaries.SetSummary:
     covered = sets[np.arange(len(sets)), tested.label]
     return summaries.SetSummary(
         tested.study.level,
-        share_interval(covered),
+        share_interval(covered, tested.unit),
         float(size.mean()),
         float((size == 1).mean()),
         tuple(tested.study.classes[k] for k in kept),

@@ -18,6 +18,7 @@ from genomix_cli.comparison.calibrations import Calibration, Scores, calibrated
 from genomix_cli.comparison.classifier import Classifier
 from genomix_cli.comparison.held_out import SEEN
 from genomix_cli.comparison.tables import write_json
+from genomix_cli.comparison.words import count
 from genomix_cli.formats.seen import Items, read_seen
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import Format, cell, open_output
@@ -172,8 +173,7 @@ def warn_unscored(names: NDArray[Any], where: object, reason: str, item: str) ->
     """Warn about items that were not scored, if any; `reason` ends in "of"."""
     if len(names):
         some = ", ".join(map(str, names[:MAX_NAMED])) + (", ..." if len(names) > MAX_NAMED else "")
-        count = f"{len(names):,} {item}{'s' if len(names) > 1 else ''}"
-        log.warning("%s: %s %s (%s); not scored", where, reason, count, some)
+        log.warning("%s: %s %s (%s); not scored", where, reason, count(len(names), item), some)
 
 
 def write_stats(path: Path, summary: Any, made: Provenance) -> None:

@@ -614,11 +614,9 @@ METRICS = [
     *_of(
         "comparison/metrics/multiclass.py",
         "unit/comparison/metrics/test_multiclass.py",
-        ("*wilson(value, units)) if _same_in_all(interval)", "*wilson(value, units)) if False"),
-        (
-            "if _same_in_all(interval) else interval\n\n\ndef _widened",
-            "if False else interval\n\n\ndef _widened",
-        ),
+        ("if not _same_in_all(interval):", "if True:"),
+        ("(0.0, 1 - lowest)", "(0.0, lowest)"),
+        ('"auroc": "auroc",', ""),
         ("np.take(self._weights, at.own, axis=1)", "np.ones((len(self._weights), len(at.own)))"),
         ("- (called - until + above[:, at.start] - before) / 2", "- (called - until)"),
         ("_mean(t.recall, t.true > 0)", "_mean(t.recall, t.present)"),
@@ -1371,6 +1369,9 @@ BASELINES = [
         "comparison/intervals.py",
         "unit/comparison/test_bootstrap.py",
         ("(1 / len(known) + held_out)", "(1 / len(known))"),
+        ("if interval == (1, 1, 1) else interval", "if False else interval"),
+        ("others * (1 - a) / (2 - a)", "others * (1 - a)"),
+        ("min(value * (1 - value) / error**2, n) if error else n", "n"),
     ),
     *_of(
         "comparison/protocol.py",

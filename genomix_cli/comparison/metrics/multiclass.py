@@ -24,7 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from genomix_cli.comparison.bootstrap import Bootstrap
-from genomix_cli.comparison.intervals import NAN, FloatArray, Interval, interval_of, wilson
+from genomix_cli.comparison.intervals import (
+    NAN,
+    FloatArray,
+    Interval,
+    interval_of,
+    lowest_auroc,
+    percentile_interval,
+    wilson,
+)
 
 N_BINS = 15
 #: Lower limit of probabilities in the log-likelihood, as in scikit-learn.
@@ -293,6 +301,15 @@ METRICS: Mapping[str, Metric] = {
     "brier": Metric(lambda t: t.brier, False, "Brier score"),
     "calibration_error": Metric(lambda t: t.calibration_error, False, "calibration error", True),
 }
+#: Metric of `Replicates.lowest` that bounds a metric over all classes.
+LOWEST_OF: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "weighted_recall": "accuracy",
+    "balanced_accuracy": "recall",
+    "macro_recall": "recall",
+    "macro_precision": "precision",
+    "auroc": "auroc",
+}
 #: Metrics that tables and pages show first.
 SHOWN = ("accuracy", "macro_f1", "auroc", "nll")
 #: Metrics of each class ``[B, K]``; NaN where undefined.
@@ -315,14 +332,14 @@ class Replicates:
         Values ``[models, 1 + D]`` by name of the metric.
     of_class : dict of str to NDArray
         Values of each class ``[models, 1 + D, K]`` by name of the metric.
-    units : dict of str to NDArray
-        Number of units behind each value of accuracy ``[models]``, and of precision and recall
-        ``[models, K]``, which are shares of items.
+    lowest : dict of str to NDArray
+        Lower ends of intervals of metrics that are 1 in every draw, by name of the metric:
+        accuracy ``[models]``; precision, recall and AUROC of each class ``[models, K]``.
     """
 
     of_all: dict[str, FloatArray]
     of_class: dict[str, FloatArray]
-    units: dict[str, FloatArray] = field(default_factory=dict)
+    lowest: dict[str, FloatArray] = field(default_factory=dict)
 
     def averaged(self, counts: Sequence[int]) -> Replicates:
         """Return means over consecutive models: the first `counts[0]`, the next `counts[1]`, ...
@@ -339,17 +356,26 @@ class Replicates:
         return Replicates(
             *(
                 {name: means(values) for name, values in each.items()}
-                for each in (self.of_all, self.of_class, self.units)
+                for each in (self.of_all, self.of_class, self.lowest)
             )
         )
 
     def interval(self, model: int, metric: str) -> Interval:
-        """Return a metric of a model with its 95 % interval."""
-        interval = interval_of(self.of_all[metric][model])
+        """Return a metric of a model with its 95 % interval.
+
+        A mean over classes that is 1 in every draw extends down to the mean of their lower ends,
+        since the standard deviation of a mean is at most the mean of standard deviations. An F1 or
+        AUPRC that is 0 in every draw, or 1 in every draw, has no interval.
+        """
+        replicates = self.of_all[metric][model]
+        interval = percentile_interval(replicates[0], replicates[1:])
         if METRICS[metric].noise_adds:
             value, low, high = _reflected(interval)
             return Interval(value, float(np.maximum(low, 0)), float(np.maximum(high, value)))
-        return _widened(interval, self.units[metric][model]) if metric in self.units else interval
+        lowest = self.lowest.get(LOWEST_OF.get(metric, ""))
+        ends = np.ravel([] if lowest is None else lowest[model])
+        known = ends[np.isfinite(ends)]
+        return _widened(interval, float(known.mean()) if len(known) else np.nan)
 
     def difference(self, model: int, other: int, metric: str) -> Interval:
         """Return a metric of one model minus that of another, on the same draws."""
@@ -359,21 +385,26 @@ class Replicates:
     def class_interval(self, model: int, k: int, metric: str) -> Interval:
         """Return a metric of a class with its 95 % interval.
 
-        An F1, AUROC or AUPRC that is 0 in every draw, or 1 in every draw, has no interval.
+        An F1 or AUPRC that is 0 in every draw, or 1 in every draw, has no interval.
         """
-        interval = interval_of(self.of_class[metric][model, :, k])
-        if metric in self.units:
-            return _widened(interval, self.units[metric][model, k])
-        return NAN._replace(value=interval.value) if _same_in_all(interval) else interval
+        replicates = self.of_class[metric][model, :, k]
+        interval = percentile_interval(replicates[0], replicates[1:])
+        lowest = self.lowest.get(metric)
+        return _widened(interval, np.nan if lowest is None else float(lowest[model, k]))
 
 
-def _widened(interval: Interval, units: float) -> Interval:
-    """Return Wilson's interval over units for a share that is 0 in every draw, or 1 in every draw.
+def _widened(interval: Interval, lowest: float) -> Interval:
+    """Extend the interval of a metric that is 1 in every draw to `lowest`, or 0 to its mirror.
 
-    Draws of items that are all right, or all wrong, cannot show how rare the others are.
+    Draws of items that are all right, or all wrong, cannot show how rare the others are. The
+    interval is NaN if `lowest` is.
     """
     value = interval.value
-    return Interval(value, *wilson(value, units)) if _same_in_all(interval) else interval
+    if not _same_in_all(interval):
+        return interval
+    if np.isnan(lowest):
+        return NAN._replace(value=value)
+    return Interval(value, *((lowest, 1.0) if value else (0.0, 1 - lowest)))
 
 
 def _same_in_all(interval: Interval) -> bool:
@@ -438,18 +469,27 @@ def replicate(
         {name: np.concatenate([block[i][name] for block in blocks], 1) for name in each}
         for i, each in enumerate(functions)
     )
-    return Replicates(of_all, of_class, _units(models, bootstrap))
+    return Replicates(of_all, of_class, _lowest(models, bootstrap))
 
 
-def _units(models: Sequence[Ranked], bootstrap: Bootstrap) -> dict[str, FloatArray]:
-    """Return the number of units behind each share; see `Replicates`."""
+def _lowest(models: Sequence[Ranked], bootstrap: Bootstrap) -> dict[str, FloatArray]:
+    """Return the lower ends of intervals of metrics that are 1 in every draw; see `Replicates`."""
 
-    def of_classes(classes: npt.NDArray[np.integer]) -> list[int]:
-        return [bootstrap.count(np.flatnonzero(classes == k)) for k in range(models[0].k)]
+    def shares(classes: npt.NDArray[np.integer]) -> list[float]:
+        units = [bootstrap.count(np.flatnonzero(classes == k)) for k in range(models[0].k)]
+        return [wilson(1, n)[0] if n else np.nan for n in units]
 
-    counts = {
-        "accuracy": [bootstrap.n_units for _ in models],
-        "precision": [of_classes(model.predicted) for model in models],
-        "recall": [of_classes(model.label) for model in models],
+    label = models[0].label
+    sides = [
+        [bootstrap.count(np.flatnonzero((label == k) == own)) for own in (True, False)]
+        for k in range(models[0].k)
+    ]
+    auroc = [lowest_auroc(*side) if all(side) else np.nan for side in sides]
+    ends = {
+        "accuracy": [wilson(1, bootstrap.n_units)[0] if bootstrap.n_units else np.nan]
+        * len(models),
+        "precision": [shares(model.predicted) for model in models],
+        "recall": [shares(label)] * len(models),
+        "auroc": [auroc] * len(models),
     }
-    return {name: np.array(each, np.float64) for name, each in counts.items()}
+    return {name: np.array(each, np.float64) for name, each in ends.items()}

@@ -18,6 +18,7 @@ from genomix_cli.comparison.intervals import LEVEL, Interval, percentile_interva
 from genomix_cli.comparison.splits import Split
 from genomix_cli.comparison.study import Floats
 from genomix_cli.comparison.tuning import fit_once
+from genomix_cli.comparison.words import count
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.report.canvas import PALE, Picture, grid, looks, style
@@ -178,12 +179,12 @@ def few_shot(
     setting = replace(setting, logs=None)
     rows = []
     every, test = list(_with_scratch(entrants)), data.take(split.test)
-    for count in plan.counts:
+    for number in plan.counts:
         hits: list[list[NDArray[np.bool_]]] = [[] for _ in every]
         for repeat in range(plan.repeats):
-            rng = np.random.default_rng([setting.seed, count, repeat])
+            rng = np.random.default_rng([setting.seed, number, repeat])
             train, valid = (
-                data.take(examples(data.label, part, count, rng))
+                data.take(examples(data.label, part, number, rng))
                 for part in (split.train, split.valid)
             )
             own = replace(setting, seed=setting.seed + repeat)
@@ -191,10 +192,9 @@ def few_shot(
                 model = fit_once(one, one.arch, train, valid, own).model
                 of_one.append(model.log_probability(test.inputs).argmax(1) == test.label)
         for of_one, one in zip(hits, every, strict=True):
-            rows.append(Row(one.name, count, np.array(of_one)))
+            rows.append(Row(one.name, number, np.array(of_one)))
             mean = rows[-1].accuracy.mean()
-            examples_of = f"{count} example{'' if count == 1 else 's'} per class"
-            log.info("%s, %s: accuracy %.4f", one.name, examples_of, mean)
+            log.info("%s, %s per class: accuracy %.4f", one.name, count(number, "example"), mean)
     return FewShot(tuple(rows), tuple(_gains(rows, every, setting.seed)))
 
 
@@ -212,10 +212,10 @@ def _with_scratch(entrants: Sequence[Entrant[Labelled]]) -> Iterator[Entrant[Lab
 
 
 def examples(
-    label: NDArray[np.int64], rows: NDArray[np.int64], count: int, rng: np.random.Generator
+    label: NDArray[np.int64], rows: NDArray[np.int64], most: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return up to `count` of `rows` from each class, ascending."""
-    chosen = [rng.permutation(rows[label[rows] == k])[:count] for k in np.unique(label[rows])]
+    """Return up to `most` of `rows` from each class, ascending."""
+    chosen = [rng.permutation(rows[label[rows] == k])[:most] for k in np.unique(label[rows])]
     return np.sort(np.concatenate(chosen))
 
 
@@ -224,11 +224,11 @@ def _gains(rows: Sequence[Row], every: Sequence[Entrant[Labelled]], seed: int) -
     if not main.start:
         return
     by_name = {(row.name, row.count): row for row in rows}
-    for count in dict.fromkeys(row.count for row in rows):
-        row, other = by_name[main.name, count], by_name[f"{main.name} {SCRATCH}", count]
+    for number in dict.fromkeys(row.count for row in rows):
+        row, other = by_name[main.name, number], by_name[f"{main.name} {SCRATCH}", number]
         difference = paired(row.hits, other.hits, seed)
         verdict = {1: HELPS, 0: UNCLEAR, -1: HURTS}[difference.sign]
-        yield Gain(count, difference, verdict)
+        yield Gain(number, difference, verdict)
 
 
 def paired(

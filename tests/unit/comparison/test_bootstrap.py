@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,13 +11,16 @@ import pytest
 from genomix_cli.comparison.bootstrap import MIN_UNITS, Bootstrap, item_weights, resampling_units
 from genomix_cli.comparison.intervals import (
     NAN,
+    Z95,
     Interval,
     MetricResult,
+    lowest_auroc,
     mean_by_group,
     normal_interval,
     percentile_interval,
     resampled_interval,
     share_interval,
+    wilson,
 )
 from genomix_cli.comparison.metrics.binary import auprc, auroc
 
@@ -218,9 +223,59 @@ def test_splits_that_share_samples_have_a_wider_interval():
 
 def test_wilson_of_a_share():
     # Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E, table I.
-    low, high = share_interval(np.arange(263) < 81)[1:]
+    low, high = share_interval(np.arange(263) < 81, np.arange(263))[1:]
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert np.isnan(share_interval(np.zeros(0, bool)).value)
+    assert np.isnan(share_interval(np.zeros(0, bool), np.zeros(0, np.int64)).value)
+
+
+def test_copies_of_a_patient_do_not_narrow_the_interval_of_a_share():
+    hits, patient = np.arange(40) % 4 > 0, np.arange(40)
+    copies = share_interval(hits.repeat(5), patient.repeat(5))
+    # The variance of patients has one degree of freedom less.
+    assert tuple(copies) == pytest.approx((0.75, *wilson(0.75, 39)))
+    # All right in every patient: as many right patients.
+    right = share_interval(np.ones(200, bool), patient.repeat(5))
+    assert tuple(right) == pytest.approx((1.0, *wilson(1.0, 40)))
+    # Samples of a patient that differ count as independent ones, never as more than that.
+    apart = share_interval(np.tile([True, False], 40), patient.repeat(2))
+    assert tuple(apart) == pytest.approx((0.5, *wilson(0.5, 80)))
+
+
+def test_intervals_of_a_share_over_patients_cover_it_as_often_as_they_say():
+    rng, patient, covered = np.random.default_rng(0), np.arange(60).repeat(4), 0
+    for _ in range(500):
+        # Shares of patients from a beta distribution with mean 0.8.
+        hits = rng.random(240) < rng.beta(1.6, 0.4, 60).repeat(4)
+        low, high = share_interval(hits, patient)[1:]
+        covered += low <= 0.8 <= high
+    assert 0.92 <= covered / 500 <= 0.98
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (5, 20), (10, 10), (20, 40)])
+def test_an_auroc_of_1_excludes_only_areas_that_hardly_give_it(sizes: tuple[int, int]) -> None:
+    positives, negatives = sizes
+    low = lowest_auroc(*sizes)
+    assert low == pytest.approx(lowest_auroc(negatives, positives))
+    # The variance of Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747, for mean sizes.
+    others = (positives + negatives) / 2 - 1
+    sums = low / (2 - low) + 2 * low**2 / (1 + low) - 2 * low**2
+    variance = (low * (1 - low) + others * sums) / (positives * negatives)
+    assert 1 - low == pytest.approx(Z95 * np.sqrt(variance))
+    # Two normal distributions that are apart by as much as gives this area.
+    apart = np.sqrt(2) * NormalDist().inv_cdf(low)
+    rng = np.random.default_rng(0)
+    above = rng.normal(apart, 1, (40_000, positives)).min(1)
+    below = rng.normal(0, 1, (40_000, negatives)).max(1)
+    assert (above > below).mean() < 0.025
+
+
+def test_a_score_that_separates_all_items_has_no_percentile_interval():
+    y = np.array([0, 0, 0, 1, 1, 1])
+    separated, mixed = Bootstrap(np.arange(6), 100), np.array([0.1, 0.4, 0.2, 0.3, 0.6, 0.5])
+    assert separated.interval(auroc, y, y).text() == "1.000"
+    assert separated.interval(auroc, y, mixed).high == 1
+    # No difference in any draw is an interval of differences.
+    assert separated.difference(auroc, y, y, y) == (0, 0, 0)
 
 
 def test_text_of_an_interval():

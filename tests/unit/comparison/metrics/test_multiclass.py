@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from genomix_cli.comparison.bootstrap import Bootstrap
-from genomix_cli.comparison.intervals import wilson
+from genomix_cli.comparison.intervals import lowest_auroc, wilson
 from genomix_cli.comparison.metrics import binary as binary
 from genomix_cli.comparison.metrics.multiclass import (
     CLASS_METRICS,
@@ -191,9 +191,28 @@ def test_a_share_that_is_1_or_0_in_every_draw_has_an_interval():
     assert patients.class_interval(0, 0, "recall").low == pytest.approx(wilson(1.0, 1)[0])
     perfect = replicate(label, [np.eye(2)[label]], Bootstrap(np.arange(14), 200))
     assert perfect.interval(0, "accuracy") == pytest.approx((1.0, *wilson(1.0, 14)))
-    # No formula gives an interval of an area.
-    assert perfect.class_interval(0, 1, "auroc").text() == "1.000"
     assert perfect.averaged([1]).interval(0, "accuracy").low == pytest.approx(wilson(1.0, 14)[0])
+
+
+def test_areas_and_means_over_classes_that_are_1_in_every_draw():
+    label = np.array([0] * 10 + [1] * 4 + [2] * 5)
+    found = replicate(label, [np.eye(3)[label]], Bootstrap(np.arange(19), 200))
+    areas = [lowest_auroc(own, 19 - own) for own in (10, 4, 5)]
+    assert found.class_interval(0, 1, "auroc") == pytest.approx((1.0, areas[1], 1.0))
+    assert found.interval(0, "auroc") == pytest.approx((1.0, np.mean(areas), 1.0))
+    shares = np.mean([wilson(1.0, own)[0] for own in (10, 4, 5)])
+    for metric in ("balanced_accuracy", "macro_recall", "macro_precision"):
+        assert found.interval(0, metric) == pytest.approx((1.0, shares, 1.0))
+    # No formula gives an interval of these.
+    for metric in ("macro_f1", "weighted_f1", "weighted_precision", "auprc"):
+        assert found.interval(0, metric).text() == "1.000"
+    # The opposite of a perfect score.
+    wrong = replicate(label[:14], [np.eye(2)[1 - label[:14]]], Bootstrap(np.arange(14), 200))
+    low = lowest_auroc(10, 4)
+    assert wrong.interval(0, "auroc") == pytest.approx((0.0, 0.0, 1 - low))
+    # Samples of one patient are no more than one.
+    patients = replicate(label, [np.eye(3)[label]], Bootstrap(label, 200))
+    assert patients.interval(0, "auroc").low == pytest.approx(lowest_auroc(1, 2))
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
