@@ -257,18 +257,45 @@ class TrainRequest:
             {name: value for name, value in self.changed.items() if name not in own},
         )
 
-    def config(self, kind: type[T], presets: Mapping[str, Mapping[str, Any]], **known: Any) -> T:
-        """Return the model's configuration: `known` facts and the preset, overridden by `arch`.
+    def config(
+        self,
+        kind: type[T],
+        presets: Mapping[str, Mapping[str, Any]],
+        facts: Mapping[str, Any],
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        learning: type | None = None,
+    ) -> T:
+        """Return the model's configuration: defaults and the preset, overridden by `arch`.
+
+        Parameters
+        ----------
+        kind : type
+        presets : mapping
+        facts : mapping
+            Fields that follow from the data, which no one may set.
+        defaults : mapping, optional
+            Values that replace those of the class.
+        learning : type, optional
+            Class of the fields of `changed` that are set elsewhere, to be named in messages.
 
         Raises
         ------
         UsageError
-            If the preset or a field does not exist.
+            If the preset or a field does not exist, or a field follows from the data.
         """
         preset = self.preset or next(iter(presets))
         if preset not in presets:
             raise UsageError("no such preset", expected=" or ".join(presets), found=preset)
-        return from_dict(kind, {**known, **presets[preset], **self.arch}, where="--set")
+        if fixed := [name for name in self.arch if name in facts]:
+            raise UsageError(f"{', '.join(fixed)} cannot be set: the data decide", where="--set")
+        names = [each.name for own in (kind, learning) if own for each in fields(own)]
+        if unknown := [name for name in self.arch if name not in names]:
+            said = ", ".join(f"unknown key {name!r}" for name in unknown)
+            known = ", ".join(dict.fromkeys(name for name in names if name not in facts))
+            raise UsageError(said, where="--set", hint=f"known: {known}")
+        own = {**(defaults or {}), **facts, **presets[preset], **self.arch}
+        return from_dict(kind, own, where="--set")
 
 
 def parse_baselines(value: str) -> tuple[str, ...] | None:
@@ -460,7 +487,11 @@ class ProfileOptions(TaskOptions):
         (), "Tracks to learn", "--phenotypes", commas=True, shown="all"
     )
     controls: tuple[str, ...] = option(
-        (), "Control tracks, such as the input, given to the heads", "--control", commas=True
+        (),
+        "Control tracks, such as the input, given to the heads",
+        "--control-tracks",
+        commas=True,
+        rare=True,
     )
 
 

@@ -90,6 +90,16 @@ def test_every_task_writes_a_run_and_a_table(genomix_fast, dna, tmp_path):
     assert len(found) % 120 == 1
 
 
+def test_a_control_track_is_named_as_the_page_says(genomix_fast, tmp_path):
+    bases = write(tmp_path / "bases.h5", profiled(motifs(n=120), bias=1.0))
+    asked = ("--task", "profile", "--set", "width=4", "--epochs", "1", "--threads", "1")
+    run = tmp_path / "run"
+    genomix_fast("train", bases, "-o", run, *asked, "--control-tracks", "INPUT")
+    arch = json.loads((run / "config.json").read_text())["arch"]
+    assert arch["controls"] == ["INPUT"]
+    assert "INPUT" not in [output["name"] for output in arch["outputs"]]
+
+
 def test_a_table_is_to_be_prepared_first(genomix_fast, tmp_path):
     table = tmp_path / "dna.tsv"
     table.write_text("id\tsequence\na\tACGT\n")
@@ -106,6 +116,8 @@ def test_a_table_is_to_be_prepared_first(genomix_fast, tmp_path):
         (("--hold-out", "some"), "unknown way to hold out"),
         (("--few-shot", "0,five"), "not counts"),
         (("--set", "widht=3"), "widht"),
+        (("--task", "contrast", "--set", "length=9"), "--set: length cannot be set"),
+        (("--task", "diffuse", "--set", "length=9"), "--set: length cannot be set"),
         (("--preset", "huge"), "huge"),
         (("--modalities", "a"), "--modalities is for cohorts"),
         (("--task", "contrast", "--preset", "loci"), "aligned"),

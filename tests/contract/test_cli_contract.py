@@ -158,6 +158,15 @@ def test_shared_options_are_the_same_everywhere() -> None:
 
 
 @EACH
+def test_an_option_is_of_one_kind_in_all_tasks(words: tuple[str, ...], command: Any) -> None:
+    """Click knows only the option of the first task, and would not pass the value of another."""
+    for action in command.spec.tasks.values():
+        for leaf in leaves(action.request):
+            first = command.by_name[leaf.name]
+            assert (leaf.is_flag, leaf.is_list) == (first.is_flag, first.is_list), leaf.flag
+
+
+@EACH
 def test_no_option_name_is_cut(words: tuple[str, ...], command: Any) -> None:
     text = help_of(words, "--help-all")
     shown = [leaf for leaf in command.by_name.values() if not leaf.option.hidden]

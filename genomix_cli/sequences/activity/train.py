@@ -163,10 +163,10 @@ def read_job(request: TrainRequest) -> Job:
     also = tuple(_other(path, outputs, own, held_out) for path in options.also)
     pairs = tuple(_other(path, outputs, own, held_out, pairs=True) for path in options.pairs)
     start = None if request.init is None else model_of(read_run(request.init, TASK))
-    known = {"outputs": tuple(outputs), "length": own.sequences.length}
+    facts = {"outputs": tuple(outputs), "length": own.sequences.length}
     taken = {} if start is None else shape_to_take(start.config, FREE, request, shape)
     asked = replace(request, arch={**taken, **shape})
-    config = asked.config(ActivityConfig, PRESETS, **known)
+    config = asked.config(ActivityConfig, PRESETS, facts, learning=ActivityLearning)
     if options.motifs is not None and start is not None:
         raise UsageError("the run given by --init already has filters", where="--motifs")
     motifs = () if options.motifs is None else read_meme(options.motifs)

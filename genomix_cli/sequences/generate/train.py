@@ -146,8 +146,8 @@ def train_diffusion(request: TrainRequest) -> DiffusionSummary | None:
     options, request = _options(request)
     job = read_data(request, options)
     kinds = [condition.kind for condition in job.conditions]
-    length = job.sequences.length
-    config = request.config(DenoiserConfig, PRESETS, length=length, conditions=kinds)
+    facts = {"length": job.sequences.length, "conditions": kinds}
+    config = request.config(DenoiserConfig, PRESETS, facts, learning=DiffusionOptions)
     if job.sequences.aligned:
         config = _without_chain(config, request)
     denoiser = new_module(lambda: Denoiser(config), request.setting.seed)

@@ -145,7 +145,7 @@ def configuration(
         If a field does not exist, the stem or views do not suit the sequences, or motifs are given
         for a stem without filters.
     """
-    config = request.config(kind, PRESETS, **known, length=sequences.length)
+    config = request.config(kind, PRESETS, {"length": sequences.length}, defaults=known)
     assert isinstance(config, Views)
     if sequences.aligned and config.reverse_complement:
         raise UsageError(

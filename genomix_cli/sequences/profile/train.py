@@ -148,10 +148,12 @@ def read_job(request: TrainRequest) -> Job:
     known = np.where(np.isfinite(counts).any(1), 0, -1)
     by, split = one_split(data.sequences, known, how, seed, request.task)
     outputs = tuple(_outputs(data, counts[split.train], request))
-    own = {"outputs": outputs, "opposite": data.opposite, "length": length, "profile": size}
-    own |= {"controls": data.control_names, "control_opposite": data.control_opposite}
+    facts = {"outputs": outputs, "opposite": data.opposite, "length": length}
+    facts |= {"controls": data.control_names, "control_opposite": data.control_opposite}
     taken = {} if start is None else shape_to_take(start.config, FREE, request, shape)
-    config = replace(request, arch={**taken, **shape}).config(ProfileConfig, PRESETS, **own)
+    asked = replace(request, arch={**taken, **shape})
+    own = {"profile": size}
+    config = asked.config(ProfileConfig, PRESETS, facts, defaults=own, learning=ProfileLearning)
     return Job(request, learning, config, data, by, split, counts, shift, start)
 
 

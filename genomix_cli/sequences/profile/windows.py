@@ -22,6 +22,8 @@ from genomix_cli.sequences.activity.sources import output_name
 from genomix_cli.sequences.prepare.parsed_input import first_twice
 from genomix_cli.sequences.prepare.signal import COVERED
 
+# Options that name the tracks.
+TRACKS, CONTROLS = "--phenotypes", "--control-tracks"
 # Number of windows whose signal is held at a time.
 BLOCK = 256
 
@@ -154,13 +156,13 @@ def read_profiled(path: Path, names: Sequence[str] = (), controls: Sequence[str]
             where=path,
             hint="genomix prepare sequences GENOME.fa -t NAME=FILE.bw --window 1000 --profiles",
         )
-    beside, control_opposite = _chosen(profiles, controls, "--control")
+    beside, control_opposite = _chosen(profiles, controls, CONTROLS)
     if twice := [name for name in names if name in controls]:
-        raise UsageError(f"{twice[0]} is both a target and a control", where="--control")
+        raise UsageError(f"{twice[0]} is both a target and a control", where=CONTROLS)
     own = names or [name for name in profiles.names if name not in controls]
     if not own:
-        raise UsageError("no track is left to learn", where="--control")
-    tracks, opposite = _chosen(profiles, own, "--phenotypes")
+        raise UsageError("no track is left to learn", where=CONTROLS)
+    tracks, opposite = _chosen(profiles, own, TRACKS)
     outputs = tuple(output_name(profiles.names[track]) for track in tracks)
     if clash := first_twice(outputs):
         raise DataError(f"two outputs would be called {clash}", where=path)
@@ -178,7 +180,7 @@ def _chosen(
     tracks = tuple(map(profiles.names.index, dict.fromkeys(names)))
     for track in tracks:
         if profiles.opposite[track] not in tracks:
-            used = "learned" if where == "--phenotypes" else "a control"
+            used = "learned" if where == TRACKS else "a control"
             what = f"{profiles.names[track]} is {used} with its other strand alone"
             other = profiles.names[profiles.opposite[track]]
             raise UsageError(what, where=where, hint=f"add {other}")

@@ -284,9 +284,10 @@ def test_pairs_of_the_same_name_are_the_same_output(files: Path, tmp_path: Path)
     [
         ({"options": {"phenotypes": ("colour",)}}, "no phenotype 'colour'"),
         ({"label": "colour"}, "no phenotype 'colour'"),
-        ({"arch": {"widht": 3}}, "unknown key 'widht'"),
+        ({"arch": {"widht": 3}}, r"unknown key 'widht'; known: members, .*, own_share, .*"),
         ({"arch": {"own_share": 0.0}}, "'own_share' is 0.0, not float above 0"),
-        ({"arch": {"outputs": 3}}, "'outputs' is 3"),
+        ({"arch": {"outputs": 3}}, "outputs cannot be set: the data decide"),
+        ({"arch": {"length": 30}}, "length cannot be set: the data decide"),
         ({"preset": "huge"}, "no such preset"),
         ({"hold_out": "folds:3"}, "activity is evaluated on one split only"),
         ({"hold_out": "splits"}, "no split named test"),

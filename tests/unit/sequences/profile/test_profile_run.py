@@ -188,8 +188,11 @@ def test_a_control_explains_a_planted_bias(biased: Path, tmp_path: Path) -> None
 
 def test_what_cannot_be_a_control_is_refused(biased: Path, tmp_path: Path) -> None:
     for options, message in (
-        ({"controls": ("input",)}, "--control: no track 'input'"),
-        ({"controls": ("NEXUS+",)}, r"--control: NEXUS\+ is a control with its other strand alone"),
+        ({"controls": ("input",)}, "--control-tracks: no track 'input'"),
+        (
+            {"controls": ("NEXUS+",)},
+            r"--control-tracks: NEXUS\+ is a control with its other strand alone",
+        ),
         ({"controls": ("INPUT",), "tracks": ("INPUT",)}, "INPUT is both a target and a control"),
         ({"controls": ("NEXUS+", "NEXUS/2", "ATAC@K562", "INPUT")}, "no track is left to learn"),
     ):
