@@ -180,9 +180,37 @@ def check_output(target: Path, *, force: bool = True) -> None:
     if not parent.is_dir():
         raise UsageError("no such folder", where=parent, hint="create it first")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise DiskError("cannot be written to", where=parent, hint="choose another -o")
+        raise DiskError("cannot be written to", where=parent, hint="choose another folder")
     if target.exists() and not force:
         raise UsageError("already exists", where=target, hint="add --force to overwrite it")
+
+
+def check_makeable(folder: Path) -> None:
+    """Refuse a folder of several outputs that cannot be made or written to, before hours of work.
+
+    Raises
+    ------
+    UsageError
+    DiskError
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError("is not a folder", where=there)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DiskError("cannot be written to", where=there, hint="choose another folder")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for several outputs, with its parents, unless it is there.
+
+    Raises
+    ------
+    UsageError
+    DiskError
+    """
+    check_makeable(folder)
+    with file_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def check_notes(stats: Path | None, multiqc: Path | None) -> None:

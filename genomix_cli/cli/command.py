@@ -13,7 +13,7 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 from genomix_cli.cli.common import EVERYTHING, available, common_options, limit_threads
 from genomix_cli.cli.help import write_help
 from genomix_cli.cli.inputs import NamedPath, require_inputs
-from genomix_cli.cli.overwriting import refuse_overwriting
+from genomix_cli.cli.overwriting import refuse_folders, refuse_overwriting
 from genomix_cli.cli.settings import SETTINGS, keys
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Leaf, Option, build, leaves
@@ -138,6 +138,7 @@ class RequestCommand(TyperCommand):
             given[THREADS] = str(threads)
             limit_threads(threads)
         request = self.request(ctx, given)
+        refuse_folders(leaves(request))
         require_inputs(leaves(request))
         return self.action(ctx, given).run(request)
 

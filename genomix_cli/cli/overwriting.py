@@ -1,4 +1,4 @@
-"""Refuse outputs that would replace an input of the same command, through any path or link."""
+"""Refuse outputs that would replace an input of the same command, or that cannot be written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 from genomix_cli.cli.inputs import STANDARD_STREAM, NamedPath, folder_of, inputs_of
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Leaf
+from genomix_cli.provenance import check_makeable
 
+# Placeholder of options that name a folder for several outputs.
+FOLDER = "DIR"
 # Suffixes of index files, which are read together with their file.
 INDEXES = (".fai", ".gzi", ".tbi", ".csi")
 # Files that `prepare cohort --study` reads from a folder.
@@ -48,6 +51,19 @@ def refuse_overwriting(leaves: Iterable[Leaf], *others: NamedPath) -> None:
                     where=f"{output.flag} {output.path}",
                     hint="choose another output",
                 )
+
+
+def refuse_folders(leaves: Iterable[Leaf]) -> None:
+    """Refuse a request with a folder for outputs that cannot be made, before hours of work.
+
+    Raises
+    ------
+    UsageError
+    DiskError
+    """
+    for leaf in leaves:
+        if leaf.option.writes and leaf.metavar == FOLDER and leaf.default is not None:
+            check_makeable(leaf.default)
 
 
 def _written(leaf: Leaf, leaves: Iterable[Leaf]) -> Iterator[NamedPath]:

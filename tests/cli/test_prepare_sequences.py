@@ -138,6 +138,7 @@ def test_the_assay_is_kept_and_shown(folder: Path, genomix_here: Here) -> None:
             "--test-contigs: the sequences have no genome coordinates",
         ),
         (["a.fa", "--window", "5", "--test-contigs", "c"], 1, "has no contig 'c' (found a, b)"),
+        (["a.fa", "--bed", "empty.vcf"], 1, "empty.vcf: is empty (expected regions)"),
         (["cut.vcf.gz"], 1, "cut.vcf.gz:1: the compressed file is truncated"),
         (["empty.vcf"], 1, "empty.vcf: is empty"),
         (["header.vcf"], 1, "header.vcf: has no site to use (found no records)"),

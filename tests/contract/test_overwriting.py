@@ -9,7 +9,7 @@ from typing import Any, get_origin
 
 import pytest
 
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import DiskError, UsageError
 from genomix_cli.options import Leaf, leaves
 from genomix_cli.variants.requests import DEFAULT_MODEL
 from tests.commands import COMMANDS, ROOT
@@ -105,6 +105,30 @@ def test_an_output_never_replaces_an_input(
     assert out.flag in str(caught.value)
     assert into.flag in str(caught.value)
     assert target.read_bytes() == BYTES
+
+
+FOLDERS = [
+    pytest.param(words, options, out, id=f"{' '.join(words)} {out.flag}")
+    for words, options in tasks()
+    for out in options
+    if out.option.writes and out.metavar == "DIR"
+]
+
+
+@pytest.mark.parametrize(("words", "options", "out"), FOLDERS)
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
+    words: list[str], options: list[Leaf], out: Leaf, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    for folder in ("file", "file/below"):
+        with pytest.raises(UsageError, match="is not a folder"):
+            call(words, options, {out.flag: folder})
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    for folder in ("new", "new/below"):
+        with pytest.raises(DiskError, match=f"{tmp_path}: cannot be written to"):
+            call(words, options, {out.flag: folder})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def score(*arguments: object) -> None:

@@ -37,7 +37,13 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, check_output, safe_name
+from genomix_cli.provenance import (
+    Provenance,
+    atomic_path,
+    check_output,
+    make_folder,
+    safe_name,
+)
 from genomix_cli.registry import COHORT_MODELS
 
 log = logging.getLogger("genomix")
@@ -213,7 +219,7 @@ def _write(
 def _draw(explanation: Explanation, run: Run, folder: Path, force: bool) -> None:
     from genomix_cli.cohorts.figures.reasons import draw_sample
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     taken: set[str] = set()
     for i, line in enumerate(track(explanation.rows(), "drawing")):
         sample = tables.sample_reasons(explanation, i, line, run.path.name)

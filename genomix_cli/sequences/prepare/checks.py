@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.tracks import read_track_name
-from genomix_cli.genome.vcf.input import BCF, STANDARD_STREAM, Input
+from genomix_cli.genome.vcf.input import BCF, BYTE_ORDER_MARK, STANDARD_STREAM, Input
 from genomix_cli.options import leaves
 from genomix_cli.provenance import check_output
 from genomix_cli.sequences.prepare import metadata
@@ -115,7 +115,7 @@ def _kind_of(path: Path) -> str:
     if not path.stat().st_size:
         raise DataError("is empty", where=path)
     with Input(path) as source:
-        start = source.stream.peek(4096)
+        start = source.stream.peek(4096).removeprefix(BYTE_ORDER_MARK)
     if start.startswith((_VCF_START, BCF)):
         return VCF
     if not start.strip():

@@ -315,7 +315,7 @@ def read_bed(path: Path) -> Iterator[Region]:
     DataError
         If a line is not a region; the message names the line.
     """
-    with Input(path) as source:
+    with Input(path, kind="regions") as source:
         for number, line in enumerate(chain.from_iterable(source.blocks()), 1):
             if line.strip() and not line.startswith(_BED_COMMENTS):
                 yield _region(line.split("\t" if "\t" in line else None), number, path)

@@ -142,7 +142,7 @@ def _split_by_contig(request: PrepareRequest, parsed: Parsed) -> NDArray[np.str_
     if parsed.windows is None:
         option = "--test-contigs" if request.test_contigs else "--valid-contigs"
         raise UsageError("the sequences have no genome coordinates", where=option)
-    names = ContigNames(parsed.contigs, f"{request.inputs[0]}, of which windows are left,")
+    names = ContigNames(parsed.contigs, f"{request.inputs[0]} (contigs with windows)")
     split = dict.fromkeys(parsed.contigs, TRAIN[0])
     for part, contigs in ((VALID[1], request.valid_contigs), (TEST[0], request.test_contigs)):
         split |= dict.fromkeys(map(names.require, contigs), part)

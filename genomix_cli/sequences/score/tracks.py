@@ -23,6 +23,7 @@ from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.learning.profiles import ProfileModel
 from genomix_cli.progress import track
+from genomix_cli.provenance import make_folder
 from genomix_cli.sequences.profile.predict import answers
 from genomix_cli.sequences.profile.windows import BLOCK
 
@@ -79,7 +80,7 @@ def write_tracks(
         float32 ``[n, K]``: ln(1 + counts) of each window, as from `log_counts`; NaN if not `known`.
     """
     assert sequences.windows is not None
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     counts = np.full((len(known), len(model.config.outputs)), np.nan, np.float32)
     lengths = _lengths(sequences, model.config.length)
     with ExitStack() as stack:

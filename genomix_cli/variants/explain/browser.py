@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.genome.vcf.regions import Interval
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance, atomic_path, make_folder
 from genomix_cli.report.letters import LINE_COLOUR, MOTIF_COLOURS
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.explanation import Explanation, Instance, haplotype_positions
@@ -73,7 +73,7 @@ class BrowserFiles:
         self._shown: Interval | None = None
         self._alleles: list[tuple[object, ...]] = []
         self._motifs: dict[tuple[object, ...], None] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def write(self, explanation: Explanation, stem: str) -> None:
         """Write the bases of each attribution to files whose names begin with `stem`."""

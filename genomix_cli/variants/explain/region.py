@@ -32,7 +32,7 @@ from genomix_cli.genome.vcf.writer import format_of, open_output
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.options import leaves
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, safe_name
+from genomix_cli.provenance import Provenance, atomic_path, make_folder, safe_name
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.alleles import heeded, refuse_without_vcf, select_sites, warn
 from genomix_cli.variants.explain.browser import BrowserFiles
@@ -422,7 +422,7 @@ def _show(
 
 
 def _draw(saturation: Saturation, folder: Path, *, force: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for part in saturation.parts(BASES_DRAWN):
         with atomic_path(folder / f"{_stem(part)}.png", force=force) as draft:
             draw(part, draft)

@@ -11,7 +11,7 @@ from typing import IO, Self
 from genomix_cli.genome.motif_sites import CONSENSUS, COVERED
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
-from genomix_cli.provenance import Provenance, atomic_path, safe_name
+from genomix_cli.provenance import Provenance, atomic_path, make_folder, safe_name
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.attribution import N_SHUFFLES
 from genomix_cli.variants.explain.browser import BrowserFiles
@@ -90,7 +90,7 @@ class Writer(ExitStack):
             self._mutations = self._open(self.request.mutagenesis, MUTATION_COLUMNS, note)
         self._open_motifs(self.request.motifs)
         if self.request.plot_dir:
-            self.request.plot_dir.mkdir(parents=True, exist_ok=True)
+            make_folder(self.request.plot_dir)
         if self.request.browser:
             files = self.request.browser, self.request.fasta, self.contigs, self.provenance
             self._browser = BrowserFiles(*files, force=self.request.force)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError
 from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.genome.vcf.reader import MISSING
-from genomix_cli.provenance import atomic_path
+from genomix_cli.provenance import atomic_path, make_folder
 from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.score.tags import Tag
 
@@ -147,7 +147,7 @@ def score_tracks(
 def _folder(path: Path) -> Iterator[None]:
     """Create a folder if it is missing; after an error, remove it again if it is empty."""
     is_new = not path.exists()
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     try:
         yield
     except BaseException:

@@ -395,6 +395,11 @@ class TestFasta:
     ) -> None:
         refused(tmp_path, message, text(tmp_path / "a.fa", content))
 
+    def test_a_byte_order_mark_is_not_part_of_the_first_id(self, tmp_path: Path) -> None:
+        path = text(tmp_path / "a.fa", "\ufeff>a\nACGT\n>b\nACGG\n")
+        found, _ = prepare(tmp_path / "a.h5", path)
+        assert found.names.tolist() == ["a", "b"]
+
     def test_ids_that_are_made(self, tmp_path: Path) -> None:
         path = text(tmp_path / "a.fa", ">a\nACGT\n>a\nACGG\n")
         found, _ = prepare(tmp_path / "a.h5", path, make_ids=True)
