@@ -46,7 +46,7 @@ class Contest(ABC, Generic[D]):
     rules : Rules
     settings : FitSettings
     cache : Path
-        Existing folder for intermediate results, from which an interrupted contest resumes.
+        Folder for intermediate results, from which an interrupted contest resumes.
     """
 
     data: D
@@ -87,6 +87,7 @@ class Contest(ABC, Generic[D]):
 
     def judge_all(self) -> Judged:
         """Judge every entrant on every split without training a final model; see `run`."""
+        self.cache.mkdir(parents=True, exist_ok=True)
         judged: Judged = [[] for _ in self.entrants]
         pairs = list(product(enumerate(self.splits), enumerate(self.entrants)))
         for (f, split), (e, entrant) in track(pairs, "judging models", unit="models on folds"):

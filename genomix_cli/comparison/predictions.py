@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("genomix")
 
 PREDICTIONS = "predictions.parquet"
-PROBABILITY, SAMPLE, LABEL, SETS = "p:", "sample", "label", "set"
+PROBABILITY, SAMPLE, UNIT, LABEL, SETS = "p:", "sample", "unit", "label", "set"
 # Probabilities are written with six digits.
 SUM_TOLERANCE = 1e-3
 
@@ -61,6 +61,8 @@ class Predictions:
         str ``[n]``: part of training in which the model has seen the sample; empty if it has not.
     made : mapping of str to list of str
         Provenance lines of the table, by key.
+    unit : NDArray, optional
+        str ``[n]``: unit of the bootstrap, such as a patient; None if each sample is its own.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class Predictions:
     label: NDArray[Any] | None
     seen: NDArray[Any] | None = None
     made: Mapping[str, list[str]] = field(default_factory=dict)
+    unit: NDArray[Any] | None = None
 
 
 def read_predictions(path: Path, model: str | None = None) -> Predictions:
@@ -121,7 +124,8 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
     sets = None if texts is None else _parse_sets(texts, classes, path)
     seen = table[SEEN].fillna("").astype(str).to_numpy() if SEEN in table else None
     made = how_made(path)
-    return Predictions(path, model, names, classes, probability, sets, label, seen, made)
+    unit = table[UNIT].astype(str).to_numpy() if UNIT in table else None
+    return Predictions(path, model, names, classes, probability, sets, label, seen, made, unit)
 
 
 def _read_table(path: Path) -> pd.DataFrame:

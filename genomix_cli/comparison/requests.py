@@ -14,7 +14,8 @@ from genomix_cli.shared_options import Draws, Seed, WhatIsSeen
 class EvaluateRequest:
     """Options of ``genomix evaluate`` for predictions of classes.
 
-    Without `data`, labels come from the table's column ``label`` and each sample is its own unit.
+    Without `data`, labels come from the table's column ``label``. Units of the bootstrap come from
+    its column ``unit``; without one, each sample is its own.
     """
 
     scored: Annotated[

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -31,6 +33,27 @@ def plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def restored(hint: Any, value: Any) -> Any:
+    """Return a value of type `hint` from what :func:`plain` made of it; None becomes NaN.
+
+    Fields that are missing take their defaults, and a float without one is NaN.
+    """
+    kind, args = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return None if value is None else restored(args[0], value)
+    if is_dataclass(hint) or hasattr(hint, "_fields"):
+        hints = get_type_hints(hint)
+        missing = {name: math.nan for name, own in hints.items() if own is float}
+        return hint(**missing | {name: restored(hints[name], own) for name, own in value.items()})
+    if kind is tuple:
+        return tuple(restored(args[0], each) for each in value)
+    if kind is dict:
+        return {name: restored(args[1], each) for name, each in value.items()}
+    if kind is np.ndarray:
+        return np.array(value)
+    return math.nan if hint is float and value is None else value
 
 
 def request_provenance(

@@ -5,7 +5,6 @@ Letters: n samples, K classes.
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.bootstrap import to_codes
 from genomix_cli.comparison.predictions import PREDICTIONS, Predictions, listed
 from genomix_cli.comparison.requests import EvaluateRequest
 from genomix_cli.comparison.study import Floats
 from genomix_cli.errors import DataError, UsageError, guarded
 from genomix_cli.formats.cohort import PATIENT, Cohort, open_cohort
 from genomix_cli.formats.detect import is_sequences
+from genomix_cli.formats.run_folder import METRICS, read_json
 from genomix_cli.formats.sequences import Sequences, open_sequences
 
 log = logging.getLogger("genomix")
@@ -34,7 +35,7 @@ class Truth(NamedTuple):
     unit : NDArray
         int64 ``[n]``: resampling unit.
     unit_name : str
-        ``patients``, ``groups`` or ``samples``.
+        Plural noun, such as ``patients``, ``groups`` or ``samples``.
     posterior : NDArray, optional
         float64 ``[n, K]``: Bayes posterior of a simulated cohort.
     modalities : tuple of str
@@ -71,7 +72,10 @@ def true_labels(request: EvaluateRequest, scored: Predictions) -> Truth:
             "has no labels", where=scored.path, hint="give the file that has them: --data"
         )
     label = _codes(scored.label, scored, scored.path)
-    return Truth(label, np.arange(len(label)), "samples", None, (), 0)
+    unit, unit_name = np.arange(len(label)), "samples"
+    if scored.unit is not None:
+        unit, unit_name = to_codes(scored.unit), str(_run_results(scored).get("unit_name", "units"))
+    return Truth(label, unit, unit_name, None, (), 0)
 
 
 def _codes(names: NDArray[Any], scored: Predictions, where: Path) -> NDArray[np.int64]:
@@ -141,14 +145,17 @@ def _seen(cohort: Cohort, request: EvaluateRequest, scored: Predictions) -> tupl
 
 
 def _of_run(scored: Predictions) -> tuple[str, ...]:
-    """Return the modalities recorded in ``metrics.json`` beside a run's predictions, or ()."""
-    path = scored.path.parent / "metrics.json"
-    if scored.path.name != PREDICTIONS or not path.is_file():
-        return ()
-    with guarded(path):
-        outcomes = json.loads(path.read_text())["outcomes"]
+    """Return the modalities that a run records for a model, or ()."""
+    with guarded(scored.path.parent / METRICS):
+        outcomes = _run_results(scored).get("outcomes", ())
         own = (outcome["modalities"] for outcome in outcomes if outcome["name"] == scored.model)
         return tuple(map(str, next(own, ())))
+
+
+def _run_results(scored: Predictions) -> dict[str, Any]:
+    """Return ``metrics.json`` beside a run's predictions; empty for other tables."""
+    path = scored.path.parent / METRICS
+    return read_json(path) if scored.path.name == PREDICTIONS and path.is_file() else {}
 
 
 def _posterior(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,8 @@ from genomix_cli.provenance import (
     sha256,
 )
 
+log = logging.getLogger("genomix")
+
 FORMAT = "genomix-model"
 # Version 2 added digests of the weights and of the configuration. Version 1 is still read.
 FORMAT_VERSION = 2
@@ -38,6 +41,8 @@ CONFIG, WEIGHTS, DIGEST = "config.json", "model.safetensors", "weights_sha256"
 # Digest of config.json without this entry.
 OWN_DIGEST = "config_sha256"
 REQUEST = "train.json"
+# Results, written last; and the folder of intermediate results, which a finished run lacks.
+METRICS, PARTS = "metrics.json", "parts"
 # Settings, by their path in the request, that may differ on resuming: they change where and for how
 # long a run works, but not what it learns in an epoch.
 IGNORED_ON_RESUME = (
@@ -111,6 +116,8 @@ class RunFolder:
         if resume:
             folder._check_same(provenance, record)
             folder._lock(record)
+            if folder.is_finished and not folder._has_more_epochs(provenance, record):
+                log.info("%s is a finished run: nothing is left to train", path)
             return folder
         if path.exists() and not path.is_dir():
             raise UsageError("is not a folder", where=path)
@@ -128,6 +135,16 @@ class RunFolder:
         folder.write_json(record, {**provenance.to_dict(), "environment": environment()})
         folder._lock(record)
         return folder
+
+    @property
+    def is_finished(self) -> bool:
+        """True if the run has written its results and left no part of its work."""
+        return (self.path / METRICS).is_file() and not (self.path / PARTS).exists()
+
+    def _has_more_epochs(self, provenance: Provenance, record: str) -> bool:
+        """Return True if the limits of training, which may change on resuming, have changed."""
+        asked = json.loads(json.dumps(provenance.to_dict(), default=str))["config"]
+        return bool(asked.get("fit") != read_json(self.path / record)["config"].get("fit"))
 
     def _lock(self, record: str) -> None:
         """Lock the folder until this process ends."""

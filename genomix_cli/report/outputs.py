@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genomix_cli.comparison.predictions import UNIT
 from genomix_cli.comparison.study import Study
 from genomix_cli.comparison.summaries import Results
-from genomix_cli.comparison.tables import write_rows
-from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.comparison.tables import restored, write_rows
+from genomix_cli.errors import guarded
+from genomix_cli.formats.run_folder import METRICS, RunFolder, read_json
 from genomix_cli.report.card import card
 from genomix_cli.report.multiqc import write_multiqc
 from genomix_cli.report.page import Section
@@ -54,7 +56,7 @@ def write_outputs(
     timing = {row["name"]: row.pop("seconds") for row in metrics["outcomes"]}
     for row in ((metrics["batches"] or {}).get("results") or {"outcomes": ()})["outcomes"]:
         del row["seconds"]
-    for name, data in (("metrics.json", metrics), ("timing.json", timing)):
+    for name, data in ((METRICS, metrics), ("timing.json", timing)):
         RunFolder(folder).write_json(name, data)
     write_rows(results.rows(), folder / "models.tsv")
     table = predictions(study, seed_column=seed_column)
@@ -67,15 +69,31 @@ def write_outputs(
     RunFolder(folder).write_text("README.md", card(study, results) + note)
 
 
+def stored_results(folder: Path) -> Results:
+    """Return the results that `write_outputs` wrote into a folder, without the times of fits.
+
+    Raises
+    ------
+    DataError
+        If they are damaged, or were written by another version.
+    """
+    path = folder / METRICS
+    with guarded(path):
+        results: Results = restored(Results, read_json(path))
+    return results
+
+
 def predictions(study: Study, *, seed_column: bool) -> pd.DataFrame:
     """Return predictions of held-out items by model and seed; sets are those of the first seed.
 
-    With repeated folds, each repeat has its own seed.
+    With repeated folds, each repeat has its own seed. Where several samples are one unit of the
+    bootstrap, such as a patient, a column numbers the units.
     """
     import pandas as pd
 
     rows = np.flatnonzero(study.tested)
-    classes = np.array(study.classes)
+    classes, unit = np.array(study.classes), study.unit[rows]
+    units = {UNIT: unit} if len(np.unique(unit)) < len(unit) else {}
     tables = []
     for each in study.outcomes:
         sets = [",".join(classes[own]) for own in each.sets[rows]]
@@ -85,6 +103,7 @@ def predictions(study: Study, *, seed_column: bool) -> pd.DataFrame:
                 "model": each.name,
                 **({"seed": seed} if seed_column else {}),
                 "sample": study.names[rows],
+                **units,
                 "fold": (study.fold if study.repeats is None else study.repeats[s])[rows],
                 "label": classes[study.label[rows]],
                 "predicted": classes[p.argmax(1)],

@@ -14,6 +14,7 @@ import pytest
 from genomix_cli.cohorts.dataset import read_samples
 from genomix_cli.cohorts.runs import load_run
 from genomix_cli.formats.cohort import open_cohort
+from genomix_cli.report.outputs import stored_results
 from tests.cohort_files import modality, write_cohort
 from tests.cohort_runs import planted
 from tests.conftest import Ended, Fast, Genomix
@@ -214,6 +215,27 @@ def test_an_interrupted_run_goes_on(run: Path, cohort: Path, tmp_path: Path, her
     assert ended.err.count(", fold ") == 4
     for name in ("model.safetensors", "metrics.json", "predictions.parquet"):
         assert (folder / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_a_finished_run_is_left_as_it_is(run: Path, cohort: Path, here: Here) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    arguments = ["train", cohort, "-o", run, "--model", "lda", "--baselines", "logistic", *QUICK]
+    ended = here(*arguments, "--resume")
+    assert ended.code == 0, ended.err
+    assert "lda is a finished run: nothing is left to train" in ended.err
+    assert [line.split("\t")[0] for line in ended.out.splitlines()] == [
+        *("model", "lda", "logistic", "majority")
+    ]
+    assert json.loads((run / "metrics.json").read_text())["headline"] in ended.err
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_results_are_read_back_as_they_were_written(run: Path) -> None:
+    metrics = json.loads((run / "metrics.json").read_text())
+    again = stored_results(run).to_dict()
+    for row in again["outcomes"]:
+        assert row.pop("seconds") is None
+    assert again == metrics
 
 
 @pytest.fixture

@@ -126,3 +126,12 @@ def test_a_run_killed_and_resumed_is_the_run(
     assert 0 < steps["done"] < n_steps
     for path in [*whole.glob("*.safetensors"), *whole.glob("metrics.json")]:
         assert (killed / path.name).read_bytes() == path.read_bytes(), path.name
+    files = {path: path.stat().st_mtime_ns for path in whole.glob("*.safetensors")}
+    steps.update(done=0)
+    again = train(whole, "--resume")
+    assert again.code == 0, again.err
+    assert "is a finished run: nothing is left to train" in again.err
+    assert steps["done"] == 0
+    assert again.out == ended.out
+    if task in ("", "classify"):  # of other tasks, the model is judged again
+        assert {path: path.stat().st_mtime_ns for path in files} == files

@@ -28,6 +28,8 @@ class TokenConfig(NetworkConfig):
     steps : int
         Minimum number of training steps. With few samples, `epochs` and `patience` are increased in
         proportion to reach it.
+    stretch : bool
+        If False, `epochs` is never exceeded, and only `patience` is increased.
     width, heads : int
         Width of a token, and number of attention heads.
     max_tokens : int
@@ -40,6 +42,7 @@ class TokenConfig(NetworkConfig):
     """
 
     steps: Whole = 0
+    stretch: bool = True
     width: Count = 16
     heads: Count = 2
     max_tokens: Count = 64
@@ -56,11 +59,12 @@ class TokenModel(NetworkModel):
     def learn(
         self, module: nn.Module, train: Part, valid: Part, member: int, setting: FitSettings
     ) -> list[Epoch]:
-        """Train for `epochs` or for `steps`, whichever takes longer."""
+        """Train for `epochs` or, if `stretch`, for `steps`, whichever takes longer."""
         config: TokenConfig = self.config
         steps = config.epochs * -(-len(train.label) // config.batch_size)
         times = max(1.0, config.steps / steps)
-        epochs, patience = round(times * config.epochs), round(times * config.patience)
+        epochs = round(times * config.epochs) if config.stretch else config.epochs
+        patience = round(times * config.patience)
         return self.stage(module, train, valid, member, setting, epochs=epochs, patience=patience)
 
 

@@ -39,7 +39,7 @@ from genomix_cli.comparison.words import count, with_batches
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats.cohort import Cohort, open_cohort
-from genomix_cli.formats.run_folder import RunFolder
+from genomix_cli.formats.run_folder import PARTS, RunFolder
 from genomix_cli.formats.seen import Seen
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
@@ -140,7 +140,7 @@ def train_cohort(request: TrainRequest) -> Results:
         If pyarrow or, for networks, Lightning is not installed.
     """
     from genomix_cli.cohorts.explain.attribution import driver_auprc, planted_drivers
-    from genomix_cli.report.outputs import write_outputs
+    from genomix_cli.report.outputs import stored_results, write_outputs
 
     check(request.contest)
     if request.repeats > 1 and len(request.rules.seeds) > 1:
@@ -165,9 +165,10 @@ def train_cohort(request: TrainRequest) -> Results:
     )
     request = replace(request, output=own_folder(request.output))
     resume = request.resume and first_process()
-    RunFolder.open(request.output, _provenance(request), resume=resume)
-    cache = request.output / "parts"
-    cache.mkdir(exist_ok=True)
+    folder = RunFolder.open(request.output, _provenance(request), resume=resume)
+    if resume and folder.is_finished:
+        return stored_results(request.output)
+    cache = request.output / PARTS
     held_out = f"{sum(len(split.test) for split in splits):,} of them held out"
     wording = WORDING
     if keeps_batches(samples, splits):
@@ -212,7 +213,6 @@ def _on_batches(contest: CohortContest, shared: Mapping[str, Any]) -> Study | No
         TITLE,
     )
     cache = contest.cache / "batches"
-    cache.mkdir(exist_ok=True)
     entrants = [replace(entrant, control=False) for entrant in contest.entrants]
     again = replace(contest, data=samples, splits=splits, entrants=entrants, cache=cache)
     wording = replace(WORDING, units="batches")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import fields, replace
 from typing import Any
 
 from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.cohorts.requests import Contest
-from genomix_cli.comparison.entrants import Entrant, preset, require, with_epochs
+from genomix_cli.comparison.entrants import EPOCHS, Entrant, preset, require, with_epochs
 from genomix_cli.registry import COHORT_MODELS
 
 # Name in `vary` for the modalities that a model sees, joined by +; not a field of any model.
 MODALITIES = "modalities"
+# Fields of a model that trains for a minimum number of steps, even if that takes more epochs.
+STEPS, STRETCH = "steps", "stretch"
 
 
 def check(contest: Contest) -> None:
@@ -63,7 +66,15 @@ def entrants_of(contest: Contest, samples: Samples) -> list[Entrant[Samples]]:
         for name in contest.baselines
         if name != contest.model
     ]
-    return with_epochs(entrants, contest.epochs)
+    return list(map(_obeying, with_epochs(entrants, contest.epochs)))
+
+
+def _obeying(entrant: Entrant[Samples]) -> Entrant[Samples]:
+    """Return the entrant limited to the epochs that the user has set, unless steps are set too."""
+    stretches = any(field.name == STRETCH for field in fields(entrant.kind.config_class))
+    if not stretches or EPOCHS not in entrant.fixed or STEPS in entrant.fixed:
+        return entrant
+    return replace(entrant, arch={STRETCH: False, **entrant.arch})
 
 
 def _start(contest: Contest) -> dict[str, Any]:

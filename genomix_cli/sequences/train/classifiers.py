@@ -20,6 +20,7 @@ from genomix_cli.comparison.summaries import Results
 from genomix_cli.comparison.tables import write_rows
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError
+from genomix_cli.formats.run_folder import PARTS, RunFolder
 from genomix_cli.formats.sequences import open_sequences
 from genomix_cli.genome.motifs import read_meme
 from genomix_cli.learning.devices import resolve_device
@@ -108,11 +109,13 @@ def train_classifiers(request: TrainRequest) -> Results:
     MissingExtraError
         If pyarrow, scikit-learn or, for networks, Lightning is not installed.
     """
-    from genomix_cli.report.outputs import epochs, write_outputs
+    from genomix_cli.report.outputs import epochs, stored_results, write_outputs
 
     options = from_dict(ClassifyOptions, request.options, where="options of classify")
     Plan(options.few_shot or (1,), options.few_shot_repeats)  # refuse invalid numbers early
     contest, held_out_by = _contest(request, options)
+    if request.resume and RunFolder(contest.folder).is_finished:
+        return stored_results(contest.folder)
     judged = contest.run()
     group = contest.data.unit
     units = "sequences" if len(np.unique(group)) == len(group) else "groups of sequences"
@@ -154,8 +157,7 @@ def _contest(request: TrainRequest, options: ClassifyOptions) -> tuple[SequenceC
     by, divided = splits(data.sequences, data.label, request.hold_out, request.setting.seed)
     settings = replace(request.setting, device=str(resolve_device(request.setting.device)))
     folder = own_folder(open_folder(request))
-    cache = folder / "parts"
-    cache.mkdir(exist_ok=True)
+    cache = folder / PARTS
     log.info(
         "%s sequences in %d classes, held out by %s: %s",
         f"{len(data):,}",

@@ -23,8 +23,9 @@ from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.formats.cohort import add_samples, add_truth
 from genomix_cli.formats.sequences import Phenotype, Sequences, write_sequences
 from genomix_cli.provenance import Provenance, facts_of
+from genomix_cli.report.outputs import predictions
 from tests.cohort_files import modality, write_cohort
-from tests.cohort_study import softmax
+from tests.cohort_study import softmax, study
 
 CLASSES = ("LumA", "LumB", "Her2, enriched")
 N = 120
@@ -126,6 +127,18 @@ def test_without_a_cohort_the_labels_are_the_tables(tmp_path):
     assert found.ceiling is None
     value = next(m for m in found.metrics if m.name == "macro_f1").score.value
     assert value == pytest.approx(METRICS["macro_f1"](_truth()[0], p))
+
+
+def test_a_run_draws_the_patients_that_it_records(tmp_path):
+    several = study(n=120, mains=("mlp",), baselines=(), seeds=1, unit=np.arange(120) // 3)
+    table = predictions(several, seed_column=False)
+    assert table["unit"].nunique() == 36
+    table.to_parquet(tmp_path / "predictions.parquet")
+    (tmp_path / "metrics.json").write_text(json.dumps({"unit_name": "patients"}))
+    found = _evaluate(scored=tmp_path)
+    assert (found.counts.used, found.units, found.unit_name) == (108, 36, "patients")
+    # Where each sample is a patient, no column is needed.
+    assert "unit" not in predictions(study(n=120), seed_column=False)
 
 
 def test_differences_are_paired_with_the_other_table(tmp_path, cohort):

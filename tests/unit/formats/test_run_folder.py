@@ -112,6 +112,25 @@ def test_a_run_goes_on_under_its_own_settings_alone(
     assert (tmp_path / "run" / "train.json").read_bytes() == before
 
 
+def test_a_finished_run_is_told_unless_more_epochs_are_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told(**settings: Any) -> bool:
+        caplog.clear()
+        with caplog.at_level("INFO", logger="genomix"):
+            RunFolder.open(tmp_path / "run", asked(**settings), resume=True)
+        return "is a finished run: nothing is left to train" in caplog.text
+
+    folder = RunFolder.open(tmp_path / "run", asked(), resume=False)
+    assert not told()
+    folder.write_json("metrics.json", {})
+    assert told()
+    assert not told(fit={"epochs": 9, "rate": 0.1})
+    (folder.path / "parts").mkdir()
+    assert not told()
+    assert not folder.is_finished
+
+
 def test_other_inputs_are_another_run(tmp_path: Path) -> None:
     RunFolder.open(tmp_path / "run", asked(), resume=False)
     other = Provenance("genomix train", asked().config, 0, {"shard a.h5": "2e"})

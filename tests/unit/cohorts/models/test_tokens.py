@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from genomix_cli.cohorts.models.network import Inputs
@@ -100,6 +102,8 @@ def test_few_samples_are_seen_more_often() -> None:
     fitted = TabTransformer(config).fit(exclusive_or(60, 0), FitSettings())
     # 50 or so of them to learn from are 3 steps in each epoch, and 5 such are 15.
     assert len(fitted.curve) == 5
+    exact = TabTransformer(replace(config, stretch=False)).fit(exclusive_or(60, 0), FitSettings())
+    assert len(exact.curve) == 2
 
 
 def test_only_wide_modalities_are_thinned_and_keep_their_mean() -> None:

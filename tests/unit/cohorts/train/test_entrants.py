@@ -50,6 +50,21 @@ def test_epochs_are_those_of_all_that_learn_in_epochs(seen: list[Any]) -> None:
         entrants_of(Contest("toy", epochs=3, baselines=("logistic",)), line_of_samples())
 
 
+def test_epochs_that_the_user_sets_are_never_exceeded(seen: list[Any]) -> None:
+    def stretches(contest: Contest) -> list[Any]:
+        return [one.arch.get("stretch") for one in entrants_of(contest, line_of_samples())]
+
+    both = ("tab-transformer", "logistic")
+    assert stretches(Contest("omics-transformer", baselines=both)) == [None] * 3
+    assert stretches(Contest("omics-transformer", epochs=3, baselines=both)) == [False, False, None]
+    assert stretches(Contest("omics-transformer", arch={"epochs": 3}, baselines=both)) == [
+        *(False, None, None)
+    ]
+    assert stretches(Contest("tab-transformer", vary={"epochs": (3, 4)})) == [False, False]
+    asked = Contest("tab-transformer", arch={"steps": 50}, epochs=3)
+    assert stretches(asked) == [None]
+
+
 def test_a_package_that_is_not_there_is_said_at_once(
     seen: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
