@@ -134,12 +134,14 @@ class RequestCommand(TyperCommand):
         """Check all values, then call the function of the task."""
         given = self._given(ctx)
         if given.get(THREADS):
-            threads = available(self.by_name[THREADS].convert(given[THREADS]))
+            leaf = self.by_name[THREADS]
+            asked = self._converted(ctx, leaf, given[THREADS])
+            threads = available(asked, self._origin(ctx, leaf))
             given[THREADS] = str(threads)
             limit_threads(threads)
         request = self.request(ctx, given)
         refuse_folders(leaves(request))
-        require_inputs(leaves(request))
+        require_inputs(leaves(request), lambda leaf: self._origin(ctx, leaf))
         return self.action(ctx, given).run(request)
 
     def action(self, ctx: Any, given: Mapping[str, Any]) -> Action:
@@ -147,7 +149,7 @@ class RequestCommand(TyperCommand):
         if TASK not in self.by_name or len(self.spec.tasks) == 1:
             return next(iter(self.spec.tasks.values()))
         leaf = self.by_name[TASK]
-        task = leaf.convert(given.get(TASK, leaf.default))
+        task = self._converted(ctx, leaf, given.get(TASK, leaf.default))
         action = self.spec.tasks[task]
         own = {leaf.name for leaf in leaves(action.request)} | {TASK, THREADS}
         foreign = [n for n in self.by_name if n not in own and _source(ctx, n) == "COMMANDLINE"]
@@ -169,7 +171,7 @@ class RequestCommand(TyperCommand):
         for leaf in leaves(action.request):
             try:
                 if leaf.name in given:
-                    values[leaf.path] = leaf.convert(given[leaf.name])
+                    values[leaf.path] = self._converted(ctx, leaf, given[leaf.name])
                 elif leaf.is_required:
                     hint = f"give it, or set {leaf.option.env}" if leaf.option.env else None
                     faults.append(UsageError(f"{leaf.flag} is missing", hint=hint))
@@ -185,6 +187,24 @@ class RequestCommand(TyperCommand):
             leaves(request), *([NamedPath("--config", settings)] if settings else [])
         )
         return request
+
+    def _converted(self, ctx: Any, leaf: Leaf, given: Any) -> Any:
+        """Return the value of an option; a mistake names where the value comes from."""
+        try:
+            return leaf.convert(given)
+        except UsageError as error:
+            if error.where == leaf.flag:
+                error.where = self._origin(ctx, leaf)
+            raise
+
+    def _origin(self, ctx: Any, leaf: Leaf) -> str:
+        """Return the option, the variable or the settings file that gives a value."""
+        source = _source(ctx, leaf.name)
+        if source == "ENVIRONMENT":
+            return leaf.option.env
+        if source == "DEFAULT_MAP":
+            return f"{ctx.meta[SETTINGS]} [{'.'.join(self.table)}] {leaf.flag.lstrip('-')}"
+        return leaf.flag if leaf.flags else ""
 
     def _given(self, ctx: Any) -> dict[str, Any]:
         """Return values from the command line, the environment or a settings file."""

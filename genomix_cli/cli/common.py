@@ -66,12 +66,12 @@ def _help_with_everything(ctx: Any, param: Any, value: bool) -> None:
         ctx.command.get_help_option(ctx).callback(ctx, param, True)
 
 
-def available(threads: int) -> int:
+def available(threads: int, where: str) -> int:
     """Limit the number of threads: OpenMP ends the process if it cannot start them."""
     cpus = os.cpu_count() or 1
     most = max(cpus, MOST_THREADS)
     if threads > most:
-        log.warning("--threads %d: limited to %d; there are %d CPUs", threads, most, cpus)
+        log.warning("%s %d: limited to %d; there are %d CPUs", where, threads, most, cpus)
     return min(threads, most)
 
 

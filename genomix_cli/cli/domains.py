@@ -172,7 +172,8 @@ class VerbGroup(TyperGroup):
             said = f"there is no {path}"
         else:
             said = f"{path} is not {domains[owners[0]].phrase}"
-        raise UsageError(f"{flag} is for {names}, and {said}")
+        hint = f"options for {domains[word].names}: genomix {self.verb.name} {word} --help-all"
+        raise UsageError(f"{flag} is for {names}, and {said}", hint=hint)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help of the verb, with one line per domain."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,29 +20,34 @@ class NamedPath(NamedTuple):
     path: Path
 
 
-def require_inputs(leaves: Iterable[Leaf]) -> None:
+def require_inputs(leaves: Iterable[Leaf], origin: Callable[[Leaf], str]) -> None:
     """Refuse a request with a missing input.
 
     Parameters
     ----------
     leaves : iterable of Leaf
         Options of the request, whose defaults are its values.
+    origin : callable
+        Function that returns what gave an option its value; empty for an argument.
 
     Raises
     ------
     UsageError
-        If a path or model does not exist; the message names the option.
+        If a path or model does not exist; the message names what gave it.
     """
     for leaf in leaves:
         for value in _values(leaf):
             if leaf.option.model:
-                if not Path(value).is_file():
-                    model_folder(value)
+                try:
+                    if not Path(value).is_file():
+                        model_folder(value)
+                except UsageError as error:
+                    error.where = f"{origin(leaf)} {error.where}".lstrip()
+                    raise
             elif leaf.is_path or (leaf.option.reads and leaf.choices):
                 path = _file(value)
                 if value not in (STANDARD_STREAM, *leaf.choices) and not path.exists():
-                    where = f"{leaf.flag} {path}" if leaf.flags else path
-                    raise UsageError("no such file", where=where)
+                    raise UsageError("no such file", where=f"{origin(leaf)} {path}".lstrip())
 
 
 def inputs_of(leaf: Leaf) -> Iterator[NamedPath]:

@@ -286,13 +286,10 @@ def print_held_out(metrics: Mapping[str, Any]) -> None:
         ["folds", name, f"{fold['mean']:.4f}", f"{fold['sd']:.4f}"]
         for name, fold in metrics.get("mean", {}).items()
     ]
-    if not on_terminal():
-        for row in (*rows, *folds):
-            echo("\t".join(row))
-        return
     for header, table in (
         (("part", "metric", "value", "low", "high", "Bayes ceiling"), rows),
         (("part", "metric", "mean", "SD"), folds),
     ):
         if table:
-            _draw(header, [[*row, *[""] * (len(header) - len(row))] for row in table])
+            width = max(map(len, table))
+            print_table(header[:width], [[*row, *[""] * (width - len(row))] for row in table])

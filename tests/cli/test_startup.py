@@ -289,7 +289,7 @@ def show(request: Request):
     "Show."
     tracks = (f"{name}={path}" for name, path in request.track.items())
     print(request.fasta, *tracks, request.model, request.threads)
-made.require_inputs = lambda leaves: None  # names are enough here
+made.require_inputs = lambda *args: None  # names are enough here
 inspect.COMMAND = command(show)
 from genomix_cli.cli.main import main
 main()
@@ -335,11 +335,32 @@ def test_environment_before_file_and_options_before_both(settings: Path) -> None
     assert process.stdout.split()[:2] == ["own.fa", "E=e.bw"]
 
 
-def test_a_value_of_the_wrong_kind_is_a_usage_error(settings: Path) -> None:
+def test_a_wrong_value_is_a_usage_error_that_names_the_file_or_variable(settings: Path) -> None:
     settings.write_text("[inspect]\nfasta = 'ref.fa'\nthreads = 'many'\n")
+    wrong = "not a number (expected a whole number, found many)"
     process = run(SETTINGS, "inspect", "--config", str(settings))
     assert process.returncode == 2
-    assert "many" in process.stderr
+    assert process.stderr == f"genomix: error: {settings} [inspect] threads: {wrong}\n"
+    process = run(SETTINGS, "inspect", "-f", "x", GENOMIX_THREADS="many")
+    assert process.stderr == f"genomix: error: GENOMIX_THREADS: {wrong}\n"
+    process = run(SETTINGS, "inspect", "-f", "x", "--threads", "many", GENOMIX_THREADS="2")
+    assert process.stderr == f"genomix: error: --threads: {wrong}\n"
+    process = run(SETTINGS, "inspect", "-f", "x", GENOMIX_TRACKS="A=a.bw B")
+    assert process.stderr.startswith("genomix: error: GENOMIX_TRACKS: not a track (expected NAME=")
+
+
+def test_a_missing_input_names_the_file_or_variable_that_asks_for_it(settings: Path) -> None:
+    code = SETTINGS.replace("made.require_inputs", "_")
+    process = run(code, "inspect", "--config", str(settings))
+    fasta = settings.parent / "ref.fa"
+    said = f"{settings} [inspect] fasta {fasta}: no such file\n"
+    assert process.stderr == f"genomix: error: {said}"
+    process = run(code, "inspect", GENOMIX_FASTA="ref.fa")
+    assert process.stderr == "genomix: error: GENOMIX_FASTA ref.fa: no such file\n"
+    process = run(code, "inspect", "-f", __file__, GENOMIX_MODEL="none")
+    assert process.stderr.startswith("genomix: error: GENOMIX_MODEL none: no such model")
+    process = run(code, "inspect", "-f", "ref.fa")
+    assert process.stderr == "genomix: error: --fasta ref.fa: no such file\n"
 
 
 def test_a_settings_table_that_is_none(settings: Path) -> None:

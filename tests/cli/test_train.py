@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -230,7 +231,7 @@ def test_a_longer_window_starts_from_a_shorter_one(
     [
         (["--valid-contigs", "chr9"], "unknown valid contigs: chr9"),
         (["--valid-contigs", "chr1,chr2"], "nothing is left to train on"),
-        (["--test-contigs", "chr2"], "the validation and test parts overlap"),
+        (["--test-contigs", "chr2"], "the validation and test parts overlap on chr2"),
         (["--model", "resnet"], "unknown variant model 'resnet'"),
         (["--preset", "huge"], "no preset 'huge'"),
         (["--set", "n_bins=401"], "n_bins=401 is no multiple of 400"),
@@ -300,6 +301,40 @@ def test_regions_are_held_out_and_their_neighbours_left_out(
     assert f"learn) on {train:,} variants, {beside:,} beside" in done.err
     held = json.loads((folder / "train.json").read_text())["config"]["held_out"]
     assert held == {"valid": "chr2", "test": "chr1:100001-150000"}
+
+
+def test_folds_that_cannot_be_tested_are_refused_before_the_first_is_trained(
+    shard: Path, tmp_path: Path, here: Here
+) -> None:
+    folder = tmp_path / "cv"
+    arguments = [a for a in SMALL if a not in ("--valid-contigs", "chr2")]
+    done = here("train", shard, "-o", folder, *arguments, "--hold-out", "folds:3")
+    assert "cannot make folds of whole contigs" in done.err
+    options = ["--hold-out", "folds:200", "--fold-by", "2kb"]
+    done = here("train", shard, "-o", folder, *arguments, *options)
+    assert re.search(r"error: fold \d+ of 200: every part needs both classes: \w+ has no", done.err)
+    assert "use fewer folds, or blocks of another length (--fold-by)" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not folder.exists()
+
+
+def test_a_model_that_ranks_the_wrong_way_round_is_not_turned_for_its_metrics(
+    shard: Path, tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cnn"
+    monkeypatch.setattr(
+        "genomix_cli.variants.train.calibrations.fit_platt", lambda *args: Platt(-1.0, 0.0)
+    )
+    few = ["--train-variants", "64", "--valid-variants", "200", "--epochs", "1"]
+    options = ["--valid-contigs", "chr2", "--model", "cnn", "--device", "cpu"]
+    done = here("train", shard, "-o", folder, *options, *few)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    best = metrics["best_validation"]["auroc"]
+    assert metrics["valid"]["auroc"]["value"] == pytest.approx(best)
+    table = pd.read_csv(folder / "predictions.tsv", sep="\t")
+    np.testing.assert_allclose(table["score"], Platt().apply(table["logit"]), atol=1e-4)
+    assert "ranks the validation part the other way round, so it gives no probabilities" in done.err
+    assert "calibrated for" not in done.err
 
 
 def test_folds_test_every_variant_once(shard: Path, tmp_path: Path, here: Here) -> None:

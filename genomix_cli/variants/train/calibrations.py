@@ -17,6 +17,7 @@ import numpy as np
 from genomix_cli.comparison.metrics.binary import calibration_error
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.calibration import fit_platt
+from genomix_cli.progress import track
 from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.train.controls import withhold
 from genomix_cli.variants.train.dataset import Batch
@@ -98,7 +99,7 @@ def fit_calibrations(
     if not np.isfinite(label[valid]).any():
         return ()
     fitted = []
-    for conditions in fewer_inputs(given):
+    for conditions in track(fewer_inputs(given), "calibrating", unit="sets of inputs"):
         own = dict(predictions)
         if conditions != given:
             kept = conditions.tracks or ()
@@ -107,14 +108,26 @@ def fit_calibrations(
             parts = {"valid": valid, "test": test}
             own = {name: predict(_some(label, parts[name]), alter) for name in predictions}
         fitted.append(_fit(conditions, label, **own))
-    worst = max(fitted, key=lambda each: np.nan_to_num(each.error))
-    if np.isfinite(worst.error):
-        said = "calibrated for %d sets of inputs; largest error on the test part %.3f (%s)"
-        log.info(said, len(fitted), worst.error, worst.calibration.conditions)
-    if turned := [c.calibration for c in fitted if not c.calibration.keeps_order]:
-        said = "the validation part ranks the other way round: no probabilities from %s"
-        log.warning(said, " | ".join(str(each.conditions) for each in turned))
+    _report(fitted)
     return tuple(fitted)
+
+
+def _report(fitted: list[Fitted]) -> None:
+    """Log how many calibrations are usable, and which inputs get no probabilities."""
+    usable = [each for each in fitted if each.calibration.keeps_order]
+    worst = max(usable, key=lambda each: np.nan_to_num(each.error), default=None)
+    if worst is not None and np.isfinite(worst.error):
+        said = "calibrated for %d sets of inputs; largest error on the test part %.3f (%s)"
+        log.info(said, len(usable), worst.error, worst.calibration.conditions)
+    if not fitted[0].calibration.keeps_order:
+        log.warning(
+            "the model ranks the validation part the other way round, so it gives no "
+            "probabilities, and these metrics are of scores before calibration; train it longer"
+        )
+    turned = [each.calibration for each in fitted[1:] if not each.calibration.keeps_order]
+    if turned:
+        said = "no probabilities from %s: with these inputs the validation part ranks the other way"
+        log.warning(f"{said} round", " | ".join(str(each.conditions) for each in turned))
 
 
 def _some(label: np.ndarray, rows: Rows) -> Rows:

@@ -9,17 +9,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
-from genomix_cli.errors import UsageError
-from genomix_cli.formats.genome_shard import open_shard
+from genomix_cli.errors import GenomixError, UsageError
+from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.tables import open_table
+from genomix_cli.genome.vcf.regions import Regions
+from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import Provenance
+from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.requests import HoldOut, TrainRequest
 from genomix_cli.variants.train.held_out import metrics_of
 from genomix_cli.variants.train.multiqc import write_multiqc
-from genomix_cli.variants.train.splits import labelled_rows, make_folds
-from genomix_cli.variants.train.supervised import plain, train_variants, write_predictions
+from genomix_cli.variants.train.splits import (
+    Folds,
+    GenomeSplit,
+    HeldOutRegions,
+    labelled_rows,
+    make_folds,
+)
+from genomix_cli.variants.train.supervised import (
+    initial_module,
+    labelled_parts,
+    plain,
+    train_variants,
+    write_predictions,
+)
 
 log = logging.getLogger("genomix")
 
@@ -61,7 +77,10 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
             where="--hold-out",
             hint="remove --valid-contigs, --test-contigs and the regions",
         )
-    paths = _open_folder(request, n_folds, by)
+    shard = open_shard(request.shard)
+    folds = _folds(shard, n_folds, by)
+    _check_folds(shard, folds, request)
+    paths = _open_folder(request, folds, by)
     results = []
     for i in range(n_folds):
         log.info("fold %d of %d", i + 1, n_folds)
@@ -76,20 +95,38 @@ def cross_validate(request: TrainRequest, n_folds: int, by: str) -> dict[str, An
     return _summarise(request, results)
 
 
-def _open_folder(request: TrainRequest, n_folds: int, by: str) -> list[Path]:
-    folder = request.output
-    paths = [folder / f"fold-{i}.bed" for i in range(n_folds)]
-    provenance = Provenance.of(
-        {**plain(request), "folds": n_folds, "fold_by": by}, {"shard": request.shard}, request.seed
-    )
-    RunFolder.open(folder, provenance, resume=request.resume, record=RECORD)
-    if all(path.is_file() for path in paths):
-        return paths
-    shard = open_shard(request.shard)
+def _folds(shard: Shard, n_folds: int, by: str) -> Folds:
     table, usable = shard.variants, labelled_rows(shard)
     names = np.array(list(shard.contigs))[table.contig[usable]]
-    folds = make_folds(n_folds, by, names, table.pos[usable], shard.contigs)
-    return folds.write(folder)
+    return make_folds(n_folds, by, names, table.pos[usable], shard.contigs)
+
+
+def _check_folds(shard: Shard, folds: Folds, request: TrainRequest) -> None:
+    """Refuse folds that one of the trainings would refuse, before hours of work on the others."""
+    resolve_device(request.device)
+    with torch.random.fork_rng():
+        module = initial_module(shard, request)
+    margin = least_distance(module.n_bins * BIN_SIZE, module.flank)
+    held = [HeldOutRegions(Regions(list(fold))) for fold in folds.members]
+    for i in range(len(held)):
+        split = GenomeSplit(valid=held[(i + 1) % len(held)], test=held[i])
+        try:
+            labelled_parts(split, shard, request, margin)
+        except GenomixError as error:
+            if error.where is None:
+                error.where = f"fold {i + 1} of {len(held)}"
+                error.hint = "use fewer folds, or blocks of another length (--fold-by)"
+            raise
+
+
+def _open_folder(request: TrainRequest, folds: Folds, by: str) -> list[Path]:
+    provenance = Provenance.of(
+        {**plain(request), "folds": len(folds.members), "fold_by": by},
+        {"shard": request.shard},
+        request.seed,
+    )
+    RunFolder.open(request.output, provenance, resume=request.resume, record=RECORD)
+    return folds.write(request.output)
 
 
 def _summarise(request: TrainRequest, folders: list[Path]) -> dict[str, Any]:

@@ -269,14 +269,10 @@ def split_genome(hold_out: HoldOut, known: Iterable[str]) -> GenomeSplit:
     valid = HeldOutRegions.of(known, hold_out.valid_contigs, hold_out.valid_regions, "valid")
     test = HeldOutRegions.of(known, hold_out.test_contigs, hold_out.test_regions, "test")
     both = [
-        interval
+        name
         for name, pairs in test._regions.by_contig.items()
-        for interval in pairs.tolist()
-        if valid.touches(name, *interval)
+        if any(valid.touches(name, *interval) for interval in pairs.tolist())
     ]
     if both:
-        raise UsageError(
-            "the validation and test parts overlap",
-            found=f"{len(both)} contigs or regions",
-        )
+        raise UsageError(f"the validation and test parts overlap on {', '.join(both)}")
     return GenomeSplit(valid, test)

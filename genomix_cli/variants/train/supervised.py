@@ -177,7 +177,8 @@ def _finish(
         seen = seen.joined(read_seen(model_folder(request.initial)))
     save_model(request.output, task.module, config, seen)
     write_reference(request.output)
-    platt = fitted[0].calibration.platt if fitted else Platt()
+    # As in `score`, a calibration that turns the order of scores round is not used.
+    platt = config.calibration(config.conditions_on(shard)) or Platt()
     frames = {part: frame(shard, part, found, platt) for part, found in predictions.items()}
     write_predictions(request.output / "predictions.tsv", frames.values())
     metrics: dict[str, Any] = {
@@ -206,16 +207,32 @@ def _labelled_rows(
             where="--valid-contigs",
             expected=f"one or more of {', '.join(present)}, or --valid-regions BED",
         )
-    rows = held.rows(names, table.pos, usable, margin)
+    rows = labelled_parts(held, shard, request, margin)
+    if request.equal_cells:
+        _count_cells(shard, rows["train"])
+    return held, rows
+
+
+def labelled_parts(
+    held: GenomeSplit, shard: Shard, request: TrainRequest, margin: int
+) -> dict[str, Rows]:
+    """Return the rows of each part of a split, at most as many as requested.
+
+    Raises
+    ------
+    DataError, UsageError
+        As `check_parts`.
+    """
+    table = shard.variants
+    names = np.array(list(shard.contigs))[table.contig]
+    rows = held.rows(names, table.pos, labelled_rows(shard), margin)
     rows["valid"] = thin(rows["valid"], request.valid_variants)
     rows["test"] = thin(rows["test"], request.test_variants)
     if 0 < request.train_variants < len(rows["train"]):
         rng = np.random.default_rng([request.seed, request.train_variants])
         rows["train"] = np.sort(rng.choice(rows["train"], request.train_variants, replace=False))
     check_parts(table.label, rows, request.fit.monitor, tested=bool(held.test))
-    if request.equal_cells:
-        _count_cells(shard, rows["train"])
-    return held, rows
+    return rows
 
 
 def _count_cells(shard: Shard, train: Rows) -> None:

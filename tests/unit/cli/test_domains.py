@@ -66,7 +66,7 @@ def run(*arguments: object) -> Any:
 @pytest.fixture(autouse=True)
 def _absent_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names of inputs are enough here."""
-    monkeypatch.setattr("genomix_cli.cli.command.require_inputs", lambda leaves: None)
+    monkeypatch.setattr("genomix_cli.cli.command.require_inputs", lambda *args: None)
 
 
 @pytest.fixture

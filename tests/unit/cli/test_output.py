@@ -165,8 +165,9 @@ def test_elsewhere_columns_are_plain(capsys: pytest.CaptureFixture[str]) -> None
         "name\tn\none\t1\nthree hundred\t300\n"
         "metric    value\nAUROC     0.8500 [0.8000, 0.9000]\nlog loss\n"
         "path     a\ncontigs  chr1\n"
-        "test\tauroc\t0.9123\t0.9000\t0.9200\t0.9500\ntest\tauprc\t0.5000\t\t\n"
-        "folds\tauroc\t0.9000\t0.0120\n"
+        "part\tmetric\tvalue\tlow\thigh\tBayes ceiling\n"
+        "test\tauroc\t0.9123\t0.9000\t0.9200\t0.9500\ntest\tauprc\t0.5000\t\t\t\n"
+        "part\tmetric\tmean\tSD\nfolds\tauroc\t0.9000\t0.0120\n"
     )
 
 
