@@ -6,7 +6,7 @@ input among the arguments, it must be known which options of any domain take a v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +18,17 @@ from genomix_cli.cli.common import CONFIG
 from genomix_cli.cli.help import write_group_help
 from genomix_cli.cli.settings import keys
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.formats.detect import is_cohort, is_hdf5, is_sequences
+from genomix_cli.formats.detect import (
+    domain_of_run,
+    is_cohort,
+    is_hdf5,
+    is_sequences,
+    is_table_or_fasta,
+)
 from genomix_cli.options import Leaf
 
 HELP = ("-h", "--help", "--help-all")
+MODEL = ("-m", "--model")
 
 
 @dataclass(frozen=True)
@@ -156,11 +163,19 @@ class VerbGroup(TyperGroup):
             )
         default, *others = self.verb.domains
         word = next((w for w in others if self.verb.domains[w].owns(path)), default)
+        if word == default and is_table_or_fasta(path):
+            word = self._word_of_model(tokens, default)
         for token in tokens:
             owners = [w for w, own in options.items() if token.text in own]
             if token.is_option and owners and word not in owners:
                 self._refuse(token.text, owners, word, path)
         return word
+
+    def _word_of_model(self, tokens: Iterable[Token], default: str) -> str:
+        """Return the domain of the run given as --model, which decides what a table is."""
+        kinds = {domain.names: word for word, domain in self.verb.domains.items()}
+        runs = (Path(token.value) for token in tokens if token.text in MODEL)
+        return next((kinds[kind] for kind in map(domain_of_run, runs) if kind in kinds), default)
 
     def _refuse(self, flag: str, owners: Sequence[str], word: str, path: Path) -> None:
         """Refuse an option of another domain than that of the input."""
@@ -191,10 +206,11 @@ class VerbGroup(TyperGroup):
 
 
 class Token(NamedTuple):
-    """A command-line argument: the name of an option, or a positional value."""
+    """A command-line argument: the name of an option with its value, or a positional value."""
 
     text: str
     is_option: bool
+    value: str = ""
 
 
 def _spellings(domain: Domain) -> dict[str, bool]:
@@ -213,7 +229,7 @@ def _flags(leaf: Leaf) -> list[str]:
 
 
 def _tokens(args: Sequence[str], takes_value: Mapping[str, bool]) -> Iterator[Token]:
-    """Yield the options and positional values of a command line, without options' values."""
+    """Yield the options, with their values, and the positional values of a command line."""
     rest = iter(args)
     for text in rest:
         if text == "--":
@@ -221,14 +237,15 @@ def _tokens(args: Sequence[str], takes_value: Mapping[str, bool]) -> Iterator[To
         elif text == "-" or not text.startswith("-"):
             yield Token(text, False)
         elif text.startswith("--"):
-            flag, equals, _ = text.partition("=")
-            yield Token(flag, True)
+            flag, equals, value = text.partition("=")
             if takes_value.get(flag, False) and not equals:
-                next(rest, None)
+                value = next(rest, "")
+            yield Token(flag, True, value)
         else:  # short options may be combined, the last one with its value
             for i, letter in enumerate(text[1:], 1):
-                yield Token(f"-{letter}", True)
-                if takes_value.get(f"-{letter}", False):
-                    if i == len(text) - 1:
-                        next(rest, None)
-                    break
+                flag = f"-{letter}"
+                if not takes_value.get(flag, False):
+                    yield Token(flag, True)
+                    continue
+                yield Token(flag, True, text[i + 1 :] or next(rest, ""))
+                break

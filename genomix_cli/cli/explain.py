@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from math import isnan
 from typing import Any
 
@@ -28,9 +28,7 @@ def explain_variants(request: VariantRequest) -> None:
         return
     from genomix_cli.variants.explain.alleles import explain_variants as explain
 
-    # The column of motifs is shown only if motifs were requested.
-    shown = 6 if request.motifs.source else 5
-    header = ("variant", "p", "baseline", "change", "completeness error", "motif")[:shown]
+    header = ("variant", "p", "baseline", "change", "completeness error", "motif")
     rows = [
         (
             s.variant,
@@ -39,10 +37,12 @@ def explain_variants(request: VariantRequest) -> None:
             f"{s.change:+.3f}",
             f"{s.error:.2%}",
             s.motif or ".",
-        )[:shown]
+        )
         for s in explain(request)
     ]
-    print_table(header, rows)
+    # A column of motifs without a motif is an answer, if motifs were requested.
+    optional = {"p"} if request.motifs.source else {"p", "motif"}
+    print_table(*_without_empty(header, rows, optional))
 
 
 def _explain_regions(request: VariantRequest) -> None:
@@ -54,12 +54,23 @@ def _explain_regions(request: VariantRequest) -> None:
             s.region,
             s.field,
             str(s.substitutions),
-            str(s.measured),
+            str(s.measured) if request.saturation.measured else ".",
             *("." if isnan(r) else f"{r:.3f}" for r in (s.pearson, s.spearman)),
         )
         for s in explain_regions(request)
     ]
-    print_table(header, rows)
+    optional = () if request.saturation.measured else header[3:]
+    print_table(*_without_empty(header, rows, optional))
+
+
+def _without_empty(
+    header: Sequence[str], rows: Sequence[Sequence[str]], optional: Container[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return a table without the optional columns in which every cell is a dot."""
+    kept = [
+        i for i, name in enumerate(header) if name not in optional or any(r[i] != "." for r in rows)
+    ]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def explain_samples(request: CohortRequest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import re
@@ -87,7 +88,7 @@ def is_scored_classes(path: Path) -> bool:
     A text table counts if its first column is ``sample``; any Parquet file counts.
     """
     if path.is_dir():
-        return _domain_of_run(path) != "variants"
+        return domain_of_run(path) != "variants"
     if _start(path).startswith(MAGIC):
         return True
     from genomix_cli.genome.tables import leading_lines
@@ -97,6 +98,24 @@ def is_scored_classes(path: Path) -> bool:
     except (GenomixError, OSError):
         return False
     return re.split("[\t,]", names)[0].strip('"') == "sample"
+
+
+def domain_of_run(folder: Path) -> str:
+    """Return the domain of a run, such as ``sequences``; empty if the folder holds no run."""
+    try:
+        data = json.loads((folder / _CONFIG).read_text())
+    except (OSError, ValueError):
+        return ""
+    return str(data.get("domain", "variants")) if isinstance(data, dict) else ""
+
+
+def is_table_or_fasta(path: Path) -> bool:
+    """Return True for text that begins as a FASTA, or as a table without alleles."""
+    start = _start(path).removeprefix(codecs.BOM_UTF8)
+    if not start or start.startswith((*HDF5, *VCF, *BIGWIG, MAGIC, b"#")):
+        return False
+    names = re.split(rb"[\t,; ]+", start.split(b"\n")[0].strip().lower())
+    return not {b"alt", b"alternate", b"alternate_allele"} & {name.strip(b'"') for name in names}
 
 
 def model_folder(name: str) -> Path:
@@ -146,11 +165,3 @@ def _start(path: Path) -> bytes:
         return first_bytes(path)
     except (OSError, EOFError, zlib.error):
         return b""
-
-
-def _domain_of_run(folder: Path) -> str:
-    try:
-        data = json.loads((folder / _CONFIG).read_text())
-    except (OSError, ValueError):
-        return ""
-    return str(data.get("domain", "variants")) if isinstance(data, dict) else ""

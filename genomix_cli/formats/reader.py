@@ -68,7 +68,10 @@ def check(path: Path, layout: Layout) -> Contents:
     """
     path = Path(path)
     refusal = partial(DataError, where=path, hint=made_by(layout))
-    with open_hdf5(path, "a genomix shard", made_by(layout)) as file, guarded(path):
+    with (
+        open_hdf5(path, f"HDF5 of the format {layout.format}", made_by(layout)) as file,
+        guarded(path),
+    ):
         _check_format(file, layout, refusal)
         attributes = _read_attributes(file, layout, refusal)
         places = dict(_read_places(file, layout, attributes, refusal))

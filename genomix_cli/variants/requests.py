@@ -455,7 +455,7 @@ class ScoreRequest:
     )
     shard: Part | None = option(
         None,
-        "Score part I of N; `bcftools concat` joins them",
+        "Score part I of N; records near each other share a part; `bcftools concat` joins them",
         metavar="I/N",
         parse=Part.parse,
         rare=True,

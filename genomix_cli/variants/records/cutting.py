@@ -76,7 +76,9 @@ def _by_core(pieces: Iterable[Lines], stride: int) -> Iterator[tuple[Core, Lines
 
 
 def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride: int) -> slice:
-    """Return the slice of the records in a part; parts are about equal in size.
+    """Return the slice of the records in a part.
+
+    Parts are about equal in size, unless the records lie in fewer cores than there are parts.
 
     Parameters
     ----------
@@ -104,13 +106,13 @@ def part_bounds(records: Iterable[Record], part: Part, reader: VcfReader, stride
                 where=reader.where(record),
                 hint="run: bcftools sort",
             )
-        if core != last:
+        if core != last or count - starts[-1] == BLOCK_RECORDS:
             seen.add(core[0])
             starts.append(count)
         last, last_pos = core, record.pos
         count += 1
     starts.append(count)
-    # Cut at the first start of a core at or after an equal share of the records.
+    # Cut where a block can start: at the first such record at or after an equal share of all.
     shares = (count * i // part.total for i in (part.number - 1, part.number))
     low, high = (starts[bisect_left(starts, share)] for share in shares)
     return slice(low, high)

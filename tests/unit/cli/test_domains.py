@@ -108,6 +108,22 @@ def test_the_input_is_found_among_options(vcf: Path, before: list[str]) -> None:
     assert isinstance(run(*before, COHORT), Second)
 
 
+def test_the_run_given_as_model_decides_what_a_table_is(vcf: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"domain": "cohorts"}')
+    for text in ("sample,age\n", ">a\nACGT\n"):
+        table = tmp_path / "table"
+        table.write_text(text)
+        assert run(table, "-m", folder) == Second(table, str(folder))
+        assert run(f"-m{folder}", table) == Second(table, str(folder))
+        assert isinstance(run("-o", "x", "--contigs", "1", table), First)
+    for text in ("#CHROM\tPOS\n", "chrom\tpos\tref\tALT\n", "##fileformat=VCFv4.2\n", ""):
+        table.write_text(text)
+        with pytest.raises(UsageError, match="--output is missing"):
+            run(table, "-m", folder)
+
+
 def test_an_option_of_another_domain_is_refused(vcf: Path) -> None:
     for arguments, said in (
         ([COHORT, "-m", "r", "--contigs", "1"], f"--contigs is for variants, and {COHORT} is a co"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,34 @@ def test_parts_are_about_equal() -> None:
         for b in (part_bounds(records, Part(i, 7), None, STRIDE) for i in range(1, 8))
     ]  # type: ignore[arg-type]
     assert max(sizes) - min(sizes) <= STRIDE
+
+
+@given(st.lists(st.integers(1, 250), max_size=60), st.integers(1, 9))
+def test_parts_of_large_cores_have_the_blocks_of_the_whole(places: list[int], n: int) -> None:
+    records = [record(pos) for pos in sorted(places)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "BLOCK_RECORDS", 4)
+        bounds = [part_bounds(records, Part(i, n), None, STRIDE) for i in range(1, n + 1)]  # type: ignore[arg-type]
+        whole = [list(block) for block in cut_blocks(pieces(records), STRIDE)]
+        parts = [[list(b) for b in cut_blocks(pieces(records[b]), STRIDE)] for b in bounds]
+    assert [r for b in bounds for r in records[b]] == records
+
+    # Batches hold alleles of one block and one core.
+    def batches(blocks: list[list[Record]]) -> list[list[Record]]:
+        return [
+            list(group)
+            for block in blocks
+            for _, group in groupby(block, lambda r: core_of(r, STRIDE))
+        ]
+
+    assert [batch for part in parts for batch in batches(part)] == batches(whole)
+
+
+def test_a_large_core_is_shared_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "BLOCK_RECORDS", 4)
+    records = [record(1 + i) for i in range(12)]
+    bounds = [part_bounds(records, Part(i, 3), None, STRIDE) for i in (1, 2, 3)]  # type: ignore[arg-type]
+    assert [(b.start, b.stop) for b in bounds] == [(0, 4), (4, 8), (8, 12)]
 
 
 @pytest.mark.parametrize(
