@@ -9,7 +9,7 @@ from pathlib import Path
 from genomix_cli.cli.inputs import STANDARD_STREAM, NamedPath, folder_of, inputs_of
 from genomix_cli.errors import UsageError
 from genomix_cli.options import Leaf
-from genomix_cli.provenance import check_makeable
+from genomix_cli.outputs import check_makeable
 
 # Placeholder of options that name a folder for several outputs.
 FOLDER = "DIR"

@@ -13,7 +13,7 @@ from genomix_cli.comparison.protocol import FoldResult
 from genomix_cli.comparison.study import FoldFit, Importance
 from genomix_cli.config import from_dict
 from genomix_cli.learning.task import Epoch
-from genomix_cli.provenance import atomic_path
+from genomix_cli.outputs import atomic_path
 
 # Prefix of arrays that hold the predictions from one modality alone.
 ALONE = "alone:"

@@ -13,7 +13,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.outputs import atomic_path
+from genomix_cli.provenance import Provenance
 
 _NOTHING: Mapping[str, Sequence[str]] = {}
 

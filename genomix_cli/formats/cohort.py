@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomix_cli.errors import DataError, MissingExtraError, UsageError, check_text, guarded
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.outputs import atomic_path
+from genomix_cli.provenance import Provenance
 
 if TYPE_CHECKING:
     import h5py

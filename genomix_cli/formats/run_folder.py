@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,14 +22,8 @@ from safetensors.numpy import load, save
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.seen import Seen
-from genomix_cli.provenance import (
-    Provenance,
-    atomic_path,
-    environment,
-    file_errors,
-    lock,
-    sha256,
-)
+from genomix_cli.outputs import atomic_path, file_errors, lock
+from genomix_cli.provenance import Provenance, sha256
 
 log = logging.getLogger("genomix")
 
@@ -132,7 +127,8 @@ class RunFolder:
             )
         with file_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-        folder.write_json(record, {**provenance.to_dict(), "environment": environment()})
+        machine = {"python": platform.python_version(), "platform": platform.platform()}
+        folder.write_json(record, {**provenance.to_dict(), "environment": machine})
         folder._lock(record)
         return folder
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from genomix_cli.errors import DataError
-from genomix_cli.provenance import atomic_path
+from genomix_cli.outputs import atomic_path
 
 FILE = "seen.safetensors"
 #: Parts of training in which a model has seen an item; `NAME` means only an item of that name.

@@ -18,7 +18,8 @@ from genomix_cli.errors import DataError, UsageError, check_text, guarded
 from genomix_cli.formats.reader import Contents, Mapped, check
 from genomix_cli.formats.schema import SEQUENCES
 from genomix_cli.formats.writer import LayoutWriter
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.outputs import atomic_path
+from genomix_cli.provenance import Provenance
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import UsageError, check_text
 from genomix_cli.formats.schema import CONTIG, Array, Layout, VariantTable
 from genomix_cli.genome.hdf5 import seal
-from genomix_cli.provenance import is_device
+from genomix_cli.outputs import is_device
 
 # Arrays start at multiples of this many bytes, so memory-mapped numbers are aligned.
 ALIGNMENT = 64

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.provenance import atomic_path
+from genomix_cli.outputs import atomic_path
 
 
 class BigWigWriter:

@@ -21,7 +21,7 @@ from genomix_cli.genome.alphabet import UNKNOWN_BASE, encode
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.readahead import ReadAhead
 from genomix_cli.genome.vcf.bgzf import GZIP, HEADER_SIZE, has_end, is_bgzf
-from genomix_cli.provenance import atomic_path
+from genomix_cli.outputs import atomic_path
 
 log = logging.getLogger("genomix")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from genomix_cli.errors import DataError, MissingExtraError, guarded
-from genomix_cli.provenance import METADATA, facts_of
+from genomix_cli.provenance import facts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ROW_GROUP = 1 << 17
 MISSING = "."
 MAGIC = b"PAR1"
+# Metadata key of the provenance lines.
+_METADATA = "genomix"
 
 
 class Column(NamedTuple):
@@ -82,7 +84,7 @@ def write_parquet(source: Path, target: Path, columns: Sequence[Column] | None, 
             raise ValueError(f"the table has {names}, not {columns}")
         types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
         schema = pa.schema([(column.name, types[column.kind]) for column in columns])
-        schema = schema.with_metadata({METADATA: json.dumps(facts_of(made))} if made else None)
+        schema = schema.with_metadata({_METADATA: json.dumps(facts_of(made))} if made else None)
         with parquet.ParquetWriter(target, schema, compression="zstd") as writer:
             try:
                 for group in _groups(pa, _batches(file, schema)):
@@ -103,7 +105,7 @@ def read_facts(path: Path) -> dict[str, list[str]]:
     """
     metadata = _metadata(path).metadata or {}
     try:
-        return dict(json.loads(metadata.get(METADATA.encode(), b"{}")))
+        return dict(json.loads(metadata.get(_METADATA.encode(), b"{}")))
     except ValueError as error:
         raise DataError("is damaged: its metadata is not JSON", where=path) from error
 

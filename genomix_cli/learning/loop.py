@@ -11,7 +11,7 @@ import torch
 from genomix_cli.errors import MissingExtraError, UsageError
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.learning.task import FitResult, Task
-from genomix_cli.provenance import disk_errors
+from genomix_cli.outputs import disk_errors
 
 
 def fit(

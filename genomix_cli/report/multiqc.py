@@ -13,7 +13,7 @@ from typing import Any
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.summaries import OutcomeResult, Results
 from genomix_cli.comparison.tables import plain
-from genomix_cli.provenance import atomic_path, file_errors
+from genomix_cli.outputs import atomic_path, file_errors
 
 PARENT = {
     "parent_id": "genomix",

@@ -16,7 +16,8 @@ from markupsafe import Markup
 from genomix_cli import __version__
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
-from genomix_cli.provenance import atomic_path, command_line
+from genomix_cli.outputs import atomic_path
+from genomix_cli.provenance import command_line
 from genomix_cli.report.canvas import Picture, style
 
 # Fields of a request that only group its options.

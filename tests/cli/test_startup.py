@@ -26,7 +26,7 @@ ALLOWANCE = 1.9
 LIGHT = [
     *sorted((ROOT / "genomix_cli" / "cli").glob("*.py")),
     *(ROOT / "genomix_cli" / f"{name}.py" for name in ("registry", "errors", "config")),
-    *(ROOT / "genomix_cli" / f"{name}.py" for name in ("provenance", "progress")),
+    *(ROOT / "genomix_cli" / f"{name}.py" for name in ("outputs", "provenance", "progress")),
 ]
 
 

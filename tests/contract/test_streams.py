@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from genomix_cli import progress, provenance
+from genomix_cli import outputs, progress
 from genomix_cli.cli.settings import own_settings
 from genomix_cli.errors import DiskError, Exit, GenomixError
 from genomix_cli.formats import run_folder
 from genomix_cli.formats.run_folder import RunFolder
-from genomix_cli.provenance import Claim, Provenance, atomic_path, draft_name
+from genomix_cli.outputs import Claim, atomic_path, draft_name
+from genomix_cli.provenance import Provenance
 from genomix_cli.variants.requests import SimulationRequest
 from genomix_cli.variants.simulate.genome import simulate_genome
 from tests.commands import COMMANDS
@@ -225,7 +226,7 @@ def test_an_error_of_a_library_on_a_full_disk(
     """If the library gives no reason, the disk is tested; a bug still gets its traceback."""
     with pytest.raises(RuntimeError), atomic_path(tmp_path / "o"):
         raise RuntimeError("file write failed")
-    monkeypatch.setattr(provenance, "_PROBE", 100)
+    monkeypatch.setattr(outputs, "_PROBE", 100)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50, limit[1]))
     try:

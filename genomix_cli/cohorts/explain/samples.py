@@ -36,14 +36,9 @@ from genomix_cli.comparison.study import Importance
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import open_cohort
 from genomix_cli.learning.devices import resolve_device
+from genomix_cli.outputs import atomic_path, check_output, make_folder, safe_name
 from genomix_cli.progress import track
-from genomix_cli.provenance import (
-    Provenance,
-    atomic_path,
-    check_output,
-    make_folder,
-    safe_name,
-)
+from genomix_cli.provenance import Provenance
 from genomix_cli.registry import COHORT_MODELS
 
 log = logging.getLogger("genomix")

@@ -18,8 +18,8 @@ from genomix_cli.cohorts.figures.view import View, classes_of, view
 from genomix_cli.cohorts.inspect.overview import Listing
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.cohort import Cohort
+from genomix_cli.outputs import atomic_path
 from genomix_cli.progress import track
-from genomix_cli.provenance import atomic_path
 from genomix_cli.report.canvas import Look, Picture, save, style
 from genomix_cli.report.page import write_page
 

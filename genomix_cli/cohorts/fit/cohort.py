@@ -30,8 +30,9 @@ from genomix_cli.cohorts.simulate.parameters import Batches, CohortParameters, t
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Shared
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import BATCH, Cohort, open_cohort
+from genomix_cli.outputs import atomic_path
 from genomix_cli.progress import track
-from genomix_cli.provenance import atomic_path, sha256
+from genomix_cli.provenance import sha256
 
 log = logging.getLogger("genomix")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from genomix_cli.errors import UsageError
-from genomix_cli.provenance import Claim, file_errors
+from genomix_cli.outputs import Claim, file_errors
 
 FORMAT_VERSION = 1
 

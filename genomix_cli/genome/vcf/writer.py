@@ -18,7 +18,7 @@ from genomix_cli.genome.parquet import Column, require_pyarrow, write_parquet
 from genomix_cli.genome.vcf.bgzf import BgzfWriter
 from genomix_cli.genome.vcf.drafts import Draft, sync
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
-from genomix_cli.provenance import file_errors
+from genomix_cli.outputs import file_errors
 
 log = logging.getLogger("genomix")
 

@@ -25,8 +25,9 @@ from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motif_sites import motifs_of, require_scanner
 from genomix_cli.genome.motifs import Motif, check_widths
 from genomix_cli.learning.devices import resolve_device
+from genomix_cli.outputs import atomic_path, check_output
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, check_output
+from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.explain.attribution import (
     Attribution,

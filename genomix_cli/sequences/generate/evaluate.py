@@ -17,7 +17,8 @@ from genomix_cli.comparison.tables import plain, write_json, write_rows
 from genomix_cli.errors import DataError, MissingExtraError
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motifs import read_meme
-from genomix_cli.provenance import Provenance, check_output
+from genomix_cli.outputs import check_output
+from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate import profiles
 from genomix_cli.sequences.generate.entrants import Entrant, Judge
 from genomix_cli.sequences.generate.evaluation_page import write_generated_page

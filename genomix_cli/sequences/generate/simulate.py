@@ -17,7 +17,8 @@ from genomix_cli.formats.run_folder import WEIGHTS
 from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences, write_sequences
 from genomix_cli.genome import iupac
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.provenance import Provenance, atomic_path, check_output
+from genomix_cli.outputs import atomic_path, check_output
+from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate import conditions
 from genomix_cli.sequences.generate.chain import BASES
 from genomix_cli.sequences.generate.checkpoint import Diffusion, columns_of, load_diffusion

@@ -8,7 +8,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.tracks import read_track_name
 from genomix_cli.genome.vcf.input import BCF, BYTE_ORDER_MARK, STANDARD_STREAM, Input
 from genomix_cli.options import leaves
-from genomix_cli.provenance import check_output
+from genomix_cli.outputs import check_output
 from genomix_cli.sequences.prepare import metadata
 from genomix_cli.sequences.prepare.metadata import Metadata
 from genomix_cli.sequences.prepare.parsed_input import first_twice

@@ -22,7 +22,8 @@ from genomix_cli.formats.sequences import (
 )
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.outputs import atomic_path
+from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.prepare import metadata
 from genomix_cli.sequences.prepare.checks import (
     CONTIG,

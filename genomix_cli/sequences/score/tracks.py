@@ -22,8 +22,8 @@ from genomix_cli.errors import DataError
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.learning.profiles import ProfileModel
+from genomix_cli.outputs import make_folder
 from genomix_cli.progress import track
-from genomix_cli.provenance import make_folder
 from genomix_cli.sequences.profile.predict import answers
 from genomix_cli.sequences.profile.windows import BLOCK
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.genome.vcf.regions import Interval
-from genomix_cli.provenance import Provenance, atomic_path, make_folder
+from genomix_cli.outputs import atomic_path, make_folder
+from genomix_cli.provenance import Provenance
 from genomix_cli.report.letters import LINE_COLOUR, MOTIF_COLOURS
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.explanation import Explanation, Instance, haplotype_positions

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genomix_cli.comparison.words import count
-from genomix_cli.provenance import Provenance, check_output
+from genomix_cli.outputs import check_output
+from genomix_cli.provenance import Provenance
 from genomix_cli.report.explained import MOST, Contents, drawn, write_explained
 from genomix_cli.report.page import Card
 from genomix_cli.variants.conditions import holding

@@ -31,8 +31,9 @@ from genomix_cli.genome.vcf.regions import END, Interval, Regions
 from genomix_cli.genome.vcf.writer import format_of, open_output
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.options import leaves
+from genomix_cli.outputs import atomic_path, make_folder, safe_name
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, make_folder, safe_name
+from genomix_cli.provenance import Provenance
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.alleles import heeded, refuse_without_vcf, select_sites, warn
 from genomix_cli.variants.explain.browser import BrowserFiles

@@ -11,7 +11,8 @@ from typing import IO, Self
 from genomix_cli.genome.motif_sites import CONSENSUS, COVERED
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
-from genomix_cli.provenance import Provenance, atomic_path, make_folder, safe_name
+from genomix_cli.outputs import atomic_path, make_folder, safe_name
+from genomix_cli.provenance import Provenance
 from genomix_cli.variants.explain.activity import UNIT
 from genomix_cli.variants.explain.attribution import N_SHUFFLES
 from genomix_cli.variants.explain.browser import BrowserFiles

@@ -15,8 +15,9 @@ from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.signal import BIN_SIZE
+from genomix_cli.outputs import atomic_path
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.provenance import Provenance
 from genomix_cli.variants.prepare import shard
 from genomix_cli.variants.requests import PrepareGenomeRequest
 

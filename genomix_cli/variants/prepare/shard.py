@@ -27,8 +27,9 @@ from genomix_cli.genome.source import RawGenome
 from genomix_cli.genome.tracks import modalities, read_track_name
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.options import check_options
+from genomix_cli.outputs import atomic_path, check_notes, check_output
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, check_notes, check_output
+from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SHARD_LAYOUTS
 from genomix_cli.variants.prepare.summary import PrepareSummary
 from genomix_cli.variants.prepare.table import Collected, LabelSource, collect_variants

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.config import from_dict
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.provenance import atomic_path
+from genomix_cli.outputs import atomic_path
 from genomix_cli.variants.conditions import Conditions
 
 FILE = "background.safetensors"

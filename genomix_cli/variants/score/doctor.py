@@ -22,7 +22,7 @@ from genomix_cli.genome.alphabet import encode
 from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.signal import BIN_SIZE, Signal
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.provenance import atomic_path
+from genomix_cli.outputs import atomic_path
 from genomix_cli.variants.records.inputs import WINDOW, Allele
 from genomix_cli.variants.score.engine import Engine, Precision, Scores, chosen_precision
 from genomix_cli.variants.score.reading import Target

@@ -21,7 +21,8 @@ from genomix_cli.learning.activity import EVERY
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_devices
 from genomix_cli.options import check_options
-from genomix_cli.provenance import check_notes, sha256
+from genomix_cli.outputs import check_notes
+from genomix_cli.provenance import sha256
 from genomix_cli.variants import trained
 from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.cutting import suited_mode

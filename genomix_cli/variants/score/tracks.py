@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError
 from genomix_cli.genome.bigwig_writer import new_bigwig
 from genomix_cli.genome.vcf.reader import MISSING
-from genomix_cli.provenance import atomic_path, make_folder
+from genomix_cli.outputs import atomic_path, make_folder
 from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.score.tags import Tag
 

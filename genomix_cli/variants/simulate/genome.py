@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from genomix_cli.comparison.metrics.binary import auprc, auroc, without_ties
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError, DiskError, UsageError
 from genomix_cli.genome.motifs import (
     MIN_THRESHOLD_BITS,
     Motif,
@@ -26,8 +27,9 @@ from genomix_cli.genome.motifs import (
     default_motifs,
     read_meme,
 )
+from genomix_cli.outputs import atomic_path, check_folder
 from genomix_cli.progress import track
-from genomix_cli.provenance import Provenance, atomic_path, check_folder, check_room
+from genomix_cli.provenance import Provenance
 from genomix_cli.variants.requests import SimulationRequest
 from genomix_cli.variants.simulate import files
 from genomix_cli.variants.simulate.causal import PLACEMENTS, draw_labelled
@@ -139,7 +141,17 @@ def _check(request: SimulationRequest) -> None:
     what = "a simulated genome"
     check_folder(request.out_dir, MANIFEST, FORMAT, what, force=request.force)
     # Check early: the library that writes bigWigs never returns on a full disk.
-    check_room(request.out_dir, BYTES_PER_BASE * request.contigs * request.contig_length)
+    _check_room(request.out_dir, BYTES_PER_BASE * request.contigs * request.contig_length)
+
+
+def _check_room(target: Path, size: int) -> None:
+    """Refuse an output of about `size` bytes if the disk has less space."""
+    free = shutil.disk_usage(target.resolve().parent).free
+    if free < size:
+        expected, found = f"{size / 1e6:,.1f} MB", f"{free / 1e6:,.1f} MB"
+        raise DiskError(
+            "not enough space on the disk", where=target, expected=expected, found=found
+        )
 
 
 def _motifs(request: SimulationRequest) -> tuple[Motif, ...]:

@@ -23,7 +23,8 @@ from genomix_cli.learning.adapters import adapt, merge
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import first_process, rank_and_world_size
-from genomix_cli.provenance import Provenance, atomic_path
+from genomix_cli.outputs import atomic_path
+from genomix_cli.provenance import Provenance
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.records.seen import seen_alleles

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from genomix_cli.provenance import Provenance, atomic_path, check_folder
+from genomix_cli.outputs import atomic_path, check_folder
+from genomix_cli.provenance import Provenance
 from genomix_cli.report.canvas import style
 from genomix_cli.variants.evaluate.leaderboard import report
 from genomix_cli.variants.evaluate.leaderboard.board import Board, compare

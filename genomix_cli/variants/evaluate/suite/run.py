@@ -14,7 +14,7 @@ from genomix_cli.comparison.metrics.binary import without_ties
 from genomix_cli.errors import DataError
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.learning.devices import resolve_device
-from genomix_cli.provenance import atomic_path, check_folder
+from genomix_cli.outputs import atomic_path, check_folder
 from genomix_cli.report.canvas import style
 from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask
 from genomix_cli.variants.evaluate.suite.controls import run_controls
