@@ -20,8 +20,8 @@ from scale import HEADER, write_genome, write_model
 
 from genomix_cli.genome.vcf.reader import VcfReader
 from genomix_cli.provenance import Provenance, facts_of
-from genomix_cli.variants.records.checks import blocks, check_lines
-from genomix_cli.variants.records.cutting import BLOCK_RECORDS
+from genomix_cli.variants.records.checks import check_lines
+from genomix_cli.variants.records.cutting import BLOCK_RECORDS, blocks
 from genomix_cli.variants.records.reference import open_reference
 from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.lookup import Lookup

@@ -115,6 +115,10 @@ RECORDS = [
         # No left context for indels.
         ("near.pos.min()) - 1 - MAX_SHIFT", "near.pos.min()) - 1"),
         ("[classify_allele(ref, alt) or site for", "[classify_allele(ref, alt) for"),
+    ),
+    *_of(
+        "variants/records/audit.py",
+        "unit/variants/records",
         ("count <= AUDIT_SHARE * self.compared", "count < self.compared"),
     ),
     *_of(
@@ -124,6 +128,10 @@ RECORDS = [
         ("plain[plain] = expected[at[plain]] == bases[plain]", "pass"),
         ("kinds[single & (first == bases)] = OTHER", "pass"),
         ("[symbolic[before == up_to]]", "[symbolic]"),
+    ),
+    *_of(
+        "variants/records/audit.py",
+        "property/variants/records",
         ("goes_back[0] |= name != contig", "goes_back[0] |= name == contig"),
     ),
     *_of(

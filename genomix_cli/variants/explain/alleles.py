@@ -37,8 +37,8 @@ from genomix_cli.variants.explain.rollout import cls_rollout
 from genomix_cli.variants.explain.writer import Writer
 from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.records.alleles import REASONS
-from genomix_cli.variants.records.checks import CheckedVariants, blocks
-from genomix_cli.variants.records.cutting import head, suited_mode
+from genomix_cli.variants.records.audit import CheckedVariants
+from genomix_cli.variants.records.cutting import blocks, head, suited_mode
 from genomix_cli.variants.records.inputs import MODES, Mode, haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
 from genomix_cli.variants.requests import ExplainRequest

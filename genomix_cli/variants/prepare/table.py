@@ -18,7 +18,9 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.progress import track
 from genomix_cli.variants.records.alleles import REASONS, REF_MISMATCH
-from genomix_cli.variants.records.checks import Checked, CheckedVariants, blocks
+from genomix_cli.variants.records.audit import CheckedVariants
+from genomix_cli.variants.records.checks import Checked
+from genomix_cli.variants.records.cutting import blocks
 from genomix_cli.variants.records.inputs import STRIDE
 from genomix_cli.variants.records.labels import (
     NAN,

@@ -16,13 +16,14 @@ import numpy as np
 from genomix_cli.errors import DataError
 from genomix_cli.genome.vcf.lines import ALT, INFO, Lines
 from genomix_cli.genome.vcf.reader import Record, VcfReader
-from genomix_cli.variants.records.checks import BLOCK_CHARACTERS
 from genomix_cli.variants.records.inputs import STRIDE, Mode
 from genomix_cli.variants.requests import Part
 
 #: Limits of a block, which bound the work that an interruption can lose.
 BLOCK_CORES = 16
 BLOCK_RECORDS = 20_000
+# Records may carry thousands of genotypes, so a block is also limited by its length.
+BLOCK_CHARACTERS = 1 << 26
 #: Contig, and index of a core on the contig.
 Core = tuple[str, int]
 # Share windows up to this many bases per allele (200 alleles per Mb), in cores with alleles.
@@ -32,6 +33,28 @@ DENSE = 5_000
 def core_of(record: Record, stride: int) -> Core:
     """Return the contig and the index of the core that contains a record."""
     return record.fields[0], (record.pos - 1) // stride
+
+
+def blocks(pieces: Iterable[Lines], size: int) -> Iterator[Lines]:
+    """Cut lines into blocks of `size` lines, or fewer if lines are long."""
+    block: list[Lines] = []
+    count = characters = 0
+    for lines in pieces:
+        start = 0
+        # Cumulative length of INFO and later columns after each line.
+        total = np.append(0, np.cumsum(lines.stops - lines.column(INFO)[0]))
+        while start < len(lines):
+            enough = BLOCK_CHARACTERS - characters + total[start]
+            full = int(np.searchsorted(total, enough))
+            stop = min(start + size - count, max(full, start + 1), len(lines))
+            block.append(lines[start:stop])
+            count, characters = count + stop - start, characters + int(total[stop] - total[start])
+            start = stop
+            if count == size or characters >= BLOCK_CHARACTERS:
+                yield Lines.joined(block)
+                block, count, characters = [], 0, 0
+    if block:
+        yield Lines.joined(block)
 
 
 def cut_blocks(pieces: Iterable[Lines], stride: int = STRIDE) -> Iterator[Lines]:

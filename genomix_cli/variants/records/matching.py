@@ -23,13 +23,8 @@ from genomix_cli.genome.tables import leading_lines
 from genomix_cli.genome.vcf.indexed import find_index
 from genomix_cli.genome.vcf.input import Input
 from genomix_cli.genome.vcf.reader import MAGIC, MISSING, Record
-from genomix_cli.variants.records.checks import (
-    AUDIT_RECORDS,
-    Checked,
-    ReferenceAudit,
-    check_contigs,
-    check_records,
-)
+from genomix_cli.variants.records.audit import AUDIT_RECORDS, ReferenceAudit, check_contigs
+from genomix_cli.variants.records.checks import Checked, check_records
 from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele
 from genomix_cli.variants.records.reference import Reference
 

@@ -21,7 +21,8 @@ from genomix_cli.genome.vcf.writer import Output
 from genomix_cli.progress import Progress
 from genomix_cli.provenance import LINE
 from genomix_cli.variants.records.alleles import CONTIG_ABSENT, REASONS
-from genomix_cli.variants.records.checks import Checked, CheckedLines, CheckedVariants
+from genomix_cli.variants.records.audit import CheckedVariants
+from genomix_cli.variants.records.checks import Checked, CheckedLines
 from genomix_cli.variants.records.cutting import cut_blocks
 from genomix_cli.variants.records.every_snv import EverySnv, Records
 from genomix_cli.variants.records.matching import Row

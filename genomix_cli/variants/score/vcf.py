@@ -22,7 +22,8 @@ from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.genome.vcf.writer import open_output
 from genomix_cli.outputs import atomic_path
 from genomix_cli.provenance import LINE, sha256
-from genomix_cli.variants.records.checks import ReferenceAudit, check_contigs, check_lines
+from genomix_cli.variants.records.audit import ReferenceAudit, check_contigs
+from genomix_cli.variants.records.checks import check_lines
 from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.every_snv import NAME, EverySnv, Records
 from genomix_cli.variants.records.reference import Reference, open_reference

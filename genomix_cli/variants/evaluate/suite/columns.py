@@ -33,7 +33,7 @@ from genomix_cli.genome.vcf.indexed import find_index
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.genome.vcf.regions import Interval, Regions
 from genomix_cli.progress import track
-from genomix_cli.variants.records.checks import AUDIT_LEAST, AUDIT_SHARE
+from genomix_cli.variants.records.audit import AUDIT_LEAST, AUDIT_SHARE
 from genomix_cli.variants.records.inputs import MAX_SHIFT, Allele, place_allele
 from genomix_cli.variants.records.labels import info_numbers
 

@@ -15,9 +15,10 @@ from genomix_cli.genome.alphabet import decode
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.record import Record
-from genomix_cli.variants.records import checks, cutting
+from genomix_cli.variants.records import audit, checks, cutting
 from genomix_cli.variants.records.alleles import CONTIG_ABSENT, Stretch, classify_allele
-from genomix_cli.variants.records.checks import CheckedVariants, check_lines
+from genomix_cli.variants.records.audit import CheckedVariants
+from genomix_cli.variants.records.checks import check_lines
 from genomix_cli.variants.records.cutting import cut_blocks
 from genomix_cli.variants.records.inputs import place_allele
 
@@ -105,7 +106,7 @@ def test_what_is_counted(
     given = records(places)
     blocks = [Lines.of(given[i : i + size]) for i in range(0, len(given), size)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checks, "AUDIT_LEAST", 100)
+        patch.setattr(audit, "AUDIT_LEAST", 100)
         variants = CheckedVariants(Named(), fasta, blocks, knows_contigs=True)  # type: ignore[arg-type]
         checked = [each for block in variants for each in block]
     reasons = [reason for each in checked for reason in each.reasons]

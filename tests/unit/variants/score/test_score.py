@@ -41,7 +41,7 @@ from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.prepare.shard import prepare_variants
-from genomix_cli.variants.records import checks, cutting
+from genomix_cli.variants.records import audit, cutting
 from genomix_cli.variants.records.inputs import haplotypes, load_window, place_allele, window_start
 from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, ScoreRequest
 from genomix_cli.variants.score import workers
@@ -817,7 +817,7 @@ def test_swapped_ref_and_alt_are_noticed(score: Any, genome: dict[str, str]) -> 
 def test_the_audit_waits_for_contigs_that_can_be_compared(
     score: Any, genome: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "AUDIT_RECORDS", 60)
+    monkeypatch.setattr(audit, "AUDIT_RECORDS", 60)
     right = [snv(genome, "chr1", p) for p in range(1_000, 1_019)]
     wrong = [line("chr2", p, another(genome["chr2"][p - 1]), "A") for p in range(1_000, 1_030)]
     elsewhere = [line("chr7", p, "A", "C") for p in range(1, 30)]
@@ -923,12 +923,12 @@ def test_nothing_global_is_left_changed(score: Any, genome: dict[str, str]) -> N
 def test_long_records_make_short_blocks(
     tmp_path: Path, genome: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "BLOCK_CHARACTERS", 60)
+    monkeypatch.setattr(cutting, "BLOCK_CHARACTERS", 60)
     path = tmp_path / "a.vcf"
     lines = [snv(genome, "chr1", p) + "\tGT\t" + "0|1\t" * 20 + "0|1" for p in range(1, 5)]
     path.write_text("\n".join(["##fileformat=VCFv4.2", COLUMNS, *lines]))
     with VcfReader(path) as reader:
-        assert [len(block) for block in checks.blocks(reader.lines(), 1_000)] == [1, 1, 1, 1]
+        assert [len(block) for block in cutting.blocks(reader.lines(), 1_000)] == [1, 1, 1, 1]
 
 
 def test_what_is_made_ahead_comes_in_order_with_its_error() -> None:
