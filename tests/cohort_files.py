@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from genomix_cli.formats.cohort import add_samples, add_truth, draft_cohort
+from genomix_cli.formats.cohort_writer import add_samples, add_truth, draft_cohort
 from genomix_cli.provenance import Provenance
 
 Columns = dict[str, list[Any]]

@@ -13,7 +13,8 @@ from genomix_cli.cohorts.models.preprocessing import fit_preprocessor
 from genomix_cli.cohorts.runs import RunConfig, save_run
 from genomix_cli.comparison.calibrations import calibrate
 from genomix_cli.config import to_dict
-from genomix_cli.formats.cohort import add_samples, add_truth, open_cohort
+from genomix_cli.formats.cohort import open_cohort
+from genomix_cli.formats.cohort_writer import add_samples, add_truth
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.registry import COHORT_MODELS
 from tests.cohort_files import modality, write_cohort

@@ -52,11 +52,11 @@ def simulated_genome(path: Path) -> Report:
 
 def hdf5(path: Path) -> Report:
     """Describe a shard, a file of sequences, a cohort or a contact map."""
-    from genomix_cli.formats.cohort import is_cohort
+    from genomix_cli.formats.cohort import is_mudata
     from genomix_cli.formats.reader import format_of
 
     describe = _LAYOUTS.get(format_of(path) or "")
-    return (describe or (_cohort if is_cohort(path) else _contacts))(path)
+    return (describe or (_cohort if is_mudata(path) else _contacts))(path)
 
 
 def _sequences(path: Path) -> Report:

@@ -18,7 +18,8 @@ from genomix_cli.cohorts.prepare.samples import LeftOut, check_shared, choose_sp
 from genomix_cli.cohorts.requests import PrepareRequest
 from genomix_cli.comparison.tables import write_json
 from genomix_cli.errors import UsageError
-from genomix_cli.formats import cohort as cohort_file
+from genomix_cli.formats.cohort import BATCH, LABEL, PATIENT, require_extra
+from genomix_cli.formats.cohort_writer import add_matrix, draft_cohort
 from genomix_cli.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def prepare_cohort(request: PrepareRequest) -> PrepareSummary:
 
 def _check(request: PrepareRequest) -> None:
     """Refuse options that are wrong whatever the files hold, before any work."""
-    cohort_file.require_extra()
+    require_extra()
     if request.output.exists() and not request.force:
         raise UsageError("already exists", where=request.output, hint="add --force to overwrite it")
     for path in (request.output, request.stats):
@@ -216,12 +217,10 @@ def _write(request: PrepareRequest, inputs: Inputs, matched: _Matched) -> dict[s
     settings = {name: getattr(request, name) for name in _SETTINGS}
     provenance = Provenance.of(settings, inputs.files)
     missing = {}
-    with cohort_file.draft_cohort(
-        request.output, empty, matched.obs, provenance, force=request.force
-    ) as file:
+    with draft_cohort(request.output, empty, matched.obs, provenance, force=request.force) as file:
         for name, modality in matched.modalities.items():
             rows = np.array([matched.rows[name][sample] for sample in order[name]], np.intp)
-            dataset = cohort_file.add_matrix(file, name, "X", (len(rows), modality.values.shape[1]))
+            dataset = add_matrix(file, name, "X", (len(rows), modality.values.shape[1]))
             missing[name] = _fill(dataset, modality.values, rows)
     return missing
 
@@ -254,12 +253,10 @@ def _summary(
         overlap=_overlap(list(obs.index), matched.rows),
         matched=matched.level,
         labels=dict(clinical_tables.label_counts(obs)),
-        unlabelled=int(obs[cohort_file.LABEL].isna().sum())
-        if cohort_file.LABEL in obs
-        else len(obs),
+        unlabelled=int(obs[LABEL].isna().sum()) if LABEL in obs else len(obs),
         without_clinical_row=matched.without_clinical_row,
-        batches=int(obs[cohort_file.BATCH].nunique()) if cohort_file.BATCH in obs else None,
-        patients=int(obs[cohort_file.PATIENT].nunique()) if cohort_file.PATIENT in obs else None,
+        batches=int(obs[BATCH].nunique()) if BATCH in obs else None,
+        patients=int(obs[PATIENT].nunique()) if PATIENT in obs else None,
         left_out={reason: len(names) for reason, names in matched.left_out.names.items()},
         examples={r: names[:_EXAMPLES] for r, names in matched.left_out.names.items()},
     )

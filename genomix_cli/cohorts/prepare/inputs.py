@@ -19,7 +19,7 @@ from genomix_cli.cohorts.prepare.scverse import kind_of, read_scverse
 from genomix_cli.cohorts.prepare.segments import read_segments
 from genomix_cli.cohorts.prepare.tables import Table, read_matrix
 from genomix_cli.errors import UsageError
-from genomix_cli.formats.cohort import KINDS, Kind, is_cohort
+from genomix_cli.formats.cohort import KINDS, Kind, is_mudata
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.requests import PrepareRequest
@@ -115,7 +115,7 @@ def _read_scverse(
     request: PrepareRequest, path: Path, inputs: Inputs, name: str | None = None
 ) -> None:
     """Read a file with modalities in it; `name` is that of its only one."""
-    if name is not None and is_cohort(path):
+    if name is not None and is_mudata(path):
         hint = f"give the file alone: genomix prepare cohort {path.name} -o ..."
         raise UsageError(f"{name}={path} already names its modalities", hint=hint)
     modalities, clinical = read_scverse(path, request.kinds, name)

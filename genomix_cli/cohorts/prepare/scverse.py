@@ -13,7 +13,7 @@ from genomix_cli.cohorts.prepare.clinical import Clinical
 from genomix_cli.cohorts.prepare.modality import Modality, feature_table
 from genomix_cli.cohorts.prepare.tables import check_domain
 from genomix_cli.errors import DataError, UsageError, guarded
-from genomix_cli.formats.cohort import KINDS, Kind, is_cohort
+from genomix_cli.formats.cohort import KINDS, Kind, is_mudata
 from genomix_cli.genome.hdf5 import check_hdf5
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _load(path: Path, name: str) -> tuple[dict[str, AnnData], pd.DataFrame]:
     check_hdf5(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if is_cohort(path):
+        if is_mudata(path):
             import mudata
 
             with mudata.set_options(pull_on_update=False):

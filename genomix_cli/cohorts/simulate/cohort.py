@@ -18,7 +18,7 @@ from genomix_cli.cohorts.simulate.ceiling import Ceiling, ceilings
 from genomix_cli.cohorts.simulate.joint_model import JointModel, Observed, Subset
 from genomix_cli.cohorts.simulate.shared import Floats, Samples, draw_samples, joined
 from genomix_cli.config import to_dict
-from genomix_cli.formats import cohort as cohort_file
+from genomix_cli.formats import cohort_writer
 from genomix_cli.formats.cohort import BATCH, LABEL, TRUTH, bayes_key
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance
@@ -76,14 +76,14 @@ def simulate_cohort(request: CohortRequest) -> CohortSummary:
     }
     settings = {"preset": request.preset, **to_dict(request.parameters)}
     made = Provenance.of(settings, {}, seed=request.seed)
-    draft = cohort_file.draft_cohort(request.output, modalities, obs, made, force=request.force)
+    draft = cohort_writer.draft_cohort(request.output, modalities, obs, made, force=request.force)
     with draft as file:
         latents, posteriors = _fill(file, model, samples, absent, request)
         posteriors = {tuple(map(called, subset)): p for subset, p in posteriors.items()}
         table = ceilings(model.shared.prior, posteriors, samples.label)
         arrays = {bayes_key(s): p.astype(np.float32) for s, p in posteriors.items()}
-        cohort_file.add_samples(file, {TRUTH: np.column_stack(list(latents.values())), **arrays})
-        cohort_file.add_truth(file, _truth(request, model, latents, table))
+        cohort_writer.add_samples(file, {TRUTH: np.column_stack(list(latents.values())), **arrays})
+        cohort_writer.add_truth(file, _truth(request, model, latents, table))
     return CohortSummary(
         request.output,
         len(samples),
@@ -193,7 +193,7 @@ def _write(file: h5py.File, name: str, observed: Observed, start: int, rows: int
     layers = {f"layers/{layer}": values for layer, values in observed.drawn.layers.items()}
     for where, values in {"X": observed.values.astype(np.float32), **layers}.items():
         if not start:
-            cohort_file.add_matrix(file, name, where, (rows, values.shape[1]), str(values.dtype))
+            cohort_writer.add_matrix(file, name, where, (rows, values.shape[1]), str(values.dtype))
         file[f"mod/{name}/{where}"][start : start + here.sum()] = values[here]
 
 

@@ -14,12 +14,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.tables import write_json
 from genomix_cli.errors import UsageError
-from genomix_cli.formats.sequences import (
-    Measurement,
-    Sequences,
-    Windows,
-    sequences_writer,
-)
+from genomix_cli.formats.sequences import Measurement, Sequences, Windows, sequences_writer
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.outputs import atomic_path

@@ -18,13 +18,7 @@ from genomix_cli.report.page import Card
 from genomix_cli.variants.conditions import holding
 from genomix_cli.variants.explain.attribution import Attribution
 from genomix_cli.variants.explain.browser import profile
-from genomix_cli.variants.explain.explanation import (
-    LOG_ODDS,
-    Explanation,
-    Instance,
-    picture,
-    short,
-)
+from genomix_cli.variants.explain.explanation import LOG_ODDS, Explanation, Instance, picture, short
 from genomix_cli.variants.explain.motifs import MotifFinder
 from genomix_cli.variants.explain.plots import figure_of
 from genomix_cli.variants.records.inputs import Mode

@@ -21,13 +21,7 @@ from genomix_cli.variants.records.alleles import (
     OFF_CONTIG,
     REF_MISMATCH,
 )
-from genomix_cli.variants.records.checks import (
-    OTHER,
-    REASON_OF,
-    Checked,
-    CheckedLines,
-    check_lines,
-)
+from genomix_cli.variants.records.checks import OTHER, REASON_OF, Checked, CheckedLines, check_lines
 from genomix_cli.variants.records.every_snv import Records
 from genomix_cli.variants.records.reference import Reference
 

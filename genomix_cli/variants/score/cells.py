@@ -42,12 +42,7 @@ from genomix_cli.variants.score import tags
 from genomix_cli.variants.score.annotate import KINDS, LOCUS, with_scores
 from genomix_cli.variants.score.blocks import ScoreSummary
 from genomix_cli.variants.score.differences import quantiles
-from genomix_cli.variants.score.header import (
-    facts_of_run,
-    provenance,
-    score_line,
-    warnings_of,
-)
+from genomix_cli.variants.score.header import facts_of_run, provenance, score_line, warnings_of
 from genomix_cli.variants.score.vcf import Scored, score_once, score_variants, write_statistics
 
 log = logging.getLogger("genomix")

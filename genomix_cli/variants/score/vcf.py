@@ -33,12 +33,7 @@ from genomix_cli.variants.score.annotate import Annotator, Beside
 from genomix_cli.variants.score.background import SOURCE, Background, load_backgrounds
 from genomix_cli.variants.score.blocks import Run, ScoreSummary
 from genomix_cli.variants.score.context import GeneContext
-from genomix_cli.variants.score.header import (
-    facts_of_run,
-    make_header,
-    provenance,
-    warnings_of,
-)
+from genomix_cli.variants.score.header import facts_of_run, make_header, provenance, warnings_of
 from genomix_cli.variants.score.histogram import Histogram
 from genomix_cli.variants.score.known import KnownVariants
 from genomix_cli.variants.score.lookup import Lookup

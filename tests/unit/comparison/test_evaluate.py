@@ -20,7 +20,7 @@ from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.predictions import read_predictions
 from genomix_cli.comparison.requests import EvaluateRequest
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
-from genomix_cli.formats.cohort import add_samples, add_truth
+from genomix_cli.formats.cohort_writer import add_samples, add_truth
 from genomix_cli.formats.sequences import Phenotype, Sequences, write_sequences
 from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.report.outputs import predictions

@@ -16,15 +16,8 @@ from anndata import AnnData
 from genomix_cli.errors import DataError, MissingExtraError, UsageError
 from genomix_cli.formats import cohort as schema
 from genomix_cli.formats import docs
-from genomix_cli.formats.cohort import (
-    KINDS,
-    add_matrix,
-    add_samples,
-    add_truth,
-    bayes_key,
-    draft_cohort,
-    open_cohort,
-)
+from genomix_cli.formats.cohort import KINDS, bayes_key, open_cohort
+from genomix_cli.formats.cohort_writer import add_matrix, add_samples, add_truth, draft_cohort
 from genomix_cli.provenance import Provenance
 
 ROOT = Path(__file__).resolve().parents[3]
