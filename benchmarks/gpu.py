@@ -46,7 +46,7 @@ from scale import SPARSE, records, write_genome, write_model, write_vcf
 
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.variants.models.gmt import PRESETS
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.doctor import examine
 from genomix_cli.variants.score.vcf import score_variants
 

@@ -29,7 +29,7 @@ from genomix_cli.genome.readahead import ReadAhead
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.records.inputs import BIN_SIZE, STRIDE, WINDOW, load_window
-from genomix_cli.variants.requests import PrepareRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
 
 CONTIG, LENGTH = "chr22", 50_818_468
 GENOME_BASES = 3_088_269_832

@@ -23,7 +23,7 @@ from genomix_cli.provenance import Provenance, facts_of
 from genomix_cli.variants.records.checks import check_lines
 from genomix_cli.variants.records.cutting import BLOCK_RECORDS, blocks
 from genomix_cli.variants.records.reference import open_reference
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.lookup import Lookup
 from genomix_cli.variants.score.vcf import _few_collections, score_variants
 

@@ -47,7 +47,7 @@ from chr22 import inputs
 from snvs import SNV, far_apart, made_up, write_vcf
 
 from genomix_cli.genome.fasta import Fasta
-from genomix_cli.variants.requests import SIMULATED_MODEL
+from genomix_cli.variants.requests.score import SIMULATED_MODEL
 
 HERE = Path(__file__).parent
 CONTIG, START, END, SEED = "chr22", 30_000_000, 31_000_000, 20_261_121

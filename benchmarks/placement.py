@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from genomix_cli.variants.requests import SimulationRequest
+from genomix_cli.variants.requests.simulate import SimulationRequest
 from genomix_cli.variants.simulate.causal import PLACEMENTS
 from genomix_cli.variants.simulate.genome import simulate_genome
 

@@ -39,7 +39,12 @@ from genomix_cli.variants.models.base import Answers, Variants
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.models.sharing import shared, shared_rows
 from genomix_cli.variants.records.inputs import Allele, haplotypes, load_window
-from genomix_cli.variants.requests import DEFAULT_MODEL, SIMULATED_MODEL, GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import (
+    DEFAULT_MODEL,
+    SIMULATED_MODEL,
+    GenomeFiles,
+    ScoreRequest,
+)
 from genomix_cli.variants.score.clock import Clock
 from genomix_cli.variants.score.doctor import MadeUpGenome
 from genomix_cli.variants.score.engine import Engine

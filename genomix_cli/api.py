@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from genomix_cli.formats.genome_shard import Shard
-    from genomix_cli.variants.requests import ScoreRequest
+    from genomix_cli.variants.requests.score import ScoreRequest
     from genomix_cli.variants.score.blocks import ScoreSummary
     from genomix_cli.variants.trained import LoadedModel
 
@@ -191,7 +191,7 @@ def score(
     CheckError
         If the REFs do not match the FASTA.
     """
-    from genomix_cli.variants.requests import GenomeFiles, ScoreRequest, tracks_by_cell
+    from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest, tracks_by_cell
 
     named = [f"{name}={path}" for name, path in (tracks or {}).items()]
     files = GenomeFiles(

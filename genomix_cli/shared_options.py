@@ -8,18 +8,17 @@ from typing import Annotated, Literal
 
 from genomix_cli.options import Option
 
-_RUNNING, _GENOME = "Running", "Genome and tracks"
+# Panels of the help.
+MODEL, RUNNING, GENOME = "Model", "Running", "Genome and tracks"
 Device = Annotated[
     str,
-    Option("cpu, cuda or cuda:N", env="GENOMIX_DEVICE", metavar="DEVICE", panel=_RUNNING),
+    Option("cpu, cuda or cuda:N", env="GENOMIX_DEVICE", metavar="DEVICE", panel=RUNNING),
 ]
-Threads = Annotated[
-    int, Option("CPU threads; 0: all", min=0, env="GENOMIX_THREADS", panel=_RUNNING)
-]
-Seed = Annotated[int, Option("Random seed", min=0, panel=_RUNNING)]
+Threads = Annotated[int, Option("CPU threads; 0: all", min=0, env="GENOMIX_THREADS", panel=RUNNING)]
+Seed = Annotated[int, Option("Random seed", min=0, panel=RUNNING)]
 Epochs = Annotated[
     int | None,
-    Option("Maximum epochs of every network, also of baselines", min=1, panel="Model"),
+    Option("Maximum epochs of every network, also of baselines", min=1, panel=MODEL),
 ]
 WhatIsSeen = Annotated[
     Literal["refuse", "leave-out", "include"],
@@ -34,7 +33,7 @@ TRACK = Option(
     "--track -t",
     metavar="NAME=FILE",
     env="GENOMIX_TRACKS",
-    panel=_GENOME,
+    panel=GENOME,
 )
 Tracks = Annotated[Mapping[str, Path], TRACK]
 Contacts = Annotated[
@@ -42,7 +41,7 @@ Contacts = Annotated[
     Option(
         "Hi-C: .cool or .mcool[::/resolutions/N]",
         env="GENOMIX_CONTACTS",
-        panel=_GENOME,
+        panel=GENOME,
         unless="genome",
     ),
 ]
@@ -71,7 +70,7 @@ NAME_MOTIFS = Option(
 Motifs = Annotated[str | None, NAME_MOTIFS]
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 Precision = Annotated[
-    str, Option("Numerical precision", choices=PRECISIONS, open=True, panel=_RUNNING)
+    str, Option("Numerical precision", choices=PRECISIONS, open=True, panel=RUNNING)
 ]
 Resume = Annotated[bool, Option("Resume from the last checkpoint in the run folder")]
 MultiQC = Annotated[Path | None, Option("Folder for MultiQC sections", metavar="DIR", writes=True)]

@@ -12,7 +12,7 @@ from genomix_cli.formats.sequences import Measurement, Phenotype, Sequences
 from genomix_cli.genome.iupac import ANY, encode, reverse_complement
 from genomix_cli.sequences.activity.results import ActivitySummary
 from genomix_cli.sequences.activity.train import train_activity
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from tests.sequence_samples import MOTIFS
 
 LENGTH = 50

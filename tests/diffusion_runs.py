@@ -16,7 +16,7 @@ from genomix_cli.sequences.generate.checkpoint import load_diffusion
 from genomix_cli.sequences.generate.conditions import wanted_values
 from genomix_cli.sequences.generate.simulate import draw
 from genomix_cli.sequences.generate.train import DiffusionSummary, train_diffusion
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.train.splits import TEST, TRAIN, VALID
 
 CLASSES = ("poor", "rich")

@@ -12,7 +12,7 @@ import torch
 
 from genomix_cli.genome.signal import Signal, TrackSpec
 from genomix_cli.genome.tracks import cells, modalities, rows_in_cell
-from genomix_cli.variants.requests import PretrainRequest
+from genomix_cli.variants.requests.train import PretrainRequest
 from genomix_cli.variants.train.pretrain.run import PretrainTask, pretrain
 from genomix_cli.variants.train.pretrain.sampling import Batch
 

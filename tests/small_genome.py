@@ -7,7 +7,8 @@ from pathlib import Path
 
 from genomix_cli.genome.alphabet import decode
 from genomix_cli.genome.fasta import Fasta
-from genomix_cli.variants.requests import PrepareRequest, SimulationRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
+from genomix_cli.variants.requests.simulate import SimulationRequest
 from genomix_cli.variants.simulate.genome import simulate_genome
 
 LENGTH = 303_030

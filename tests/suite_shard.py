@@ -9,7 +9,7 @@ import numpy as np
 
 from genomix_cli.formats.genome_shard import Shard, open_shard
 from genomix_cli.variants.prepare.shard import prepare_variants
-from genomix_cli.variants.requests import PrepareRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
 
 
 def prepare(genome: Path, output: Path, **changes: Any) -> Shard:

@@ -21,7 +21,7 @@ from genomix_cli.options import Leaf
 _INTRODUCTION = """\
 # Commands
 
-Generated from the requests in `genomix_cli/*/requests.py`, which define the commands. Do not edit:
+Generated from the requests in `genomix_cli/*/requests`, which define the commands. Do not edit:
 run `make docs`.
 
 You can also set every option in the `--config` file, under its name without `--`, in the table of

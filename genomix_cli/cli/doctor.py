@@ -11,7 +11,7 @@ from genomix_cli.cli.output import echo, on_terminal, print_facts, print_table
 from genomix_cli.errors import CheckError
 from genomix_cli.options import option
 from genomix_cli.shared_options import Device, TrainedModel
-from genomix_cli.variants.requests import DEFAULT_MODEL
+from genomix_cli.variants.requests.score import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from genomix_cli.variants.score.doctor import Diagnosis

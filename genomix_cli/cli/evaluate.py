@@ -14,10 +14,10 @@ from genomix_cli.comparison.requests import EvaluateRequest as ClassRequest
 from genomix_cli.comparison.rules import TrainingAccuracy
 from genomix_cli.formats.detect import is_evaluation, is_genome_shard, is_scored_classes
 from genomix_cli.options import option
-from genomix_cli.sequences.requests import GeneratedRequest
+from genomix_cli.sequences.requests.evaluate import GeneratedRequest
 from genomix_cli.shared_options import Force
-from genomix_cli.variants.requests import EvaluateRequest as ScoreRequest
-from genomix_cli.variants.requests import LeaderboardRequest, SuiteRequest
+from genomix_cli.variants.requests.evaluate import EvaluateRequest as ScoreRequest
+from genomix_cli.variants.requests.evaluate import LeaderboardRequest, SuiteRequest
 
 if TYPE_CHECKING:
     from genomix_cli.comparison.evaluate import Evaluation as ClassEvaluation

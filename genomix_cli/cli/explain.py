@@ -10,8 +10,8 @@ from typing import Any
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import print_table, show
 from genomix_cli.cohorts.requests import ExplainRequest as CohortRequest
-from genomix_cli.sequences.requests import ExplainRequest as SequenceRequest
-from genomix_cli.variants.requests import ExplainRequest as VariantRequest
+from genomix_cli.sequences.requests.explain import ExplainRequest as SequenceRequest
+from genomix_cli.variants.requests.explain import ExplainRequest as VariantRequest
 
 log = logging.getLogger("genomix")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cohorts.requests import PrepareRequest as CohortRequest
-from genomix_cli.sequences.requests import PrepareRequest as SequenceRequest
-from genomix_cli.variants.requests import PrepareGenomeRequest, PrepareRequest
+from genomix_cli.sequences.requests.prepare import PrepareRequest as SequenceRequest
+from genomix_cli.variants.requests.prepare import PrepareGenomeRequest, PrepareRequest
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.prepare.cohort import PrepareSummary as CohortSummary

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import show
 from genomix_cli.cohorts.requests import ScoreRequest as CohortRequest
-from genomix_cli.sequences.requests import ScoreRequest as SequenceRequest
-from genomix_cli.variants.requests import ScoreRequest as VariantRequest
+from genomix_cli.sequences.requests.score import ScoreRequest as SequenceRequest
+from genomix_cli.variants.requests.score import ScoreRequest as VariantRequest
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.score import ScoreSummary as CohortSummary

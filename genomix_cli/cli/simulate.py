@@ -13,9 +13,9 @@ from genomix_cli.cli.output import echo
 from genomix_cli.cohorts.requests import CohortRequest, FitRequest
 from genomix_cli.errors import UsageError
 from genomix_cli.options import option
-from genomix_cli.sequences.requests import SimulateRequest
+from genomix_cli.sequences.requests.simulate import SimulateRequest
 from genomix_cli.shared_options import Force, Seed, Threads
-from genomix_cli.variants.requests import SIZES, SimulationRequest
+from genomix_cli.variants.requests.simulate import SIZES, SimulationRequest
 
 if TYPE_CHECKING:
     from genomix_cli.cohorts.fit.cohort import FitSummary

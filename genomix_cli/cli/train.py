@@ -11,16 +11,16 @@ from typing import Annotated, Any
 from genomix_cli.cli.command import Action, Command
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cli.output import print_held_out, print_results, print_rows
-from genomix_cli.cohorts.requests import HELD_OUT
 from genomix_cli.cohorts.requests import TrainRequest as CohortRequest
+from genomix_cli.comparison.rules import COMPARISON, HELD_OUT
 from genomix_cli.errors import UsageError, require_files
 from genomix_cli.options import RARE, option
 from genomix_cli.registry import SEQUENCE_TASKS
-from genomix_cli.sequences.requests import TASKS, TaskOptions
-from genomix_cli.sequences.requests import TrainRequest as SequenceRequest
-from genomix_cli.shared_options import Device, Precision, Seed, Threads
-from genomix_cli.variants.requests import PretrainRequest
-from genomix_cli.variants.requests import TrainRequest as VariantRequest
+from genomix_cli.sequences.requests.train import TASKS, TaskOptions
+from genomix_cli.sequences.requests.train import TrainRequest as SequenceRequest
+from genomix_cli.shared_options import RUNNING, Device, Precision, Seed, Threads
+from genomix_cli.variants.requests.train import PretrainRequest
+from genomix_cli.variants.requests.train import TrainRequest as VariantRequest
 
 NAMED, FOLDS, BATCH = "named", "folds", "batch"
 
@@ -85,7 +85,7 @@ class CohortTraining:
 
     request: CohortRequest
     seeds: int = option(
-        1, "Seeds of the last fit, for its own spread", min=1, panel="Comparison", rare=True
+        1, "Seeds of the last fit, for its own spread", min=1, panel=COMPARISON, rare=True
     )
 
 
@@ -128,7 +128,7 @@ class SequenceTraining:
     precision: Annotated[Precision, RARE] = "auto"
     device: Device = "auto"
     devices: int = option(
-        1, "GPUs, or CPU processes, that share each batch", min=1, panel="Running", rare=True
+        1, "GPUs, or CPU processes, that share each batch", min=1, panel=RUNNING, rare=True
     )
     threads: Threads = 0
     seed: Seed = 0

@@ -11,6 +11,7 @@ from genomix_cli.comparison.rules import COMPARISON, HELD_OUT, Rules
 from genomix_cli.options import RARE, Option, option, parse_names, parse_pairs, parse_value
 from genomix_cli.registry import COHORT_MODELS
 from genomix_cli.shared_options import (
+    MODEL,
     AllowIncomplete,
     Attributions,
     Device,
@@ -30,7 +31,6 @@ from genomix_cli.shared_options import (
 if TYPE_CHECKING:
     from genomix_cli.cohorts.simulate.parameters import CohortParameters
 
-MODEL = "Model"
 CLINICAL, MATRICES = "Clinical table", "Matrices"
 SAMPLES = "Samples"
 BASELINES = ("logistic", "late-fusion", "best-single")

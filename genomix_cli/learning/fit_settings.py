@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from genomix_cli.options import RARE, option
-from genomix_cli.shared_options import Precision
+from genomix_cli.shared_options import RUNNING, Precision
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 _TRAINING = "Training"
@@ -74,7 +74,7 @@ class FitConfig:
     checkpoint_every: int = option(5, "Keep a checkpoint every N epochs", min=1, rare=True)
     accumulate: int = option(1, "Batches per optimiser step", min=1, rare=True)
     devices: int = option(
-        1, "GPUs, or CPU processes, that share the work", min=1, panel="Running", rare=True
+        1, "GPUs, or CPU processes, that share the work", min=1, panel=RUNNING, rare=True
     )
     strategy: str = option(
         "auto",

@@ -342,9 +342,11 @@ def test_the_settings_of_the_test_data_are_known() -> None:
 def test_requests_import_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from genomix_cli.variants import requests\n"
+        "from genomix_cli.variants.requests import evaluate, explain, prepare\n"
+        "from genomix_cli.variants.requests import score, simulate, train\n"
         "from genomix_cli.cohorts import requests\n"
-        "from genomix_cli.sequences import requests\n"
+        "from genomix_cli.sequences.requests import evaluate, explain, prepare\n"
+        "from genomix_cli.sequences.requests import score, simulate, train\n"
         "from genomix_cli.comparison import requests\n"
         "print(*{'torch', 'numpy', 'h5py', 'pysam', 'pandas'} & set(sys.modules))\n"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from genomix_cli.errors import DiskError, UsageError
 from genomix_cli.options import Leaf, leaves
-from genomix_cli.variants.requests import DEFAULT_MODEL
+from genomix_cli.variants.requests.score import DEFAULT_MODEL
 from tests.commands import COMMANDS, ROOT
 
 REFUSED = "an input of this command"

@@ -21,7 +21,7 @@ from genomix_cli.formats import run_folder
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.outputs import Claim, atomic_path, draft_name
 from genomix_cli.provenance import Provenance
-from genomix_cli.variants.requests import SimulationRequest
+from genomix_cli.variants.requests.simulate import SimulationRequest
 from genomix_cli.variants.simulate.genome import simulate_genome
 from tests.commands import COMMANDS
 from tests.conftest import Ended, Fast, clean_environment

@@ -27,10 +27,10 @@ from genomix_cli.genome.vcf.bgzf import BgzfWriter
 from genomix_cli.genome.vcf.htslib import index_file
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.prepare.sequences import prepare_sequences
-from genomix_cli.sequences.requests import PrepareRequest as PeopleRequest
+from genomix_cli.sequences.requests.prepare import PrepareRequest as PeopleRequest
 from genomix_cli.variants.prepare.genome import prepare_genome
 from genomix_cli.variants.prepare.shard import prepare_variants
-from genomix_cli.variants.requests import PrepareGenomeRequest, PrepareRequest
+from genomix_cli.variants.requests.prepare import PrepareGenomeRequest, PrepareRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.trained import ModelConfig, arch_of, build_model, save_model
 from tests import activity_runs, cohort_runs, diffusion_runs, sequence_runs, sequence_samples

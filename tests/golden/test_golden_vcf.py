@@ -32,7 +32,7 @@ from genomix_cli.provenance import facts_of, sha256
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.conditions import Calibration, Conditions
 from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.blocks import ScoreSummary
 from genomix_cli.variants.score.vcf import score_variants

@@ -21,7 +21,7 @@ from genomix_cli.genome.fasta import Fasta
 from genomix_cli.genome.vcf.reader import VcfReader
 from genomix_cli.provenance import sha256
 from genomix_cli.variants.conditions import Conditions
-from genomix_cli.variants.requests import DEFAULT_MODEL, SIMULATED_MODEL
+from genomix_cli.variants.requests.score import DEFAULT_MODEL, SIMULATED_MODEL
 from genomix_cli.variants.score.background import load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.doctor import examine

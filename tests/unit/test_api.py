@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from genomix_cli import api
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from tests.conftest import ROOT, Ended
 from tests.random_activity import save_activity
 

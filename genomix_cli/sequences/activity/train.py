@@ -34,18 +34,12 @@ from genomix_cli.sequences.activity.learning import (
 from genomix_cli.sequences.activity.page import activity_card, write_activity_page
 from genomix_cli.sequences.activity.predict import TASK, member_answers, model_of
 from genomix_cli.sequences.activity.results import ActivitySummary, OtherFile, Point
-from genomix_cli.sequences.activity.sources import (
-    Learned,
-    Source,
-    read_learned,
-    renamed,
-    without,
-)
+from genomix_cli.sequences.activity.sources import Learned, Source, read_learned, renamed, without
 from genomix_cli.sequences.models.base import State
-from genomix_cli.sequences.requests import ActivityOptions, TrainRequest
+from genomix_cli.sequences.requests.train import ActivityOptions, TrainRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run, seen_of
+from genomix_cli.sequences.train.folder import open_folder, shape_to_take
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
-from genomix_cli.sequences.train.request import open_folder, shape_to_take
 from genomix_cli.sequences.train.splits import one_split, strandless
 
 log = logging.getLogger("genomix")

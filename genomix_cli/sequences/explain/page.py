@@ -26,7 +26,7 @@ from genomix_cli.report.page import Card
 from genomix_cli.sequences.explain.explanation import Explanation, Places, places
 from genomix_cli.sequences.explain.motifs import Covered
 from genomix_cli.sequences.explain.plots import Drawn, draw_positions, figure_of, strongest
-from genomix_cli.sequences.requests import ExplainRequest
+from genomix_cli.sequences.requests.explain import ExplainRequest
 
 # Bases of the stretch shown for a sequence; most sites and most motifs of a row.
 STRETCH, MOST_SITES, MOST_MOTIFS = 12, 10, 12

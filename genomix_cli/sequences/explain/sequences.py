@@ -45,7 +45,7 @@ from genomix_cli.sequences.explain.explanation import (
 )
 from genomix_cli.sequences.explain.motifs import covered
 from genomix_cli.sequences.explain.page import write_page
-from genomix_cli.sequences.requests import ExplainRequest
+from genomix_cli.sequences.requests.explain import ExplainRequest
 from genomix_cli.sequences.runs import check_fits
 from genomix_cli.sequences.score.sequences import known_sequences, score_codes
 from genomix_cli.sequences.trained import Classifier, load_classifier

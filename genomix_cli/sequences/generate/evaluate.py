@@ -26,7 +26,7 @@ from genomix_cli.sequences.generate.likelihood import fit_chains
 from genomix_cli.sequences.generate.markov import ORDER, Floats
 from genomix_cli.sequences.generate.nearest import Collection
 from genomix_cli.sequences.generate.results import EntrantResult, GeneratedEvaluation
-from genomix_cli.sequences.requests import GeneratedRequest
+from genomix_cli.sequences.requests.evaluate import GeneratedRequest
 from genomix_cli.sequences.runs import check_fits
 from genomix_cli.sequences.train.splits import splits
 

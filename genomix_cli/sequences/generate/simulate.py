@@ -24,7 +24,7 @@ from genomix_cli.sequences.generate.chain import BASES
 from genomix_cli.sequences.generate.checkpoint import Diffusion, columns_of, load_diffusion
 from genomix_cli.sequences.generate.likelihood import GROUPS, evidence_of
 from genomix_cli.sequences.generate.process import allowed, fill, guided, posterior
-from genomix_cli.sequences.requests import SimulateRequest
+from genomix_cli.sequences.requests.simulate import SimulateRequest
 from genomix_cli.sequences.runs import check_fits
 
 log = logging.getLogger("genomix")

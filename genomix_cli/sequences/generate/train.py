@@ -32,10 +32,10 @@ from genomix_cli.sequences.generate.markov import ORDER
 from genomix_cli.sequences.generate.model import PRESETS, Denoiser, DenoiserConfig
 from genomix_cli.sequences.generate.page import diffusion_card, write_diffusion_page
 from genomix_cli.sequences.generate.process import bound
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import read_run
+from genomix_cli.sequences.train.folder import last_checkpoint, open_folder
 from genomix_cli.sequences.train.learning import Part, learn
-from genomix_cli.sequences.train.request import last_checkpoint, open_folder
 from genomix_cli.sequences.train.splits import one_split
 
 log = logging.getLogger("genomix")

@@ -13,7 +13,7 @@ from genomix_cli.sequences.prepare import metadata
 from genomix_cli.sequences.prepare.metadata import Metadata
 from genomix_cli.sequences.prepare.parsed_input import first_twice
 from genomix_cli.sequences.prepare.signal import UNIT
-from genomix_cli.sequences.requests import PrepareRequest
+from genomix_cli.sequences.requests.prepare import PrepareRequest
 
 FASTA, VCF, TABLE = "FASTA", "VCF", "table"
 _VCF_START = b"##fileformat=VCF"

@@ -29,7 +29,7 @@ from genomix_cli.sequences.prepare.parsed_input import (
 from genomix_cli.sequences.prepare.spool import PIECE, RowSpool
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.requests import PrepareRequest
+    from genomix_cli.sequences.requests.prepare import PrepareRequest
 
 CROSSES = "windows cross the end of their contig"
 UNKNOWN = "windows are mostly unknown bases"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Phenotype
 from genomix_cli.genome.tables import TextTable, is_missing, open_table, unknown_name
-from genomix_cli.sequences.requests import PrepareRequest
+from genomix_cli.sequences.requests.prepare import PrepareRequest
 
 log = logging.getLogger("genomix")
 

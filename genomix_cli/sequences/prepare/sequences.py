@@ -36,7 +36,7 @@ from genomix_cli.sequences.prepare.signal import read_signal
 from genomix_cli.sequences.prepare.summary import PrepareSummary, summarise
 from genomix_cli.sequences.prepare.table import read_table
 from genomix_cli.sequences.prepare.vcf import read_vcf
-from genomix_cli.sequences.requests import PrepareRequest
+from genomix_cli.sequences.requests.prepare import PrepareRequest
 from genomix_cli.sequences.train.splits import TEST, TRAIN, VALID
 
 # Length of a block; shortened if the genome would have fewer blocks than `MIN_BLOCKS`.

@@ -37,7 +37,7 @@ from genomix_cli.sequences.prepare.parsed_input import LeftOut, Parsed
 from genomix_cli.sequences.prepare.profiles import BaseSignal
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.requests import PrepareRequest
+    from genomix_cli.sequences.requests.prepare import PrepareRequest
 
 UNIT = "log2(1 + signal)"
 #: A track measures a window if it covers at least this fraction of its bases.

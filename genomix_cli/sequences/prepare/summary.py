@@ -10,7 +10,7 @@ import numpy as np
 from genomix_cli.formats.sequences import Phenotype, Sequences
 from genomix_cli.sequences.prepare.metadata import Known, Matched
 from genomix_cli.sequences.prepare.parsed_input import Parsed
-from genomix_cli.sequences.requests import PrepareRequest
+from genomix_cli.sequences.requests.prepare import PrepareRequest
 from genomix_cli.sequences.train.splits import TEST
 
 _EXAMPLES = 3

@@ -15,7 +15,7 @@ from genomix_cli.sequences.prepare.parsed_input import OneLength, Parsed, Places
 from genomix_cli.sequences.prepare.spool import RowSpool
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.requests import PrepareRequest
+    from genomix_cli.sequences.requests.prepare import PrepareRequest
 
 SEQUENCE = "sequence"
 _HINT = "name another column: --id-column, or let them be numbered: --make-ids"

@@ -29,7 +29,7 @@ from genomix_cli.sequences.prepare.parsed_input import Codes, LeftOut, Parsed, f
 from genomix_cli.sequences.prepare.spool import ColumnSpool
 
 if TYPE_CHECKING:
-    from genomix_cli.sequences.requests import PrepareRequest
+    from genomix_cli.sequences.requests.prepare import PrepareRequest
 
 GENOTYPES, HAPLOTYPES = "genotypes", "haplotypes"
 _SET = {letter: LETTERS.index(letter) for letter in "ACGT"}

@@ -34,11 +34,11 @@ from genomix_cli.sequences.pretrain.probes import ByPart, baselines
 from genomix_cli.sequences.pretrain.report import align_card, write_align_report
 from genomix_cli.sequences.pretrain.summaries import AlignRow, AlignSummary
 from genomix_cli.sequences.pretrain.views import Views, view
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.score.embeddings import begin, start_from
 from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls
+from genomix_cli.sequences.train.folder import open_folder
 from genomix_cli.sequences.train.learning import Batch
-from genomix_cli.sequences.train.request import open_folder
 
 log = logging.getLogger("genomix")
 

@@ -29,10 +29,10 @@ from genomix_cli.sequences.pretrain.probes import ByPart, Candidate
 from genomix_cli.sequences.pretrain.report import contrast_card, write_contrast_report
 from genomix_cli.sequences.pretrain.summaries import ContrastSummary, Probes
 from genomix_cli.sequences.pretrain.views import GENOTYPES, Views, view
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.score.embeddings import begin, embed, start_from
+from genomix_cli.sequences.train.folder import open_folder
 from genomix_cli.sequences.train.learning import Batch
-from genomix_cli.sequences.train.request import open_folder
 
 log = logging.getLogger("genomix")
 

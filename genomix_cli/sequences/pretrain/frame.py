@@ -32,12 +32,12 @@ from genomix_cli.sequences.models.encoder import (
 )
 from genomix_cli.sequences.pretrain.summaries import Summary
 from genomix_cli.sequences.pretrain.views import Views
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import RunConfig, save_run, seen_of
 from genomix_cli.sequences.score.embeddings import Start
 from genomix_cli.sequences.train import splits
+from genomix_cli.sequences.train.folder import last_checkpoint
 from genomix_cli.sequences.train.learning import Learning, Part, learn
-from genomix_cli.sequences.train.request import last_checkpoint
 from genomix_cli.sequences.train.splits import TEST, VALID
 
 log = logging.getLogger("genomix")

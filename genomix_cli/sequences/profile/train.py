@@ -30,15 +30,10 @@ from genomix_cli.sequences.profile.learning import ProfileLearning, ProfileTask
 from genomix_cli.sequences.profile.page import profile_card, write_profile_page
 from genomix_cli.sequences.profile.predict import TASK, model_of, window_answers
 from genomix_cli.sequences.profile.results import ProfileSummary
-from genomix_cli.sequences.profile.windows import (
-    Profiled,
-    middle,
-    observed,
-    read_profiled,
-)
-from genomix_cli.sequences.requests import ProfileOptions, TrainRequest
+from genomix_cli.sequences.profile.windows import Profiled, middle, observed, read_profiled
+from genomix_cli.sequences.requests.train import ProfileOptions, TrainRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run, seen_of
-from genomix_cli.sequences.train.request import last_checkpoint, open_folder, shape_to_take
+from genomix_cli.sequences.train.folder import last_checkpoint, open_folder, shape_to_take
 from genomix_cli.sequences.train.splits import one_split
 
 log = logging.getLogger("genomix")

@@ -25,7 +25,7 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.networks import set_weights, stored_module
 from genomix_cli.sequences.models.base import State
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig, shape_of
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, read_run
 from genomix_cli.sequences.train.learning import PREDICT_BATCH
 

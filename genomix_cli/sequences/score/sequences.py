@@ -32,7 +32,7 @@ from genomix_cli.provenance import Provenance
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.activity import predict
 from genomix_cli.sequences.profile import predict as profiles
-from genomix_cli.sequences.requests import ScoreRequest
+from genomix_cli.sequences.requests.score import ScoreRequest
 from genomix_cli.sequences.runs import StoredRun, check_fits, items_of, read_run
 from genomix_cli.sequences.score.embeddings import embed as embed_codes
 from genomix_cli.sequences.score.embeddings import encoder_of

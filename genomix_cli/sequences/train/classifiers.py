@@ -27,11 +27,11 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import own_folder
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled
-from genomix_cli.sequences.requests import ClassifyOptions, TrainRequest
+from genomix_cli.sequences.requests.train import ClassifyOptions, TrainRequest
 from genomix_cli.sequences.runs import seen_of
 from genomix_cli.sequences.train.entrants import entrants
 from genomix_cli.sequences.train.few_shot import FewShot, Plan, few_shot, section
-from genomix_cli.sequences.train.request import open_folder
+from genomix_cli.sequences.train.folder import open_folder
 from genomix_cli.sequences.train.splits import VALID_SHARE, splits
 from genomix_cli.sequences.trained import save_classifier
 

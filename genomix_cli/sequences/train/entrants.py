@@ -16,7 +16,7 @@ from genomix_cli.genome.motifs import Motif
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.sequences.models.base import Labelled, SequenceClassifier
 from genomix_cli.sequences.models.encoder import shape_of, stem_of
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.score.embeddings import start_from
 
 PRETRAINED = "pre-trained"

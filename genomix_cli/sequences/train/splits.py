@@ -45,7 +45,7 @@ def splits(
     label : NDArray or None
         int64 ``[n]``; sequences with -1 are in no part. None if all have one class.
     how : str
-        See `genomix_cli.sequences.train.request.TrainRequest.hold_out`.
+        See `genomix_cli.sequences.requests.train.TrainRequest.hold_out`.
     seed : int
 
     Raises

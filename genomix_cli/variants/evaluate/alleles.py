@@ -16,7 +16,7 @@ from genomix_cli.genome.intervals import canonical
 from genomix_cli.genome.vcf.reader import MISSING, Record, VcfReader
 from genomix_cli.provenance import facts_of
 from genomix_cli.variants.records.labels import AlleleKey, allele_key, info_numbers, read_labels
-from genomix_cli.variants.requests import EvaluateRequest
+from genomix_cli.variants.requests.evaluate import EvaluateRequest
 from genomix_cli.variants.score.tags import (
     PREFIX,
     PROBABILITY,

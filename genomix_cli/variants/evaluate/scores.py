@@ -20,7 +20,7 @@ from genomix_cli.errors import DataError
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.evaluate.alleles import AlleleTable, read_alleles
 from genomix_cli.variants.records.inputs import STRIDE
-from genomix_cli.variants.requests import EvaluateRequest
+from genomix_cli.variants.requests.evaluate import EvaluateRequest
 
 log = logging.getLogger("genomix")
 

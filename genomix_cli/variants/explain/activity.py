@@ -40,7 +40,7 @@ from genomix_cli.variants.records.inputs import (
     haplotypes,
     load_window,
 )
-from genomix_cli.variants.requests import ExplainRequest
+from genomix_cli.variants.requests.explain import ExplainRequest
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.trained import LoadedModel
 

@@ -41,7 +41,7 @@ from genomix_cli.variants.records.audit import CheckedVariants
 from genomix_cli.variants.records.cutting import blocks, head, suited_mode
 from genomix_cli.variants.records.inputs import MODES, Mode, haplotypes, load_window
 from genomix_cli.variants.records.labels import NAN, AlleleKey, allele_key, info_numbers
-from genomix_cli.variants.requests import ExplainRequest
+from genomix_cli.variants.requests.explain import ExplainRequest
 from genomix_cli.variants.score.plan import CORE, ignoring, unread
 from genomix_cli.variants.score.reading import start_of
 from genomix_cli.variants.score.tags import (

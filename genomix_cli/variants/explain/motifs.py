@@ -36,7 +36,7 @@ from genomix_cli.genome.source import GenomeSource
 from genomix_cli.variants.explain.columns import NONE, Columns
 from genomix_cli.variants.explain.explanation import Explanation, Instance, Match, Site
 from genomix_cli.variants.records.inputs import Haplotypes, haplotypes
-from genomix_cli.variants.requests import MotifOptions
+from genomix_cli.variants.requests.explain import MotifOptions
 
 # Bases on either side of an allele that are searched for motifs.
 AROUND = 100

@@ -22,7 +22,7 @@ from genomix_cli.variants.explain.explanation import LOG_ODDS, Explanation, Inst
 from genomix_cli.variants.explain.motifs import MotifFinder
 from genomix_cli.variants.explain.plots import figure_of
 from genomix_cli.variants.records.inputs import Mode
-from genomix_cli.variants.requests import ExplainRequest
+from genomix_cli.variants.requests.explain import ExplainRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.trained import LoadedModel

@@ -43,7 +43,7 @@ from genomix_cli.variants.explain.writer import made_by
 from genomix_cli.variants.records.checks import SUBSTITUTION, CheckedLines
 from genomix_cli.variants.records.inputs import Mode
 from genomix_cli.variants.records.labels import allele_key, read_labels
-from genomix_cli.variants.requests import ExplainRequest
+from genomix_cli.variants.requests.explain import ExplainRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Engine, Scores

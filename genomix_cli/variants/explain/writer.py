@@ -27,7 +27,7 @@ from genomix_cli.variants.explain.motifs import AROUND, Enriched, MotifFinder
 from genomix_cli.variants.explain.motifs import N_SHUFFLES as N_MOTIF_SHUFFLES
 from genomix_cli.variants.explain.page import RunPage
 from genomix_cli.variants.explain.plots import draw
-from genomix_cli.variants.requests import ExplainRequest, MotifOptions
+from genomix_cli.variants.requests.explain import ExplainRequest, MotifOptions
 from genomix_cli.variants.score.background import Background
 from genomix_cli.variants.score.tags import ACTIVITY, DEMONSTRATION
 from genomix_cli.variants.trained import LoadedModel

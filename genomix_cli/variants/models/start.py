@@ -11,7 +11,7 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.learning.activity import TASK
 from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel
-from genomix_cli.variants.requests import PretrainRequest, TrainRequest
+from genomix_cli.variants.requests.train import PretrainRequest, TrainRequest
 from genomix_cli.variants.trained import (
     LoadedModel,
     build_model,

@@ -19,7 +19,7 @@ from genomix_cli.outputs import atomic_path
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.prepare import shard
-from genomix_cli.variants.requests import PrepareGenomeRequest
+from genomix_cli.variants.requests.prepare import PrepareGenomeRequest
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from genomix_cli.registry import SHARD_LAYOUTS
 from genomix_cli.variants.prepare.summary import PrepareSummary
 from genomix_cli.variants.prepare.table import Collected, LabelSource, collect_variants
 from genomix_cli.variants.records.inputs import WINDOW
-from genomix_cli.variants.requests import PrepareGenomeRequest, PrepareRequest
+from genomix_cli.variants.requests.prepare import PrepareGenomeRequest, PrepareRequest
 
 log = logging.getLogger("genomix")
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,9 +24,9 @@ from genomix_cli.variants.records.alleles import (
 from genomix_cli.variants.records.checks import OTHER, REASON_OF, Checked, CheckedLines, check_lines
 from genomix_cli.variants.records.every_snv import Records
 from genomix_cli.variants.records.reference import Reference
+from genomix_cli.variants.requests.score import CheckRef
 
 log = logging.getLogger("genomix")
-CheckRef = Literal["w", "e", "x"]
 #: Number of records in the REF audit, and the smallest number for a verdict.
 AUDIT_RECORDS = 10_000
 AUDIT_LEAST = 20

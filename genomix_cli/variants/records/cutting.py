@@ -17,7 +17,7 @@ from genomix_cli.errors import DataError
 from genomix_cli.genome.vcf.lines import ALT, INFO, Lines
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.variants.records.inputs import STRIDE, Mode
-from genomix_cli.variants.requests import Part
+from genomix_cli.variants.requests.score import Part
 
 #: Limits of a block, which bound the work that an interruption can lose.
 BLOCK_CORES = 16

@@ -27,7 +27,7 @@ from genomix_cli.variants.records.cutting import cut_blocks
 from genomix_cli.variants.records.every_snv import EverySnv, Records
 from genomix_cli.variants.records.matching import Row
 from genomix_cli.variants.records.reference import Reference
-from genomix_cli.variants.requests import ScoreRequest
+from genomix_cli.variants.requests.score import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator
 from genomix_cli.variants.score.clock import Clock
 from genomix_cli.variants.score.engine import Scores

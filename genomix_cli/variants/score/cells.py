@@ -37,7 +37,7 @@ from genomix_cli.genome.vcf.writer import (
 from genomix_cli.provenance import LINE
 from genomix_cli.variants import trained
 from genomix_cli.variants.records.cutting import blocks
-from genomix_cli.variants.requests import ALL_CELLS, GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import ALL_CELLS, GenomeFiles, ScoreRequest
 from genomix_cli.variants.score import tags
 from genomix_cli.variants.score.annotate import KINDS, LOCUS, with_scores
 from genomix_cli.variants.score.blocks import ScoreSummary

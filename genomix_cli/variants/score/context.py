@@ -19,7 +19,7 @@ from genomix_cli.genome.vcf.reader import MISSING
 from genomix_cli.variants.records.checks import Checked
 from genomix_cli.variants.records.inputs import Allele
 from genomix_cli.variants.records.reference import Reference
-from genomix_cli.variants.requests import GenomeFiles
+from genomix_cli.variants.requests.score import GenomeFiles
 from genomix_cli.variants.score.tags import PREFIX, Tag
 
 log = logging.getLogger("genomix")

@@ -15,7 +15,7 @@ from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.every_snv import Records
 from genomix_cli.variants.records.reference import Reference
-from genomix_cli.variants.requests import ScoreRequest
+from genomix_cli.variants.requests.score import ScoreRequest
 from genomix_cli.variants.score import tags
 from genomix_cli.variants.score.annotate import Annotator, missing_contigs
 from genomix_cli.variants.score.plan import Plan, device_name, ignoring

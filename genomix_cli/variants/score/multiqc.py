@@ -20,7 +20,7 @@ from genomix_cli.report.multiqc import (
 )
 from genomix_cli.variants.records.alleles import REASONS
 from genomix_cli.variants.records.every_snv import NAME
-from genomix_cli.variants.requests import ScoreRequest
+from genomix_cli.variants.requests.score import ScoreRequest
 from genomix_cli.variants.score.blocks import ScoreSummary
 from genomix_cli.variants.score.tags import ACTIVITY, LOGIT, PROBABILITY
 

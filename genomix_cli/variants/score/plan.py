@@ -27,7 +27,8 @@ from genomix_cli.variants import trained
 from genomix_cli.variants.conditions import Conditions, holding
 from genomix_cli.variants.records.cutting import suited_mode
 from genomix_cli.variants.records.inputs import BIN_SIZE, Mode
-from genomix_cli.variants.requests import ExplainRequest, GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.explain import ExplainRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.score.engine import Precision, chosen_precision

@@ -28,7 +28,7 @@ from genomix_cli.variants.records.cutting import head, part_bounds
 from genomix_cli.variants.records.every_snv import NAME, EverySnv, Records
 from genomix_cli.variants.records.reference import Reference, open_reference
 from genomix_cli.variants.records.seen import SeenAlleles
-from genomix_cli.variants.requests import ScoreRequest
+from genomix_cli.variants.requests.score import ScoreRequest
 from genomix_cli.variants.score.annotate import Annotator, Beside
 from genomix_cli.variants.score.background import SOURCE, Background, load_backgrounds
 from genomix_cli.variants.score.blocks import Run, ScoreSummary

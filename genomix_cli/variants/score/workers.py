@@ -24,7 +24,8 @@ from genomix_cli.genome.signal import Uncovered
 from genomix_cli.genome.source import GenomeSource, RawGenome
 from genomix_cli.genome.tracks import require_cell
 from genomix_cli.variants.records.inputs import Mode
-from genomix_cli.variants.requests import ExplainRequest, GenomeFiles
+from genomix_cli.variants.requests.explain import ExplainRequest
+from genomix_cli.variants.requests.score import GenomeFiles
 from genomix_cli.variants.score.engine import Engine, Precision, Scores
 from genomix_cli.variants.score.reading import Target
 from genomix_cli.variants.trained import ModelConfig, load_model

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from genomix_cli import __version__
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.motifs import Motif
-from genomix_cli.variants.requests import SIMULATED_MODEL
+from genomix_cli.variants.requests.score import SIMULATED_MODEL
 from genomix_cli.variants.simulate.causal import LabelledAlleles
 from genomix_cli.variants.simulate.generative import BIN, CONTACT_BIN, Contig, Rule, tf_name
 

@@ -30,7 +30,7 @@ from genomix_cli.genome.motifs import (
 from genomix_cli.outputs import atomic_path, check_folder
 from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance
-from genomix_cli.variants.requests import SimulationRequest
+from genomix_cli.variants.requests.simulate import SimulationRequest
 from genomix_cli.variants.simulate import files
 from genomix_cli.variants.simulate.causal import PLACEMENTS, draw_labelled
 from genomix_cli.variants.simulate.generative import (

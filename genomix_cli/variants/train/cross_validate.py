@@ -19,7 +19,7 @@ from genomix_cli.genome.vcf.regions import Regions
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
-from genomix_cli.variants.requests import HoldOut, TrainRequest
+from genomix_cli.variants.requests.train import HoldOut, TrainRequest
 from genomix_cli.variants.train.held_out import metrics_of
 from genomix_cli.variants.train.multiqc import write_multiqc
 from genomix_cli.variants.train.splits import (

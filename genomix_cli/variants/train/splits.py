@@ -16,7 +16,7 @@ from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.intervals import ContigNames
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.learning.folds import contig_folds
-from genomix_cli.variants.requests import HoldOut
+from genomix_cli.variants.requests.train import HoldOut
 
 Rows = NDArray[np.int64]
 CONTIG = "contig"

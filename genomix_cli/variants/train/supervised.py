@@ -28,7 +28,7 @@ from genomix_cli.provenance import Provenance
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.records.seen import seen_alleles
-from genomix_cli.variants.requests import PretrainRequest, TrainRequest
+from genomix_cli.variants.requests.train import PretrainRequest, TrainRequest
 from genomix_cli.variants.score.doctor import write_reference
 from genomix_cli.variants.train.calibrations import fit_calibrations
 from genomix_cli.variants.train.dataset import Order, VariantDataset, collate

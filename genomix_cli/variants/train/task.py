@@ -18,7 +18,7 @@ from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.loop import fit
 from genomix_cli.learning.memory import explain_out_of_memory
 from genomix_cli.learning.task import FitResult
-from genomix_cli.variants.requests import PretrainRequest, TrainRequest
+from genomix_cli.variants.requests.train import PretrainRequest, TrainRequest
 from genomix_cli.variants.train.dataset import Batch
 from genomix_cli.variants.train.objectives import LossWeights, variant_loss
 

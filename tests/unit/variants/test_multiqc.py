@@ -15,7 +15,8 @@ import pytest
 
 from genomix_cli.errors import UsageError
 from genomix_cli.variants.prepare.shard import prepare_variants
-from genomix_cli.variants.requests import GenomeFiles, PrepareRequest, ScoreRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score import blocks
 from genomix_cli.variants.score.cells import score_cells
 from genomix_cli.variants.score.histogram import Histogram

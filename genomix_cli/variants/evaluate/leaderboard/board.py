@@ -14,7 +14,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.variants.evaluate.leaderboard.evaluations import Evaluation, Row
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, Judge, Measure, Truth
 from genomix_cli.variants.evaluate.suite.results import Metrics
-from genomix_cli.variants.requests import LeaderboardRequest
+from genomix_cli.variants.requests.evaluate import LeaderboardRequest
 
 #: Controls shown for the first model of each evaluation.
 CONTROLS = ("variant_removed", "alleles_swapped", "tracks_withheld", "tracks_shuffled")

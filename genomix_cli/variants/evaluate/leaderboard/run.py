@@ -15,7 +15,7 @@ from genomix_cli.report.canvas import style
 from genomix_cli.variants.evaluate.leaderboard import report
 from genomix_cli.variants.evaluate.leaderboard.board import Board, compare
 from genomix_cli.variants.evaluate.leaderboard.evaluations import datasets_of, read_evaluation
-from genomix_cli.variants.requests import LeaderboardRequest
+from genomix_cli.variants.requests.evaluate import LeaderboardRequest
 
 log = logging.getLogger("genomix")
 

@@ -24,7 +24,7 @@ from genomix_cli.registry import VARIANT_BASELINES
 from genomix_cli.variants.evaluate.suite.baselines.base import Baseline, BaselineTask
 from genomix_cli.variants.evaluate.suite.columns import Column, read_columns, read_table
 from genomix_cli.variants.evaluate.suite.measures import Measure
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 from genomix_cli.variants.score.workers import refuse_other_scale
 from genomix_cli.variants.train.controls import ShuffledTracks
 from genomix_cli.variants.train.dataset import Batch, VariantDataset, collate

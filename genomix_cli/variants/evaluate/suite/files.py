@@ -21,7 +21,7 @@ from genomix_cli.variants.evaluate.suite.results import (
     SuiteResults,
     headline,
 )
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 from genomix_cli.variants.train.held_out import allele_columns
 from genomix_cli.variants.trained import model_folder
 

@@ -10,14 +10,8 @@ from genomix_cli.report.page import Card, write_page
 from genomix_cli.variants.evaluate.suite import figures
 from genomix_cli.variants.evaluate.suite.controls import MEANING
 from genomix_cli.variants.evaluate.suite.measures import MEASURES
-from genomix_cli.variants.evaluate.suite.results import (
-    Suite,
-    SuiteResults,
-    headline,
-    said,
-    verdict,
-)
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.evaluate.suite.results import Suite, SuiteResults, headline, said, verdict
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 
 
 def write_report(suite: Suite, request: SuiteRequest, made: Provenance, path: Path) -> None:

@@ -48,7 +48,7 @@ from genomix_cli.variants.evaluate.suite.stack import (
     stack,
 )
 from genomix_cli.variants.evaluate.suite.strata import Stratification, named_groups, stratifications
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 from genomix_cli.variants.score.tags import DEMONSTRATION
 
 log = logging.getLogger("genomix")

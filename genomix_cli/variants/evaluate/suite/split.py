@@ -19,7 +19,7 @@ from genomix_cli.formats.seen import TRAIN, Seen, read_seen
 from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.variants.records.inputs import least_distance
 from genomix_cli.variants.records.seen import items_of
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 from genomix_cli.variants.train.splits import HeldOutRegions, labelled_rows, thin
 from genomix_cli.variants.trained import is_borrowed, model_folder, read_config
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.genome.alphabet import HIDDEN_BASE, UNKNOWN_BASE, kmer_ids
 from genomix_cli.genome.signal import BIN_SIZE, BRIDGED, MISSING
-from genomix_cli.variants.requests import Masking
+from genomix_cli.variants.requests.train import Masking
 
 # Fractions of windows with tracks that hide a whole modality, and spans of one modality only.
 WHOLE, ALONE = 0.5, 0.25

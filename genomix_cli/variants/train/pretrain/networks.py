@@ -16,7 +16,7 @@ from genomix_cli.registry import VARIANT_MODELS
 from genomix_cli.variants.models.base import VariantModel
 from genomix_cli.variants.models.gmt import GMT, Layer, Reconstruction
 from genomix_cli.variants.models.kmer_transformer import KmerHead, KmerTransformer
-from genomix_cli.variants.requests import PretrainRequest
+from genomix_cli.variants.requests.train import PretrainRequest
 from genomix_cli.variants.train.pretrain.rows import Rows
 from genomix_cli.variants.train.pretrain.sampling import Batch, Reading
 

@@ -19,7 +19,7 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.genome.alphabet import kmer_ids, reverse_complement
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records.inputs import BIN_SIZE
-from genomix_cli.variants.requests import Masking
+from genomix_cli.variants.requests.train import Masking
 from genomix_cli.variants.train.pretrain import masking as mask
 from genomix_cli.variants.train.pretrain.metrics import ORDER
 from genomix_cli.variants.train.pretrain.sampling import Asked, Batch, Hidden, Masked, to_tensor

@@ -36,7 +36,7 @@ from genomix_cli.progress import track
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE
-from genomix_cli.variants.requests import PRETRAIN_MONITOR, PretrainRequest
+from genomix_cli.variants.requests.train import PRETRAIN_MONITOR, PretrainRequest
 from genomix_cli.variants.train.pretrain import metrics, sampling
 from genomix_cli.variants.train.pretrain.networks import Outputs, Pretraining, network_of
 from genomix_cli.variants.train.pretrain.rows import Rows

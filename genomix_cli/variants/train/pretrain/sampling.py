@@ -23,7 +23,7 @@ from genomix_cli.genome.signal import MEASURED, MISSING
 from genomix_cli.genome.tracks import rows_in_cell
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.records import inputs
-from genomix_cli.variants.requests import Masking
+from genomix_cli.variants.requests.train import Masking
 from genomix_cli.variants.train.pretrain import masking as mask
 from genomix_cli.variants.train.pretrain.metrics import ORDER
 from genomix_cli.variants.train.splits import HeldOutRegions

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from genomix_cli.variants.requests import Masking
+from genomix_cli.variants.requests.train import Masking
 from genomix_cli.variants.train.pretrain.metrics import KmerRow, TrackRow
 
 

@@ -21,7 +21,8 @@ from genomix_cli.learning.activity import ActivityModel, stored_activity
 from genomix_cli.sequences.activity.predict import member_answers, model_of
 from genomix_cli.sequences.activity.results import ActivitySummary, OutputResult, headline
 from genomix_cli.sequences.activity.train import read_job, train_activity
-from genomix_cli.sequences.requests import ScoreRequest, TrainRequest
+from genomix_cli.sequences.requests.score import ScoreRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import items_of, read_run
 from genomix_cli.sequences.score.sequences import score_sequences
 from tests.activity_runs import LENGTH, MPRA, drawn, measured, pairs, request, trained

@@ -23,7 +23,7 @@ from genomix_cli.sequences.generate.likelihood import Chains, evidence_of, fit_c
 from genomix_cli.sequences.generate.markov import MarkovChain, fit_markov
 from genomix_cli.sequences.generate.model import HIDDEN, PRESETS, Denoiser, DenoiserConfig
 from genomix_cli.sequences.generate.train import read_data
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from tests.diffusion_runs import trained, two_classes
 
 ORDER, LENGTH = 2, 9

@@ -18,7 +18,8 @@ from genomix_cli.sequences.generate.checkpoint import load_diffusion
 from genomix_cli.sequences.generate.model import Denoiser
 from genomix_cli.sequences.generate.simulate import simulate_sequences
 from genomix_cli.sequences.generate.train import DiffusionSummary, start_from, train_diffusion
-from genomix_cli.sequences.requests import SimulateRequest, TrainRequest
+from genomix_cli.sequences.requests.simulate import SimulateRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from tests.diffusion_runs import CLASSES, LENGTH, generate, trained, two_classes
 
 

@@ -21,7 +21,7 @@ from genomix_cli.sequences.generate import profiles
 from genomix_cli.sequences.generate.entrants import Entrant, Judge, motif_hits
 from genomix_cli.sequences.generate.evaluate import TRAINING, Classifier, evaluate_generated
 from genomix_cli.sequences.generate.nearest import Collection
-from genomix_cli.sequences.requests import GeneratedRequest
+from genomix_cli.sequences.requests.evaluate import GeneratedRequest
 from tests.diffusion_runs import CLASSES, two_classes
 
 

@@ -23,16 +23,11 @@ from genomix_cli.sequences.models.alignment import (
     same_profile,
 )
 from genomix_cli.sequences.models.encoder import Encoder, EncoderConfig
-from genomix_cli.sequences.pretrain.align import (
-    encoded,
-    shuffled,
-    train_alignment,
-    without_unseen,
-)
+from genomix_cli.sequences.pretrain.align import encoded, shuffled, train_alignment, without_unseen
 from genomix_cli.sequences.pretrain.attention import covered
 from genomix_cli.sequences.pretrain.linear_retrieval import linear_scores
 from genomix_cli.sequences.pretrain.probes import ByPart
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.score.retrieval import agree, compare, distinct, recalls, retrieve
 from genomix_cli.sequences.score.sequences import retrieval

@@ -22,7 +22,7 @@ from genomix_cli.sequences.models.network import NetworkClassifier
 from genomix_cli.sequences.pretrain import align, contrast
 from genomix_cli.sequences.pretrain.align import train_alignment
 from genomix_cli.sequences.pretrain.contrast import train_contrast
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.score import embeddings
 from genomix_cli.sequences.score.embeddings import encoder_of

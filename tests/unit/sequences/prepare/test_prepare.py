@@ -28,7 +28,7 @@ from genomix_cli.sequences.prepare.sequences import prepare_sequences
 from genomix_cli.sequences.prepare.spool import ColumnSpool, RowSpool
 from genomix_cli.sequences.prepare.summary import PrepareSummary
 from genomix_cli.sequences.prepare.vcf import alleles
-from genomix_cli.sequences.requests import PrepareRequest
+from genomix_cli.sequences.requests.prepare import PrepareRequest
 from genomix_cli.sequences.train.splits import splits
 
 HEADER = "##fileformat=VCFv4.3\n##contig=<ID=1,length=40>\n##contig=<ID=2>\n"

@@ -15,7 +15,7 @@ from genomix_cli.genome.iupac import decode
 from genomix_cli.sequences.prepare.sequences import prepare_sequences
 from genomix_cli.sequences.prepare.signal import matched
 from genomix_cli.sequences.prepare.summary import PrepareSummary
-from genomix_cli.sequences.requests import PrepareRequest
+from genomix_cli.sequences.requests.prepare import PrepareRequest
 
 LENGTHS = {"chr1": 4_030, "chr2": 2_000, "chr3": 1_000}
 WINDOW = 20

@@ -24,7 +24,7 @@ from genomix_cli.sequences.pretrain.contrast import (
 )
 from genomix_cli.sequences.pretrain.frame import with_unlabelled
 from genomix_cli.sequences.pretrain.views import Views
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import read_run, save_run
 from genomix_cli.sequences.score.embeddings import embed, encoder_of
 from genomix_cli.sequences.train.learning import Batch

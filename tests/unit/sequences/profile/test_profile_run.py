@@ -22,7 +22,7 @@ from genomix_cli.sequences.profile.predict import answers, model_of
 from genomix_cli.sequences.profile.results import ProfileSummary
 from genomix_cli.sequences.profile.train import begin, read_job, train_profile
 from genomix_cli.sequences.profile.windows import read_profiled
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from tests.profile_samples import MINUS, MOTIF, PLUS, footprints
 from tests.sequence_samples import motifs, write

@@ -11,7 +11,7 @@ import pytest
 
 from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.genome.iupac import ANY
-from genomix_cli.sequences.requests import ScoreRequest
+from genomix_cli.sequences.requests.score import ScoreRequest
 from genomix_cli.sequences.runs import RunConfig, read_run, save_run
 from genomix_cli.sequences.score.sequences import embeddings, known_sequences, score_sequences
 from genomix_cli.sequences.trained import load_classifier

@@ -22,7 +22,7 @@ from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.sequences.models.components import Standardised, principal
 from genomix_cli.sequences.models.discriminants import discriminants
 from genomix_cli.sequences.models.kmers import count_kmers
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 from genomix_cli.sequences.runs import read_run
 from genomix_cli.sequences.train.classifiers import train_classifiers
 from genomix_cli.sequences.trained import load_classifier

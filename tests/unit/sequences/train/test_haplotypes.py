@@ -21,11 +21,8 @@ from genomix_cli.sequences.generate.train import read_data
 from genomix_cli.sequences.prepare.sequences import prepare_sequences
 from genomix_cli.sequences.pretrain import frame
 from genomix_cli.sequences.pretrain.align import stratum
-from genomix_cli.sequences.requests import (
-    ClassifyOptions,
-    PrepareRequest,
-    TrainRequest,
-)
+from genomix_cli.sequences.requests.prepare import PrepareRequest
+from genomix_cli.sequences.requests.train import ClassifyOptions, TrainRequest
 from genomix_cli.sequences.runs import items_of
 from genomix_cli.sequences.train import classifiers
 from tests.sequence_samples import labelled, write

@@ -25,7 +25,8 @@ from genomix_cli.variants.evaluate.leaderboard.board import Board
 from genomix_cli.variants.evaluate.leaderboard.report import cards, headline, headlines
 from genomix_cli.variants.evaluate.leaderboard.run import make_leaderboard
 from genomix_cli.variants.evaluate.suite.run import evaluate_suite
-from genomix_cli.variants.requests import LeaderboardRequest, SimulationRequest, SuiteRequest
+from genomix_cli.variants.requests.evaluate import LeaderboardRequest, SuiteRequest
+from genomix_cli.variants.requests.simulate import SimulationRequest
 from genomix_cli.variants.simulate.genome import simulate_genome
 from tests.suite_shard import prepare
 from tests.toy_variant_model import save_toy, toy_registered

@@ -22,7 +22,7 @@ from genomix_cli.variants.evaluate.scores import (
     write_tsv,
 )
 from genomix_cli.variants.records.labels import read_labels
-from genomix_cli.variants.requests import EvaluateRequest
+from genomix_cli.variants.requests.evaluate import EvaluateRequest
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 

@@ -13,7 +13,8 @@ import pytest
 from genomix_cli.variants.explain.activity import ActivityExplainer
 from genomix_cli.variants.explain.alleles import select_sites
 from genomix_cli.variants.explain.explanation import Explanation, picture, rows
-from genomix_cli.variants.requests import ExplainRequest, GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.explain import ExplainRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.score.workers import raw_genome
 from genomix_cli.variants.trained import load_model

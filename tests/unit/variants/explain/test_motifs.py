@@ -27,7 +27,7 @@ from genomix_cli.variants.records.inputs import (
     haplotypes,
     trim_allele,
 )
-from genomix_cli.variants.requests import MotifOptions
+from genomix_cli.variants.requests.explain import MotifOptions
 
 pytest.importorskip("memelite")
 

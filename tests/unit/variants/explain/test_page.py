@@ -28,7 +28,7 @@ from genomix_cli.variants.records.inputs import (
     WindowArrays,
     trim_allele,
 )
-from genomix_cli.variants.requests import ExplainRequest
+from genomix_cli.variants.requests.explain import ExplainRequest
 from genomix_cli.variants.score.background import LOGITS, Background, load_backgrounds
 from genomix_cli.variants.score.differences import Differences
 from genomix_cli.variants.trained import load_model

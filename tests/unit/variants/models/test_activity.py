@@ -18,7 +18,7 @@ from genomix_cli.variants.models.activity import Activity
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.records.inputs import Allele, haplotypes
-from genomix_cli.variants.requests import PrepareRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
 from genomix_cli.variants.score.doctor import MadeUpGenome
 from genomix_cli.variants.trained import load_model, read_config, refuse_unable
 from tests.conftest import ROOT, Ended

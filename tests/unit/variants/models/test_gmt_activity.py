@@ -15,7 +15,7 @@ from genomix_cli.variants.models.activity import Activity
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.gmt import GMT
 from genomix_cli.variants.prepare.shard import prepare_variants
-from genomix_cli.variants.requests import PrepareRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
 from genomix_cli.variants.trained import load_model
 from tests.conftest import ROOT
 from tests.random_activity import OUTPUTS, config, network, save_activity

@@ -16,7 +16,7 @@ from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.models.profile import Profile
 from genomix_cli.variants.models.start import new_model
 from genomix_cli.variants.records.inputs import Allele, haplotypes
-from genomix_cli.variants.requests import TrainRequest
+from genomix_cli.variants.requests.train import TrainRequest
 from genomix_cli.variants.score.doctor import MadeUpGenome
 from genomix_cli.variants.trained import load_model, read_config
 from tests.conftest import ROOT, Ended

@@ -13,7 +13,7 @@ from genomix_cli.formats.genome_shard import open_shard
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.variants.prepare.genome import prepare_genome
 from genomix_cli.variants.prepare.shard import prepare_variants
-from genomix_cli.variants.requests import PrepareGenomeRequest
+from genomix_cli.variants.requests.prepare import PrepareGenomeRequest
 from genomix_cli.variants.train.dataset import VariantDataset
 from tests.small_genome import LENGTH, bases, make_genome, other_base, request, write_vcf
 

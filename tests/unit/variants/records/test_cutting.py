@@ -15,7 +15,7 @@ from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.reader import Record, VcfReader
 from genomix_cli.variants.records import cutting
 from genomix_cli.variants.records.cutting import core_of, cut_blocks, part_bounds, suited_mode
-from genomix_cli.variants.requests import Part
+from genomix_cli.variants.requests.score import Part
 
 STRIDE = 100
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"

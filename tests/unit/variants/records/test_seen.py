@@ -13,7 +13,7 @@ from genomix_cli.genome.vcf.reader import VcfReader
 from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.records.checks import check_records
 from genomix_cli.variants.records.seen import SeenAlleles, seen_alleles
-from genomix_cli.variants.requests import PrepareRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
 from tests.small_genome import write_vcf
 
 # Four As from 1-based 41, in a sequence that is otherwise random.

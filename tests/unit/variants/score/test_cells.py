@@ -16,7 +16,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.learning.activity import Output
 from genomix_cli.learning.calibration import Platt
 from genomix_cli.variants.conditions import Calibration, Conditions
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest, tracks_by_cell
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest, tracks_by_cell
 from genomix_cli.variants.score.cells import score_cells
 from genomix_cli.variants.score.differences import Differences, quantiles
 from genomix_cli.variants.trained import load_model, save_model

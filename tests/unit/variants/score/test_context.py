@@ -15,7 +15,7 @@ from genomix_cli.errors import CheckError, DataError, GenomixError
 from genomix_cli.genome.contacts import BIN, REACH, Contacts
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.provenance import facts_of
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score.vcf import score_variants
 from tests.conftest import ROOT
 from tests.random_activity import save_activity

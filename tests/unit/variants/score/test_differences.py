@@ -24,7 +24,8 @@ from genomix_cli.provenance import facts_of
 from genomix_cli.variants.models.base import Variants
 from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.records.inputs import Allele
-from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, ScoreRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
+from genomix_cli.variants.requests.score import GenomeFiles, Part, ScoreRequest
 from genomix_cli.variants.score import engine, reading
 from genomix_cli.variants.score.background import load_backgrounds
 from genomix_cli.variants.score.differences import Differences

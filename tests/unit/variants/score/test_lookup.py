@@ -16,7 +16,7 @@ import pytest
 from genomix_cli.errors import CheckError, DataError, GenomixError, UsageError
 from genomix_cli.genome.fasta import Fasta
 from genomix_cli.provenance import facts_of
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score import vcf as scoring
 from genomix_cli.variants.score.vcf import score_variants
 from tests.conftest import ROOT

@@ -43,7 +43,8 @@ from genomix_cli.variants.models.gmt import GMT, GMTConfig
 from genomix_cli.variants.prepare.shard import prepare_variants
 from genomix_cli.variants.records import audit, cutting
 from genomix_cli.variants.records.inputs import haplotypes, load_window, place_allele, window_start
-from genomix_cli.variants.requests import GenomeFiles, Part, PrepareRequest, ScoreRequest
+from genomix_cli.variants.requests.prepare import PrepareRequest
+from genomix_cli.variants.requests.score import GenomeFiles, Part, ScoreRequest
 from genomix_cli.variants.score import workers
 from genomix_cli.variants.score.annotate import missing_contigs
 from genomix_cli.variants.score.background import FILE, Background, load_backgrounds

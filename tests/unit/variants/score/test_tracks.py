@@ -13,7 +13,7 @@ import pysam
 import pytest
 
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.variants.requests import GenomeFiles, ScoreRequest
+from genomix_cli.variants.requests.score import GenomeFiles, ScoreRequest
 from genomix_cli.variants.score import tracks as tracks_module
 from genomix_cli.variants.score.tags import Tag
 from genomix_cli.variants.score.tracks import score_tracks

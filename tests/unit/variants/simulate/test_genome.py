@@ -17,7 +17,7 @@ from genomix_cli.comparison.metrics.binary import auroc
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.alphabet import encode, reverse_complement
 from genomix_cli.genome.motifs import MIN_THRESHOLD_BITS, Motif, default_motifs
-from genomix_cli.variants.requests import SimulationRequest
+from genomix_cli.variants.requests.simulate import SimulationRequest
 from genomix_cli.variants.simulate.causal import draw_labelled
 from genomix_cli.variants.simulate.generative import RULES, draw_contig
 from genomix_cli.variants.simulate.genome import simulate_genome

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.genome.vcf.regions import Interval, Regions
-from genomix_cli.variants.requests import HoldOut
+from genomix_cli.variants.requests.train import HoldOut
 from genomix_cli.variants.train.splits import HeldOutRegions, make_folds, parse_length, split_genome
 from genomix_cli.variants.train.supervised import check_parts
 

@@ -10,7 +10,8 @@ import pytest
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.variants.evaluate.suite.results import Suite
 from genomix_cli.variants.evaluate.suite.run import evaluate_suite
-from genomix_cli.variants.requests import SimulationRequest, SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
+from genomix_cli.variants.requests.simulate import SimulationRequest
 from genomix_cli.variants.simulate.genome import simulate_genome
 from tests.suite_shard import prepare
 from tests.toy_variant_model import save_toy, toy_registered

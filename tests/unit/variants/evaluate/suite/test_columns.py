@@ -19,7 +19,7 @@ from genomix_cli.variants.evaluate.suite.baselines.base import BaselineTask
 from genomix_cli.variants.evaluate.suite.columns import Column, read_columns, read_table
 from genomix_cli.variants.evaluate.suite.entrants import Entrant, score_columns
 from genomix_cli.variants.evaluate.suite.strata import variant_class
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 from tests.suite_shard import rows_of
 
 pytest.importorskip("sklearn")

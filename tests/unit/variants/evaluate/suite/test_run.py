@@ -25,15 +25,10 @@ from genomix_cli.variants.evaluate.suite.figures import curves, reliability
 from genomix_cli.variants.evaluate.suite.measures import Judge
 from genomix_cli.variants.evaluate.suite.peaks import call_peaks
 from genomix_cli.variants.evaluate.suite.report import cards
-from genomix_cli.variants.evaluate.suite.results import (
-    ControlResult,
-    Suite,
-    headline,
-    verdict,
-)
+from genomix_cli.variants.evaluate.suite.results import ControlResult, Suite, headline, verdict
 from genomix_cli.variants.evaluate.suite.run import _compare, evaluate_suite, truth_of
 from genomix_cli.variants.evaluate.suite.strata import stratifications
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 from tests.suite_shard import prepare, rows_of
 from tests.toy_variant_model import save_toy
 

@@ -15,7 +15,7 @@ from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.variants.evaluate.suite.split import split_rows, thin
 from genomix_cli.variants.records.inputs import least_distance
 from genomix_cli.variants.records.seen import seen_alleles
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 from tests.suite_shard import rows_of
 from tests.toy_variant_model import save_toy
 

@@ -20,7 +20,7 @@ from genomix_cli.variants.evaluate.suite.measures import Judge
 from genomix_cli.variants.evaluate.suite.results import Member, StackResult, Suite, headline
 from genomix_cli.variants.evaluate.suite.run import evaluate_suite, truth_of
 from genomix_cli.variants.evaluate.suite.stack import compare_with_members, stack
-from genomix_cli.variants.requests import SuiteRequest
+from genomix_cli.variants.requests.evaluate import SuiteRequest
 from tests.suite_shard import rows_of
 
 pytest.importorskip("sklearn")

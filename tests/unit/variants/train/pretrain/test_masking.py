@@ -12,7 +12,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import HIDDEN_BASE, kmer_ids, mask_id, unknown_id
 from genomix_cli.genome.signal import MEASURED, MISSING, bridge
 from genomix_cli.variants.models.allele_tokens import KmerEmbedding
-from genomix_cli.variants.requests import Masking
+from genomix_cli.variants.requests.train import Masking
 from genomix_cli.variants.train.pretrain.masking import (
     draw_spans,
     hide_bases,

@@ -24,15 +24,11 @@ from genomix_cli.genome.vcf.regions import END, START, Interval, Regions
 from genomix_cli.inspection import inspect
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.variants.models.gmt import GMT, GMTConfig
-from genomix_cli.variants.requests import PRETRAIN_MONITOR, Masking, PretrainRequest
+from genomix_cli.variants.requests.train import PRETRAIN_MONITOR, Masking, PretrainRequest
 from genomix_cli.variants.train.pretrain import run as module
 from genomix_cli.variants.train.pretrain.metrics import Markov
 from genomix_cli.variants.train.pretrain.networks import WindowPretraining
-from genomix_cli.variants.train.pretrain.run import (
-    PretrainTask,
-    pretrain,
-    track_error,
-)
+from genomix_cli.variants.train.pretrain.run import PretrainTask, pretrain, track_error
 from genomix_cli.variants.train.pretrain.sampling import (
     SPANS,
     Asked,

@@ -19,7 +19,7 @@ from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.variants.models.allele_tokens import KmerEmbedding
 from genomix_cli.variants.models.base import Variants, Window
 from genomix_cli.variants.models.start import start_from
-from genomix_cli.variants.requests import PRETRAIN_MONITOR, Masking, PretrainRequest
+from genomix_cli.variants.requests.train import PRETRAIN_MONITOR, Masking, PretrainRequest
 from genomix_cli.variants.train.pretrain import run as module
 from genomix_cli.variants.train.pretrain.networks import RowPretraining
 from genomix_cli.variants.train.pretrain.rows import MaskedRows, Rows

@@ -12,7 +12,7 @@ from genomix_cli.errors import UsageError
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.learning.activity import Predicted
 from genomix_cli.learning.processes import first_process
-from genomix_cli.sequences.requests import TrainRequest
+from genomix_cli.sequences.requests.train import TrainRequest
 
 log = logging.getLogger("genomix")
 
