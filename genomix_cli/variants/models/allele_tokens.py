@@ -27,6 +27,7 @@ from genomix_cli.variants.records.inputs import BIN_SIZE
 
 #: The k-mers are read around the start of the allele and around its end.
 ENDS = 2
+STRANDS = 2
 
 
 class Alleles(NamedTuple):
@@ -35,7 +36,8 @@ class Alleles(NamedTuple):
     Attributes
     ----------
     ref, alt : Tensor
-        ``[W, G, 2, 2 r, w]``: r k-mers on either side of the allele's start, and of its end.
+        ``[W, G, 2, 2 r, 2 w]``: r k-mers on either side of the allele's start, and of its end.
+        The second half of the last axis holds the same k-mers as the other strand spells them.
     log_length : Tensor
         ``[W, G, 2]``: log(1 + bases) of ref and alt.
     ref_bases, alt_bases : Tensor or None
@@ -125,6 +127,14 @@ def spelled_kmers(k: int) -> Tensor:
     return F.one_hot(bases, 4).flatten(1).float()
 
 
+def mirrored_kmers(k: int) -> Tensor:
+    """Return the id of each k-mer's reverse complement, int64 ``[4^k + 2]``."""
+    found = torch.arange(alphabet.vocabulary_size(k))
+    forward = torch.arange(4**k)
+    found[: 4**k] = sum(3 - forward // 4**j % 4 << 2 * (k - 1 - j) for j in range(k))
+    return found
+
+
 class AlleleEmbedding(KmerEmbedding):
     """Embeddings of the k-mers at both ends of an allele.
 
@@ -137,14 +147,17 @@ class AlleleEmbedding(KmerEmbedding):
         Bases of each haplotype before the allele, at least as many as the k-mers span.
     """
 
+    mirrored: Tensor
+
     def __init__(self, k: int, width: int, radius: int, flank: int) -> None:
         super().__init__(k, width)
         self.radius, self.flank = radius, flank
+        self.register_buffer("mirrored", mirrored_kmers(k), persistent=False)
 
     def alleles(self, variants: Variants) -> Alleles:
         """Return the embeddings of both haplotypes around each variant."""
         ref, alt = (
-            self(self.ids(codes)[..., None, :].expand(*starts.shape[:-1], -1).gather(-1, starts))
+            self.on_both_strands(self.ids(codes), starts)
             for codes, starts in (
                 (variants.ref, self.kmer_starts(variants.ref_len)),
                 (variants.alt, self.kmer_starts(variants.alt_len)),
@@ -152,6 +165,24 @@ class AlleleEmbedding(KmerEmbedding):
         )
         lengths = torch.stack([variants.ref_len, variants.alt_len], dim=-1)
         return Alleles(ref, alt, torch.log1p(lengths.to(ref.dtype)))
+
+    def on_both_strands(self, ids: Tensor, starts: Tensor) -> Tensor:
+        """Return the embeddings of k-mers on either strand.
+
+        Parameters
+        ----------
+        ids : Tensor
+            int64 ``[W, G, n]``, on the forward strand.
+        starts : Tensor
+            int64 ``[W, G, 2, 2 r]``, from `kmer_starts`.
+
+        Returns
+        -------
+        Tensor
+            ``[W, G, 2, 2 r, 2 w]``.
+        """
+        ids = ids[..., None, :].expand(*starts.shape[:-1], -1).gather(-1, starts)
+        return self(torch.stack([ids, self.mirrored[ids]], dim=-1)).flatten(-2)
 
     def kmer_starts(self, length: Tensor) -> Tensor:
         """Return the starts of the k-mers on a haplotype: ``[...]`` bases -> ``[..., 2, 2 r]``.
@@ -228,16 +259,20 @@ class AlleleTokens(nn.Module):
         return torch.cat([tokens, read], dim=2), differences
 
     def features(self, x: Tensor) -> Tensor:
-        """Convolve along a haplotype; the shape ``[..., 2 r, w]`` is kept."""
-        y = x.flatten(0, -3).transpose(1, 2)
+        """Convolve along each strand of a haplotype; the shape ``[..., 2 r, 2 w]`` is kept."""
+        forward, reverse = x.flatten(0, -3).transpose(1, 2).chunk(2, dim=1)
+        y = torch.cat([forward, reverse.flip(2)])
         y = F.gelu(self.conv1(y))
         y = y + F.gelu(self.conv2(y))
+        forward, reverse = y.chunk(2)
+        y = torch.cat([forward, reverse.flip(2)], dim=1)
         return y.transpose(1, 2).unflatten(0, x.shape[:-2])
 
     def _compared(self, ref: Tensor, change: Tensor) -> Tensor:
-        """Return the tokens of an end of an allele, ``[..., 2 r, w]`` -> ``[..., t, d]``."""
-        x = self.compare(torch.cat([ref, change], dim=-1))
-        x = x.unflatten(-2, (-1, self.group))  # [..., t, group, d]
+        """Return the tokens of an end of an allele, ``[..., 2 r, 2 w]`` -> ``[..., t, d]``."""
+        x = torch.stack([ref, change], dim=-2).unflatten(-1, (STRANDS, -1))  # [..., 2, strand, w]
+        x = self.compare(x.transpose(-3, -2).flatten(-2))  # [..., 2 r, strand, d]
+        x = x.unflatten(-3, (-1, self.group)).flatten(-3, -2)  # [..., t, group * strand, d]
         return self.pool(torch.cat([x.mean(-2), x.amax(-2)], dim=-1))
 
     def _joined(self, ends: Tensor, log_length: Tensor) -> Tensor:
