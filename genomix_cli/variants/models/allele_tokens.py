@@ -223,9 +223,9 @@ class AlleleTokens(nn.Module):
 
     def forward(self, alleles: Alleles) -> Tensor:
         """Return the tokens, ``[W, G, T - 1, d]``."""
-        ref = self.features(alleles.ref)
+        ref = self._of_both_ends(alleles.ref)
         tokens = self._joined(
-            self._compared(ref, self.features(alleles.alt) - ref), alleles.log_length
+            self._compared(ref, self._of_both_ends(alleles.alt) - ref), alleles.log_length
         )
         if self.activity is None:
             return tokens
@@ -257,6 +257,15 @@ class AlleleTokens(nn.Module):
         assert alleles.alt_bases is not None
         read, differences = self.activity.with_null(alleles.ref_bases, alleles.alt_bases, shared)
         return torch.cat([tokens, read], dim=2), differences
+
+    def _of_both_ends(self, x: Tensor) -> Tensor:
+        """Return the features of each end, computing those of a single base only once."""
+        start, end = x.unbind(2)
+        features = self.features(start)
+        differs = (start != end).flatten(2).any(-1)
+        of_end = features.clone()
+        of_end[differs] = self.features(end[differs])
+        return torch.stack([features, of_end], dim=2)
 
     def features(self, x: Tensor) -> Tensor:
         """Convolve along each strand of a haplotype; the shape ``[..., 2 r, 2 w]`` is kept."""
