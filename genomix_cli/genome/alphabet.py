@@ -150,9 +150,13 @@ def canonical_kmers(k: int) -> tuple[NDArray[np.int64], int]:
 
     A k-mer and its reverse complement share a column.
     """
-    ids = np.arange(4**k)
-    digits = ids[:, None] // 4 ** np.arange(k) % 4
+    smaller = np.minimum(np.arange(4**k), reverse_complement_ids(k))
+    kept, column = np.unique(smaller, return_inverse=True)
+    return column, len(kept)
+
+
+def reverse_complement_ids(k: int) -> NDArray[np.int64]:
+    """Return the id of the reverse complement of each of the 4^k k-mers, int64 ``[4^k]``."""
+    digits = np.arange(4**k)[:, None] // 4 ** np.arange(k) % 4
     # The complement of base b is 3 - b, and the order of the bases is reversed.
-    other = ((3 - digits) * 4 ** np.arange(k)[::-1]).sum(1)
-    smaller, column = np.unique(np.minimum(ids, other), return_inverse=True)
-    return column, len(smaller)
+    return ((3 - digits) * 4 ** np.arange(k)[::-1]).sum(1)

@@ -373,6 +373,13 @@ MODELS = [
         ("start + length[..., None] - 1", "start + length[..., None]"),
     ),
     *_of(
+        "variants/models/allele_tokens.py",
+        "unit/variants/models/test_allele_tokens.py",
+        ("y.flip(-1) if i else y", "y"),
+        ("[ids, self.mirrored[ids]]", "[ids, ids]"),
+        ("self.features(end[differs])", "0.0"),
+    ),
+    *_of(
         "variants/models/activity.py",
         "unit/variants/models/test_sharing.py",
         ("same[..., self._features :] = 0", "same[..., : self._features] = 0"),

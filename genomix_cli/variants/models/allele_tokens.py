@@ -5,16 +5,20 @@ allele both haplotypes are identical. Aligned at the start, their left flanks ma
 aligned at the end, their right flanks do. An indel therefore never shifts the flanks against each
 other.
 
+A motif may lie on either strand. Reading the alleles on both, with the same weights, is as if every
+filter knew both orientations of what it finds, so it learns from twice as many examples.
+
 Letters: W windows, G variants per window, P places, U ends that differ, H haplotype bases, r radius
-in bases, w width of the embeddings, d width of the tokens, t tokens of an end, k k-mer length,
-K outputs.
+in bases, s strands (1 or 2), w width of the embeddings, d width of the tokens, t tokens of an end,
+k k-mer length, K outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,7 +31,6 @@ from genomix_cli.variants.records.inputs import BIN_SIZE
 
 #: The k-mers are read around the start of the allele and around its end.
 ENDS = 2
-STRANDS = 2
 
 
 class Alleles(NamedTuple):
@@ -36,8 +39,8 @@ class Alleles(NamedTuple):
     Attributes
     ----------
     ref, alt : Tensor
-        ``[W, G, 2, 2 r, 2 w]``: r k-mers on either side of the allele's start, and of its end.
-        The second half of the last axis holds the same k-mers as the other strand spells them.
+        ``[W, G, 2, 2 r, s w]``: r k-mers on either side of the allele's start, and of its end. With
+        two strands, each k-mer is followed by its reverse complement.
     log_length : Tensor
         ``[W, G, 2]``: log(1 + bases) of ref and alt.
     ref_bases, alt_bases : Tensor or None
@@ -128,11 +131,9 @@ def spelled_kmers(k: int) -> Tensor:
 
 
 def mirrored_kmers(k: int) -> Tensor:
-    """Return the id of each k-mer's reverse complement, int64 ``[4^k + 2]``."""
-    found = torch.arange(alphabet.vocabulary_size(k))
-    forward = torch.arange(4**k)
-    found[: 4**k] = sum(3 - forward // 4**j % 4 << 2 * (k - 1 - j) for j in range(k))
-    return found
+    """Return the id of each id's reverse complement, int64 ``[4^k + 2]``."""
+    special = [alphabet.mask_id(k), alphabet.unknown_id(k)]
+    return torch.from_numpy(np.append(alphabet.reverse_complement_ids(k), special))
 
 
 class AlleleEmbedding(KmerEmbedding):
@@ -141,6 +142,8 @@ class AlleleEmbedding(KmerEmbedding):
     Parameters
     ----------
     k, width : int
+    strands : int
+        2 to embed the reverse complement of every k-mer too; or 1.
     radius : int
         k-mers on either side of an end.
     flank : int
@@ -149,15 +152,15 @@ class AlleleEmbedding(KmerEmbedding):
 
     mirrored: Tensor
 
-    def __init__(self, k: int, width: int, radius: int, flank: int) -> None:
+    def __init__(self, k: int, width: int, strands: int, radius: int, flank: int) -> None:
         super().__init__(k, width)
-        self.radius, self.flank = radius, flank
+        self.strands, self.radius, self.flank = strands, radius, flank
         self.register_buffer("mirrored", mirrored_kmers(k), persistent=False)
 
     def alleles(self, variants: Variants) -> Alleles:
         """Return the embeddings of both haplotypes around each variant."""
         ref, alt = (
-            self.on_both_strands(self.ids(codes), starts)
+            self._embedded(self.ids(codes), starts)
             for codes, starts in (
                 (variants.ref, self.kmer_starts(variants.ref_len)),
                 (variants.alt, self.kmer_starts(variants.alt_len)),
@@ -166,22 +169,11 @@ class AlleleEmbedding(KmerEmbedding):
         lengths = torch.stack([variants.ref_len, variants.alt_len], dim=-1)
         return Alleles(ref, alt, torch.log1p(lengths.to(ref.dtype)))
 
-    def on_both_strands(self, ids: Tensor, starts: Tensor) -> Tensor:
-        """Return the embeddings of k-mers on either strand.
-
-        Parameters
-        ----------
-        ids : Tensor
-            int64 ``[W, G, n]``, on the forward strand.
-        starts : Tensor
-            int64 ``[W, G, 2, 2 r]``, from `kmer_starts`.
-
-        Returns
-        -------
-        Tensor
-            ``[W, G, 2, 2 r, 2 w]``.
-        """
+    def _embedded(self, ids: Tensor, starts: Tensor) -> Tensor:
+        """Return the embeddings of the k-mers at `starts`, ``[..., 2, 2 r, s w]``."""
         ids = ids[..., None, :].expand(*starts.shape[:-1], -1).gather(-1, starts)
+        if self.strands == 1:
+            return self(ids)
         return self(torch.stack([ids, self.mirrored[ids]], dim=-1)).flatten(-2)
 
     def kmer_starts(self, length: Tensor) -> Tensor:
@@ -203,6 +195,8 @@ class AlleleTokens(nn.Module):
     ----------
     width, d_model : int
         w and d.
+    strands : int
+        s.
     group : int
         k-mers of a token.
     activity : ActivityTokens, optional
@@ -210,11 +204,16 @@ class AlleleTokens(nn.Module):
     """
 
     def __init__(
-        self, width: int, d_model: int, group: int, activity: ActivityTokens | None = None
+        self,
+        width: int,
+        d_model: int,
+        strands: int,
+        group: int,
+        activity: ActivityTokens | None = None,
     ) -> None:
         super().__init__()
         w, d = width, d_model
-        self.group, self.activity = group, activity
+        self.strands, self.group, self.activity = strands, group, activity
         self.conv1 = nn.Conv1d(w, w, 9, padding="same")
         self.conv2 = nn.Conv1d(w, w, 5, padding="same")
         self.compare = nn.Sequential(nn.Linear(2 * w, d), nn.GELU())
@@ -268,22 +267,26 @@ class AlleleTokens(nn.Module):
         return torch.stack([features, of_end], dim=2)
 
     def features(self, x: Tensor) -> Tensor:
-        """Convolve along each strand of a haplotype; the shape ``[..., 2 r, 2 w]`` is kept."""
-        forward, reverse = x.flatten(0, -3).transpose(1, 2).chunk(2, dim=1)
-        y = torch.cat([forward, reverse.flip(2)])
+        """Convolve along each strand of a haplotype; the shape ``[..., 2 r, s w]`` is kept."""
+        strands = x.flatten(0, -3).transpose(1, 2).chunk(self.strands, dim=1)
+        y = torch.cat(_along_own_strand(strands))
         y = F.gelu(self.conv1(y))
         y = y + F.gelu(self.conv2(y))
-        forward, reverse = y.chunk(2)
-        y = torch.cat([forward, reverse.flip(2)], dim=1)
+        y = torch.cat(_along_own_strand(y.chunk(self.strands)), dim=1)
         return y.transpose(1, 2).unflatten(0, x.shape[:-2])
 
     def _compared(self, ref: Tensor, change: Tensor) -> Tensor:
-        """Return the tokens of an end of an allele, ``[..., 2 r, 2 w]`` -> ``[..., t, d]``."""
-        x = torch.stack([ref, change], dim=-2).unflatten(-1, (STRANDS, -1))  # [..., 2, strand, w]
-        x = self.compare(x.transpose(-3, -2).flatten(-2))  # [..., 2 r, strand, d]
-        x = x.unflatten(-3, (-1, self.group)).flatten(-3, -2)  # [..., t, group * strand, d]
+        """Return the tokens of an end of an allele, ``[..., 2 r, s w]`` -> ``[..., t, d]``."""
+        ref, change = (x.unflatten(-1, (self.strands, -1)) for x in (ref, change))
+        x = self.compare(torch.cat([ref, change], dim=-1))  # [..., 2 r, s, d]
+        x = x.unflatten(-3, (-1, self.group)).flatten(-3, -2)  # [..., t, group * s, d]
         return self.pool(torch.cat([x.mean(-2), x.amax(-2)], dim=-1))
 
     def _joined(self, ends: Tensor, log_length: Tensor) -> Tensor:
         """Put the tokens of both ends side by side, ``[W, G, 2, t, d]`` -> ``[W, G, 2 t, d]``."""
         return ends.flatten(2, 3) + self.length(log_length)[:, :, None]
+
+
+def _along_own_strand(strands: Sequence[Tensor]) -> list[Tensor]:
+    """Reverse the last axis of the second strand, if there is one."""
+    return [y.flip(-1) if i else y for i, y in enumerate(strands)]

@@ -73,6 +73,8 @@ class GMTConfig(VariantConfig):
         Width, layers and attention heads of the trunk.
     d_sequence, d_local : int
         Widths of the k-mer embeddings of the window and of the alleles.
+    allele_strands : int
+        2 to read alleles on both strands with the same weights; or 1.
     radius : int
         Bases on each side of an allele's start, and of its end, that its tokens cover; a multiple
         of `group`.
@@ -102,6 +104,7 @@ class GMTConfig(VariantConfig):
     n_heads: Count = 4
     d_sequence: Count = 64
     d_local: Count = 64
+    allele_strands: Count = 1
     radius: Count = 16
     group: Count = 8
     fusion_layers: Depth = 1
@@ -123,6 +126,9 @@ class GMTConfig(VariantConfig):
                 f"centre_bins={self.centre_bins} is no multiple of 400 up to n_bins": (
                     self.centre_bins > self.n_bins or bool(self.centre_bins % 400)
                 ),
+                f"allele_strands={self.allele_strands} is neither 1 nor 2": (
+                    self.allele_strands not in (1, 2)
+                ),
                 **uneven_heads(self.d_model, self.n_heads, "d_model="),
                 f"radius={self.radius} is no multiple of group={self.group}": self.radius <= 0
                 or bool(self.radius % self.group),
@@ -136,9 +142,10 @@ class GMTConfig(VariantConfig):
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "mini": {"centre_bins": 400},
+    "mini": {"centre_bins": 400, "allele_strands": 2},
     "base": {
         "centre_bins": 400,
+        "allele_strands": 2,
         "d_model": 512,
         "n_layers": 12,
         "n_heads": 8,
@@ -147,6 +154,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "paper": {
         "centre_bins": 400,
+        "allele_strands": 2,
         "d_model": 1152,
         "n_layers": 24,
         "n_heads": 16,
@@ -288,8 +296,9 @@ class GMT(VariantModel):
         if activity is not None:
             self.flank = max(self.flank, activity.reader.flank)
             self.outputs = activity.reader.outputs
-        self.local = AlleleEmbedding(config.k, config.d_local, config.radius, self.flank)
-        self.alleles = AlleleTokens(config.d_local, d, config.group, activity)
+        width, strands = config.d_local, config.allele_strands
+        self.local = AlleleEmbedding(config.k, width, strands, config.radius, self.flank)
+        self.alleles = AlleleTokens(width, d, strands, config.group, activity)
         n_tokens = 1 + ENDS * 2 * config.radius // config.group + (activity is not None)
         self.cls = nn.Parameter(0.02 * torch.randn(d))
         self.offsets = nn.Parameter(0.02 * torch.randn(n_tokens, d))

@@ -24,6 +24,7 @@ from genomix_cli.variants.trained import (
 _CHANGEABLE = (
     "n_bins",
     "centre_bins",
+    "allele_strands",
     "tracks",
     "dropout",
     "modality_dropout",

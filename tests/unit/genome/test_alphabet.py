@@ -13,6 +13,7 @@ from genomix_cli.genome.alphabet import (
     kmer_ids,
     mask_id,
     reverse_complement,
+    reverse_complement_ids,
     unknown_id,
     vocabulary_size,
 )
@@ -106,6 +107,7 @@ def test_input_is_left_alone() -> None:
 @pytest.mark.parametrize("k", [3, 4])
 def test_a_kmer_and_its_reverse_complement_share_a_column(k: int) -> None:
     column, number = canonical_kmers(k)
+    assert (column == column[reverse_complement_ids(k)]).all()
     kmers = np.arange(4**k)[:, None] // 4 ** np.arange(k)[::-1] % 4
     mirrored = sliding_dot(reverse_complement(kmers), k)[:, 0]
     np.testing.assert_array_equal(column, column[mirrored])

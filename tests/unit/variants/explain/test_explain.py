@@ -72,7 +72,14 @@ def model() -> GMT:
         torch.manual_seed(0)
         model = GMT(
             GMTConfig(
-                TRACKS, n_bins=N_BINS, d_model=32, n_layers=2, n_heads=2, d_sequence=8, d_local=8
+                TRACKS,
+                n_bins=N_BINS,
+                d_model=32,
+                n_layers=2,
+                n_heads=2,
+                d_sequence=8,
+                d_local=8,
+                allele_strands=2,
             )
         )
     with torch.no_grad():

@@ -17,7 +17,16 @@ from genomix_cli.variants.models.sharing import Shared, shared, shared_rows
 from genomix_cli.variants.records.inputs import MAX_ALLELE, Haplotypes
 
 TRACKS = ("ATAC", "H3K27ac", "H3K4me3", "CTCF")
-SMALL = GMTConfig(tracks=TRACKS, n_bins=400, d_model=32, n_layers=2, n_heads=2, d_sequence=16)
+SMALL = GMTConfig(
+    tracks=TRACKS,
+    n_bins=400,
+    d_model=32,
+    n_layers=2,
+    n_heads=2,
+    d_sequence=16,
+    d_local=16,
+    allele_strands=2,
+)
 
 
 def make_model(config: GMTConfig = SMALL) -> GMT:

@@ -167,7 +167,7 @@ def test_substitutions_are_convolved_once_and_their_place_is_read_once() -> None
     with torch.inference_mode():
         context = model.window(make_window())
         model.answers(context, variants, shared(tensors(shared_rows(offset, rows))))
-    assert convolved == [2, 5]
+    assert convolved == [2 * 2, 5 * 2]  # on both strands
     assert read == [5 + 2]
 
 

@@ -65,7 +65,16 @@ from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_
 
 TRACKS = ("ATAC", "H3K27ac")
 LENGTHS = {"chr1": 130_000, "chr2": 30_000}
-SMALL = GMTConfig(TRACKS, n_bins=400, d_model=32, n_layers=2, n_heads=2, d_sequence=16, d_local=16)
+SMALL = GMTConfig(
+    TRACKS,
+    n_bins=400,
+    d_model=32,
+    n_layers=2,
+    n_heads=2,
+    d_sequence=16,
+    d_local=16,
+    allele_strands=2,
+)
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
 
