@@ -375,7 +375,7 @@ MODELS = [
     *_of(
         "variants/models/allele_tokens.py",
         "unit/variants/models/test_allele_tokens.py",
-        ("y.flip(-1) if i else y", "y"),
+        ("y.flip(1) if i else y", "y"),
         ("[ids, self.mirrored[ids]]", "[ids, ids]"),
         ("self.features(end[differs])", "0.0"),
     ),

@@ -214,8 +214,8 @@ class AlleleTokens(nn.Module):
         super().__init__()
         w, d = width, d_model
         self.strands, self.group, self.activity = strands, group, activity
-        self.conv1 = nn.Conv1d(w, w, 9, padding="same")
-        self.conv2 = nn.Conv1d(w, w, 5, padding="same")
+        self.conv1 = _Convolution(w, w, 9)
+        self.conv2 = _Convolution(w, w, 5)
         self.compare = nn.Sequential(nn.Linear(2 * w, d), nn.GELU())
         self.pool = nn.Linear(2 * d, d)
         self.length = nn.Linear(2, d)
@@ -268,12 +268,12 @@ class AlleleTokens(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Convolve along each strand of a haplotype; the shape ``[..., 2 r, s w]`` is kept."""
-        strands = x.flatten(0, -3).transpose(1, 2).chunk(self.strands, dim=1)
+        strands = x.flatten(0, -3).chunk(self.strands, dim=-1)
         y = torch.cat(_along_own_strand(strands))
         y = F.gelu(self.conv1(y))
         y = y + F.gelu(self.conv2(y))
-        y = torch.cat(_along_own_strand(y.chunk(self.strands)), dim=1)
-        return y.transpose(1, 2).unflatten(0, x.shape[:-2])
+        y = torch.cat(_along_own_strand(y.chunk(self.strands)), dim=-1)
+        return y.unflatten(0, x.shape[:-2])
 
     def _compared(self, ref: Tensor, change: Tensor) -> Tensor:
         """Return the tokens of an end of an allele, ``[..., 2 r, s w]`` -> ``[..., t, d]``."""
@@ -287,6 +287,20 @@ class AlleleTokens(nn.Module):
         return ends.flatten(2, 3) + self.length(log_length)[:, :, None]
 
 
+class _Convolution(nn.Conv1d):
+    """A convolution along the last axis but one, ``[R, n, w]`` -> ``[R, n, w]``.
+
+    As a convolution of images one pixel high, with the channels last, it takes two thirds of the
+    time on a CPU, and nothing is transposed.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        image = x[:, None].permute(0, 3, 1, 2)
+        padding = (0, self.kernel_size[0] // 2)
+        y = F.conv2d(image, self.weight[:, :, None], self.bias, padding=padding)
+        return y.permute(0, 2, 3, 1)[:, 0]
+
+
 def _along_own_strand(strands: Sequence[Tensor]) -> list[Tensor]:
-    """Reverse the last axis of the second strand, if there is one."""
-    return [y.flip(-1) if i else y for i, y in enumerate(strands)]
+    """Reverse the places of the second strand, if there is one: ``[R, n, w]`` each."""
+    return [y.flip(1) if i else y for i, y in enumerate(strands)]
