@@ -127,12 +127,18 @@ class Samples:
     def items(self) -> Items:
         """Return digests of names and values, to find samples that a model has seen."""
 
-        def row(i: int) -> bytes:
+        def part(i: int, name: str) -> bytes:
             # Give NaN and zero one bit pattern each, so that equal values have equal digests.
-            values = (self.values[name][i] for name in sorted(self.values))
-            return b"".join((np.where(np.isnan(x), np.nan, x) + 0.0).tobytes() for x in values)
+            x = self.values[name][i]
+            return (np.where(np.isnan(x), np.nan, x) + 0.0).tobytes()
 
-        return Items.of(self.names, map(row, range(len(self))))
+        names, every = sorted(self.values), range(len(self))
+        order = [[modality.name for modality in self.modalities].index(name) for name in names]
+        rows, columns = np.nonzero(self.present[:, order])
+        items = Items.of(self.names, (b"".join(part(i, name) for name in names) for i in every))
+        measured = zip(rows.tolist(), (names[j] for j in columns), strict=True)
+        parts = (f"{name} ".encode() + part(i, name) for i, name in measured)
+        return items.with_parts(parts, rows)
 
     def only(self, names: Sequence[str]) -> Samples:
         """Return the samples with only some modalities, in the order of the file.

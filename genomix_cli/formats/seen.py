@@ -49,11 +49,17 @@ class Items(NamedTuple):
     owners : NDArray
         Digest of the name of each item's owner, such as the person who has a haplotype; the item's
         own name if it has no owner.
+    parts : NDArray
+        uint64 ``[p]``: digests of the name of an item and the values of one of its modalities.
+    of_part : NDArray
+        int64 ``[p]``: index of the item of each part.
     """
 
     names: Keys
     values: Keys
     owners: Keys
+    parts: Keys = np.empty(0, np.uint64)
+    of_part: Rows = np.empty(0, np.int64)
 
     @classmethod
     def of(
@@ -72,6 +78,12 @@ class Items(NamedTuple):
         """Digests of a name and its values together."""
         return self.names * _SPREAD ^ self.values
 
+    def with_parts(self, parts: Iterable[bytes], of_part: Rows) -> Items:
+        """Return the items with the values of parts, by which an item that lacks some is found."""
+        return self._replace(
+            parts=self.names[of_part] * _SPREAD ^ digests(parts), of_part=np.asarray(of_part)
+        )
+
 
 class Seen(NamedTuple):
     """Sorted digests of all items that a model has seen in training.
@@ -81,6 +93,7 @@ class Seen(NamedTuple):
     train, valid : NDArray
         Digests of the values of items used for training, and of those used for early stopping,
         tuning or calibration. If items share values, the digests are of name and values together.
+        For items of several parts there are also digests of the name and each part.
     names : NDArray
         Digests of the names of all these items and of their owners.
     """
@@ -106,7 +119,11 @@ class Seen(NamedTuple):
         apart = not by_name and len(np.unique(items.values[rows])) == len(rows)
         keys = items.values if apart else items.both
         names = np.concatenate([items.names[rows], items.owners[rows]])
-        return cls(np.unique(keys[train]), np.unique(keys[valid]), np.unique(names))
+
+        def of(rows: Rows) -> Keys:
+            return np.union1d(keys[rows], items.parts[np.isin(items.of_part, rows)])
+
+        return cls(of(train), of(valid), np.unique(names))
 
     def parts(self, items: Items) -> NDArray[np.str_]:
         """Return the part of training in which each item was seen, str ``[n]``; empty if new."""
@@ -114,6 +131,7 @@ class Seen(NamedTuple):
         part = np.where(named, NAME, "").astype("U5")
         for name, keys in ((VALID, self.valid), (TRAIN, self.train)):
             part[among(items.values, keys) | among(items.both, keys)] = name
+            part[items.of_part[among(items.parts, keys)]] = name
         return part
 
     def joined(self, other: Seen | None) -> Seen:

@@ -10,8 +10,10 @@ import pytest
 from genomix_cli.cohorts.dataset import aligned, read_samples
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import open_cohort
+from genomix_cli.formats.seen import NAME, TRAIN, VALID, Seen
 from tests.cohort_files import every_kind, modality, write_cohort
 from tests.cohort_samples import easy
+from tests.toy_model import line_of_samples
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,17 @@ class TestAligned:
         other = self.changed("rna", self.model()[0].features, np.arange(8), kind="chromatin")
         with pytest.raises(DataError, match=r"another kind .*expected expression, found chromatin"):
             aligned(other, self.model(), "f")
+
+
+def test_a_training_sample_is_known_though_it_lacks_a_modality() -> None:
+    samples = line_of_samples(n=6)
+    seen = Seen.of(samples.items(), np.arange(3), np.arange(3, 4))
+    lacking = replace(
+        samples,
+        values={**samples.values, "first": np.full((6, 2), np.nan, np.float32)},
+        present=np.tile([False, True], (6, 1)),
+    )
+    assert list(seen.parts(lacking.items())) == [TRAIN] * 3 + [VALID, "", ""]
+    # Without any values that agree, it has only the name.
+    other = replace(lacking, values={**lacking.values, "second": samples.values["second"] + 1})
+    assert list(seen.parts(other.items())) == [NAME] * 4 + ["", ""]

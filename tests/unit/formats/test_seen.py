@@ -39,6 +39,18 @@ def test_values_that_items_share_tell_none_apart() -> None:
     assert parts(seen, ["new", "other"], [b"the same", VALUES[3]]) == ["", ""]
 
 
+def test_an_item_that_lacks_a_part_is_known_by_its_name_and_another_part() -> None:
+    def items(names: list[str], of_part: list[int], parts: list[bytes]) -> Items:
+        whole = [b"".join(p for i, p in zip(of_part, parts, strict=True) if i == j) for j in (0, 1)]
+        return Items.of(names, whole).with_parts(parts, np.array(of_part))
+
+    learned = items(["A", "B"], [0, 0, 1, 1], [b"m 1", b"n 2", b"m 3", b"n 4"])
+    seen = Seen.of(learned, np.array([0]), np.array([1]))
+    assert list(seen.parts(learned)) == [TRAIN, VALID]
+    assert list(seen.parts(items(["A", "B"], [0, 1], [b"n 2", b"m 3"]))) == [TRAIN, VALID]
+    assert list(seen.parts(items(["A", "C"], [0, 1], [b"n 5", b"m 1"]))) == [NAME, ""]
+
+
 def test_an_item_may_be_known_by_name_and_values_only() -> None:
     seen = Seen.of(Items.of(NAMES, VALUES), *ROWS, by_name=True)
     assert parts(seen, ["new"], VALUES[:1]) == [""]
