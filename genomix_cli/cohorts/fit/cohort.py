@@ -267,7 +267,7 @@ def _batch(cohort: Cohort) -> Ints:
 
 
 def _missing(cohort: Cohort, source: Mapping[str, str]) -> MissingParameters:
-    """Return the mean rates over the modalities to fit."""
+    """Return the mean rate of missing values over the modalities, and the rate of each modality."""
     present = {name: cohort.present(original) for name, original in source.items()}
     lost = cells = 0
     for name, original in source.items():
@@ -275,8 +275,11 @@ def _missing(cohort: Cohort, source: Mapping[str, str]) -> MissingParameters:
             values = cohort.matrix(original)[present[name]]
             lost, cells = lost + int(np.isnan(values).sum()), cells + values.size
     some = np.any(list(present.values()), 0)
-    absent = 1 - float(np.mean([here[some].mean() for here in present.values()]))
-    return MissingParameters(_rounded(lost / max(cells, 1)), _rounded(absent))
+    absent = {name: 1 - float(here[some].mean()) for name, here in present.items()}
+    mean = float(np.mean(list(absent.values())))
+    by_modality = {n: _rounded(rate) for n, rate in absent.items()} if mean > 0 else {}
+    values = _rounded(lost / max(cells, 1))
+    return MissingParameters(values, _rounded(mean), by_modality=by_modality)
 
 
 def _measured(
@@ -375,7 +378,10 @@ def _notes(cohort: Cohort, label: Ints, law: FactorLaw) -> tuple[str, ...]:
             "of one, all by the typical amount, and independent of others given the class; the "
             "cohort's Bayes accuracy is that of this model, not of the disease"
         )
-    notes.append("missing values and modalities: mean rates over the modalities, at random (mcar)")
+    notes.append(
+        "missing modalities: the rate of each; missing values: the mean rate over the modalities; "
+        "both at random (mcar)"
+    )
     unknown = int((label < 0).sum())
     if label.max(initial=-1) < 0:
         notes.append("no label: classes A and B, drivers and penetrance are defaults")

@@ -101,7 +101,7 @@ def draw_present(
     lacks: list[NDArray[np.bool_]] = []
     while sum(map(len, present)) < n:
         samples = draw_samples(model.shared, n, rng)
-        each = [model.missing.draw_modality(samples, rng) for _ in model.modalities]
+        each = [model.missing.draw_modality(name, samples, rng) for name in model.modalities]
         absent = np.stack(each, axis=1)
         some: NDArray[np.bool_] = ~np.all(absent, axis=1)
         present.append(samples[some])

@@ -157,9 +157,9 @@ class JointModel:
         Samples that lack every modality are redrawn, so one that lacks all of `subset` has another.
         """
         lacks = np.all([observed[name].absent for name in subset], axis=0)
-        others = len(self.modalities) - len(subset)
+        others = [self.missing.of_modality(name) for name in self.modalities if name not in subset]
         with np.errstate(divide="ignore"):
-            another = np.log1p(-(self.missing.of_modality**others)) if others else np.float64(0)
+            another = np.log1p(-np.prod(others, axis=0)) if others else np.float64(0)
         return self._on_axes(np.where(lacks[:, None, None], another, 0))
 
     def _of_mask(self, name: str, observed: Observed) -> Floats:

@@ -13,8 +13,9 @@ posterior makes use of it. Fragment counts are missing as a whole or not at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,26 @@ class MissingParameters:
     mechanism : {"mcar", "mar", "mnar"}
     strength : float
         Log odds per unit of z.
+    by_modality : dict of str to float
+        Rates of missing modalities by name, where they differ from `modalities`.
     """
 
     values: Annotated[float, Within(0, 0.99)] = 0.0
     modalities: Annotated[float, Within(0, 0.99)] = 0.0
     mechanism: Literal["mcar", "mar", "mnar"] = "mcar"
     strength: float = 1.0
+    by_modality: dict[str, Any] = field(default_factory=dict)
+
+    def problems(self, modalities: Collection[str]) -> list[str]:
+        """Return what is wrong with the rates of a cohort's modalities."""
+        return [
+            f"missing: by_modality: {name}: {rate!r} is no rate from 0 to 0.99 of a modality"
+            for name, rate in self.by_modality.items()
+            if name not in modalities
+            or isinstance(rate, bool)
+            or not isinstance(rate, (int, float))
+            or not 0 <= rate <= 0.99
+        ]
 
 
 class Missing:
@@ -50,9 +65,13 @@ class Missing:
 
     def __init__(self, parameters: MissingParameters, shared: Shared) -> None:
         self.parameters = parameters
-        z = parameters.strength * self._scores(shared)
-        self.of_value = _shifted(parameters.values, z)
-        self.of_modality = _shifted(parameters.modalities, z)
+        self._z = parameters.strength * self._scores(shared)
+        self.of_value = _shifted(parameters.values, self._z)
+
+    def of_modality(self, name: str) -> Floats:
+        """Return the probability that a sample lacks a modality ``[P, B]``."""
+        rate = self.parameters.by_modality.get(name, self.parameters.modalities)
+        return _shifted(rate, self._z)
 
     def _scores(self, shared: Shared) -> Floats:
         """Return the score z ``[P, B]``."""
@@ -64,9 +83,11 @@ class Missing:
             return np.tile(z[:, None], (1, batches))
         return np.zeros((purities, batches))
 
-    def draw_modality(self, samples: Samples, rng: np.random.Generator) -> NDArray[np.bool_]:
+    def draw_modality(
+        self, name: str, samples: Samples, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
         """Draw the samples that lack a modality ``[n]``."""
-        return rng.random(len(samples)) < self.of_modality[samples.purity, samples.batch]
+        return rng.random(len(samples)) < self.of_modality(name)[samples.purity, samples.batch]
 
     def draw_values(
         self, modality: str, shape: tuple[int, int], samples: Samples, rng: np.random.Generator
@@ -91,7 +112,7 @@ class Missing:
         features : NDArray
             int ``[n]``: values that could have been missing.
         """
-        total = _bernoulli(absent[:, None, None], self.of_modality)
+        total = _bernoulli(absent[:, None, None], self.of_modality(modality))
         if modality in WHOLE or self.parameters.values == 0:
             return total
         lost, present = missing[:, None, None], (features - missing)[:, None, None]

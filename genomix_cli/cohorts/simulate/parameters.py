@@ -271,6 +271,7 @@ def _check(parameters: CohortParameters, where: object) -> None:
     for pair in parameters.interactions.pairs:
         if len(set(pair)) != 2 or not set(pair) <= set(parameters.modalities):
             problems.append(f"{list(pair)} is no pair of two modalities of the cohort")
+    problems += parameters.missing.problems(parameters.modalities)
     problems += _factor_problems(parameters)
     names = [parameters.called(name) for name in parameters.modalities]
     if not all(isinstance(name, str) and not {"/", "+"} & set(name) for name in names):

@@ -193,6 +193,16 @@ def test_whole_modalities_that_are_missing(tmp_path: Path) -> None:
     assert found.classes == pytest.approx(CLASSES, abs=0.04)
 
 
+def test_each_modality_is_missing_as_often_as_in_the_cohort(tmp_path: Path) -> None:
+    modalities = {"mutations": {"features": 20}, "chromatin": {"features": 30}}
+    missing = MissingParameters(by_modality={"chromatin": 0.6})
+    path = simulated(tmp_path / "in.h5mu", modalities, missing=missing)
+    found = fit_cohort(FitRequest(tmp_path / "out.yaml", path)).parameters
+    rates = found.missing.by_modality
+    assert rates == {"mutations": 0, "chromatin": pytest.approx(0.6, abs=0.04)}
+    assert read_parameters(file=tmp_path / "out.yaml").missing == found.missing
+
+
 def test_the_file_is_read_back_and_says_how_it_was_made(tmp_path: Path) -> None:
     own = {"features": 60}
     path = simulated(tmp_path / "in.h5mu", {"chromatin": own, "mutations": own}, n=100)

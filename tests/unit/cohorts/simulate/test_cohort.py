@@ -45,6 +45,15 @@ CASES: dict[str, dict[str, Any]] = {
             "copy_number": {"features": 45, "drivers": 5},
         },
     },
+    "each": {
+        "missing": {
+            **{"modalities": 0.1, "mechanism": "mnar", "strength": 2.0},
+            "by_modality": {"methylation": 0.5},
+        },
+        "modalities": {
+            **{name: {"features": 10} for name in ("methylation", "chromatin", "mutations")}
+        },
+    },
     "fragments": {
         "modalities": {
             "fragmentomics": {
@@ -310,6 +319,8 @@ def test_wilson_interval_against_the_published_example() -> None:
         ({"classes": {"a": 1.0, "b": -1.0}}, "frequency above 0"),
         ({"missing": {"mechanism": "sometimes"}}, "'mcar' or 'mar' or 'mnar'"),
         ({"missing": {"values": 1.0}}, "float from 0 to 0.99"),
+        ({"missing": {"by_modality": {"chromatine": 0.1}}}, "chromatine: 0.1 is no rate"),
+        ({"missing": {"by_modality": {"methylation": 1}}}, "methylation: 1 is no rate"),
         ({"batches": {"confounding": 2.0}}, "'confounding' is 2.0"),
         (
             {"interactions": {"share": 0.5, "pairs": [["methylation", "expression"]]}},
