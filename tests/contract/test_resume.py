@@ -132,6 +132,6 @@ def test_a_run_killed_and_resumed_is_the_run(
     assert again.code == 0, again.err
     assert "is a finished run: nothing is left to train" in again.err
     assert steps["done"] == 0
-    assert again.out == ended.out
     if task in ("", "classify"):  # of other tasks, the model is judged again
+        assert again.out == ended.out
         assert {path: path.stat().st_mtime_ns for path in files} == files

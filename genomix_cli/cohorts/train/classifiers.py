@@ -230,7 +230,7 @@ def _labelled(cohort: Cohort, request: TrainRequest) -> tuple[Samples, NDArray[n
             "has no labels", where=request.cohort, hint="prepare it with --clinical and --label"
         )
     if len(rows) < len(samples):
-        log.info("%s samples without a label are left out", f"{len(samples) - len(rows):,}")
+        log.info("left out %s without a label", count(len(samples) - len(rows), "sample"))
     samples = samples.take(rows)
     # Remove classes without a sample, which cannot be learned.
     there, label = np.unique(samples.label, return_inverse=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.cohorts.dataset import Samples
 from genomix_cli.comparison.splits import NO_ROWS, Split, divide, folds_of, parse_share
+from genomix_cli.comparison.words import count
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import BATCH, Cohort
 from genomix_cli.genome.tables import is_missing, open_table
@@ -105,10 +106,10 @@ def _stratified(samples: Samples, n_folds: int, seed: int) -> list[Split]:
             expected=f"{patients // 2} or fewer for {patients} patients",
             found=str(n_folds),
         )
-    count = np.bincount(samples.label)
-    if count.min() < n_folds:
-        name = samples.classes[int(count.argmin())]
-        log.warning("class %s has %d samples, so some folds have none of them", name, count.min())
+    counts = np.bincount(samples.label)
+    if (least := int(counts.min())) < n_folds:
+        name, number = samples.classes[int(counts.argmin())], count(least, "sample")
+        log.warning("class %s has %s, so some folds have none of it", name, number)
     names = np.array([str(i + 1) for i in range(n_folds)])
     return _splits(names[folds_of(samples, n_folds, seed)], names)
 
@@ -137,14 +138,13 @@ def _fold_table(path: Path, samples: Samples) -> NDArray[Any]:
     lacking = [name for name in samples.names if name not in fold]
     if lacking:
         raise DataError(
-            f"{len(lacking):,} labelled samples of the cohort are missing from "
-            f"it, e.g. {lacking[0]}",
+            f"lacks {count(len(lacking), 'labelled sample')} of the cohort, e.g. {lacking[0]}",
             where=path,
             hint="add a row for each, with the fold 'train' for samples never to hold out",
         )
     others = len(fold) - len(samples)
     if others:
-        log.warning("%s: %s samples are not labelled samples of the cohort", path, f"{others:,}")
+        log.warning("%s: left out %s without a label in the cohort", path, count(others, "sample"))
     names = np.array([fold[name] for name in samples.names])
     return np.where(names == TRAIN, "", names)
 
@@ -188,8 +188,8 @@ def _check_splits(samples: Samples, splits: list[Split], by: str) -> None:
         if len(shared):
             whose = samples.names[test][np.isin(samples.patient[test], shared)][0]
             raise DataError(
-                f"{len(shared):,} patients have samples in fold {name} and outside of it, such as "
-                f"that of {whose}",
+                f"fold {name} divides the samples of {count(len(shared), 'patient')}, such as that "
+                f"of {whose}",
                 where=by,
                 hint="keep a patient's samples together",
             )

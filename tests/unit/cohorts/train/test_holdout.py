@@ -131,7 +131,7 @@ def test_what_cannot_be_held_out_is_said(by: str, batch: Any, message: str) -> N
 @pytest.mark.parametrize(
     ("folds", "message"),
     [
-        (["a"] * 11, "1 labelled samples of the cohort are missing from it, e.g. S011"),
+        (["a"] * 11, "lacks 1 labelled sample of the cohort, e.g. S011"),
         (["train"] * 12, "holds out no sample"),
         (["a"] * 11 + [""], "split.tsv:13: has no fold"),
         (["a"] * 12, "fold a leaves fewer than two classes"),
@@ -154,7 +154,7 @@ def test_a_sample_twice_in_a_table_is_refused(tmp_path: Path) -> None:
 def test_a_table_that_parts_a_patient_is_refused(tmp_path: Path) -> None:
     samples = replace(SAMPLES, patient=np.r_[np.arange(11), 0])
     path = table(tmp_path / "split.tsv", ["a"] * 6 + ["b"] * 6)
-    with pytest.raises(DataError, match="1 patients have samples in fold a and outside"):
+    with pytest.raises(DataError, match="fold a divides the samples of 1 patient, such as"):
         hold_out(cohort(), samples, EVERY, path, 5, 0)
 
 
