@@ -20,7 +20,9 @@ log = logging.getLogger("genomix")
 class InspectRequest:
     """A file or folder to inspect."""
 
-    path: Annotated[Path, Option("File or folder", argument=True, metavar="FILE")]
+    path: Annotated[
+        Path, Option("File or folder; -: standard input", argument=True, metavar="FILE")
+    ]
     top: int = option(10, "Alleles of a scored VCF to show", min=0)
     as_json: bool = option(False, "Print JSON", "--json")
     plots: Path | None = option(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import shutil
+import sys
+import tempfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genomix_cli.errors import DataError, UsageError
+from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.formats import detect
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.parquet import MAGIC
@@ -25,6 +29,7 @@ KINDS = (
     "file of sequences, a VCF, a table of scores, reasons or metrics, a FASTA, a bigWig or a "
     "contact map"
 )
+STANDARD_INPUT = Path("-")
 _MODELS = {"cohorts": models.cohort_model, "sequences": models.sequence_model}
 _COMPARISONS = {
     METRICS: comparisons.evaluation,
@@ -45,6 +50,7 @@ def inspect(path: Path, top: int = 10) -> Report:
     Parameters
     ----------
     path : Path
+        A pipe, or ``-`` for standard input, is copied to a temporary file first.
     top : int
         Number of rows in a table of the highest scores.
 
@@ -60,6 +66,8 @@ def inspect(path: Path, top: int = 10) -> Report:
         If the file is damaged, or not of a kind that genomix reads or writes.
     """
     path = Path(path)
+    if path == STANDARD_INPUT or path.is_fifo():
+        return _of_pipe(path, top)
     if not path.exists():
         raise UsageError("no such file", where=path)
     if path.is_dir():
@@ -71,6 +79,23 @@ def inspect(path: Path, top: int = 10) -> Report:
         if start.startswith(magic):
             return describe(path)
     raise DataError("is not a kind of file that genomix knows", where=path, expected=KINDS)
+
+
+def _of_pipe(path: Path, top: int) -> Report:
+    """Describe what a pipe gives; most kinds of file cannot be read in one pass."""
+    with tempfile.TemporaryDirectory(prefix="genomix-") as folder:
+        copy = Path(folder) / "standard-input"
+        with copy.open("wb") as file:
+            if path == STANDARD_INPUT:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            else:
+                with path.open("rb") as pipe:
+                    shutil.copyfileobj(pipe, file)
+        try:
+            return replace(inspect(copy, top), path=path)
+        except GenomixError as error:
+            error.where = str(error.where).replace(str(copy), str(path))
+            raise
 
 
 def _start(path: Path) -> bytes:

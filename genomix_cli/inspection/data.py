@@ -164,6 +164,8 @@ def look_closer(
     if report.kind != COHORT:
         expected = "a cohort (.h5mu) for --plots and --beside"
         raise UsageError(f"is a {report.kind}", where=report.path, expected=expected)
+    if not report.path.is_file():
+        raise UsageError("is a pipe", where=report.path, expected="a file, to draw or compare it")
     if plots is not None:
         check_folder(plots, force)
     with ExitStack() as stack:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,30 @@ def test_json_has_the_same_facts(tiny_genome: Path, genomix_fast: Any) -> None:
     assert said["facts"]["alleles"] >= said["facts"]["records"] > 0
     manifest = json.loads((tiny_genome / "manifest.json").read_text())
     assert said["facts"]["alleles"] == manifest["counts"]["alleles"]
+
+
+def test_a_pipe_is_read_as_a_file_is(tiny_genome: Path, tmp_path: Path) -> None:
+    inspect = [sys.executable, "-m", "genomix_cli", "inspect"]
+
+    def piped(data: bytes, *more: str) -> tuple[int, str]:
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        done = subprocess.run(
+            [*inspect, *more], input=data, capture_output=True, env=environment, check=False
+        )
+        return done.returncode, (done.stderr if done.returncode else done.stdout).decode()
+
+    for name in ("variants.vcf.gz", "contacts.cool"):
+        path = tiny_genome / name
+        file = subprocess.run([*inspect, path], capture_output=True, text=True, check=True).stdout
+        for word in ("-", "/dev/stdin"):
+            code, said = piped(path.read_bytes(), word)
+            assert code == 0, said
+            assert said == file.replace(str(path), word)
+    code, said = piped(b"hello", "-")
+    assert code == 1
+    assert said.startswith("genomix: error: -: is not a kind of file that genomix knows (expected")
+    assert piped(b"", "-")[1].startswith("genomix: error: -: is empty")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_nothing_of_ours(genomix_fast: Any, tmp_path: Path) -> None:
