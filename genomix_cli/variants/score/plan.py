@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -152,12 +153,19 @@ def check_choices(request: ScoreRequest) -> None:
     given = [option for option, value in raw.items() if value]
     if request.genome.shard is not None and given:
         raise UsageError(f"{given[0]} is already in the shard of --genome", hint="give one of them")
-    if request.save_background and trained.model_folder(request.model).parent == PRETRAINED:
-        raise UsageError(
-            "a bundled model cannot be changed",
-            where="--save-background",
-            hint="copy the model, and use the copy",
-        )
+    if request.save_background:
+        _check_may_change(trained.model_folder(request.model))
+
+
+def _check_may_change(folder: Path) -> None:
+    """Refuse a model beside which no background can be saved, before hours of scoring."""
+    if folder.parent == PRETRAINED:
+        problem, where = "a bundled model cannot be changed", "--save-background"
+    elif os.access(folder, os.W_OK | os.X_OK):
+        return
+    else:
+        problem, where = "cannot be written to", f"--save-background {folder}"
+    raise UsageError(problem, where=where, hint="copy the model, and use the copy")
 
 
 def heeded(request: ScoreRequest) -> tuple[ScoreRequest, tuple[str, ...]]:

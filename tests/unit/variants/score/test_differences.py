@@ -247,6 +247,18 @@ def test_what_it_cannot_heed_is_said_once(
     np.testing.assert_array_equal(values(tmp_path / "out.vcf", *KEYS), values(scored, *KEYS))
 
 
+def test_a_background_needs_a_model_whose_folder_can_be_written(
+    tmp_path: Path, scored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = save_activity(tmp_path / "own")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != own)
+    with pytest.raises(UsageError, match=rf"--save-background {own}: cannot be written to; copy"):
+        score(tmp_path / "background.vcf", str(own), save_background=True)
+    with pytest.raises(UsageError, match="a bundled model cannot be changed; copy the model"):
+        score(tmp_path / "background.vcf", "gmt-mini", save_background=True)
+    assert not (tmp_path / "background.vcf").exists()
+
+
 def test_ranks_are_those_of_magnitudes(
     tmp_path: Path, scored: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
