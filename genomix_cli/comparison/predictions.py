@@ -113,7 +113,7 @@ def read_predictions(path: Path, model: str | None = None) -> Predictions:
             where=path,
             expected=f"columns {SAMPLE} and {PROBABILITY}<class> of each class",
             found=", ".join(columns)[:100],
-            hint="make one: genomix score",
+            hint="make one: genomix score with the run of a classifier",
         )
     table, model = _one_model(table, model, path)
     names = table[SAMPLE].fillna("").astype(str).to_numpy()

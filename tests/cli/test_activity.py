@@ -119,7 +119,7 @@ def test_what_a_run_does_not_do_is_said(genomix_here, data, tmp_path):
     written = set(tmp_path.iterdir())
     for arguments, said in (
         (("score", data, "-m", run, "--embeddings", tmp_path / "e.tsv"), "has no embeddings"),
-        (("explain", data, "-m", run, "-o", tmp_path / "w.tsv"), "is a run of another task"),
+        (("explain", data, "-m", run, "-o", tmp_path / "w.tsv"), "genomix explain calls.vcf"),
         (("score", data.parent / "also.h5", "-m", run), "sequences of another length"),
         (("train", data, "--label", "open", "-o", tmp_path / "r", "--init", run), "another task"),
     ):

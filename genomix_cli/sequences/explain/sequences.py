@@ -21,9 +21,11 @@ from genomix_cli.comparison.explanation import (
     write_table,
 )
 from genomix_cli.errors import UsageError
+from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motif_sites import motifs_of, require_scanner
 from genomix_cli.genome.motifs import Motif, check_widths
+from genomix_cli.learning import activity, profiles
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.outputs import atomic_path, check_output
 from genomix_cli.progress import track
@@ -46,7 +48,7 @@ from genomix_cli.sequences.explain.explanation import (
 from genomix_cli.sequences.explain.motifs import covered
 from genomix_cli.sequences.explain.page import write_page
 from genomix_cli.sequences.requests.explain import ExplainRequest
-from genomix_cli.sequences.runs import check_fits
+from genomix_cli.sequences.runs import DOMAIN, check_fits
 from genomix_cli.sequences.score.sequences import known_sequences, score_codes
 from genomix_cli.sequences.trained import Classifier, load_classifier
 
@@ -74,6 +76,7 @@ def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
     if request.report:
         check_output(request.report, force=request.force)
     device = str(resolve_device(request.device))
+    _refuse_predicted(Path(request.model))
     classifier = load_classifier(Path(request.model), device)
     sequences = open_sequences(request.sequences)
     check_fits(classifier.run.config, sequences, request.sequences)
@@ -94,6 +97,17 @@ def explain_sequences(request: ExplainRequest) -> tuple[Explained, ...]:
     errors = [line.completeness for line in explanation.rows()]
     check_complete(errors, "sequences", request.steps, allow=request.allow_incomplete)
     return explanation.rows()
+
+
+def _refuse_predicted(folder: Path) -> None:
+    """Refuse a run that predicts activity or profiles, of which variants are explained."""
+    task = RunFolder(folder).config(DOMAIN).get("task")
+    if task in (activity.TASK, profiles.TASK):
+        raise UsageError(
+            f"is a run of {task}, which explains variants, not sequences",
+            where=folder,
+            hint=f"genomix explain calls.vcf -f genome.fa -m {folder}",
+        )
 
 
 def _chosen_motifs(sequences: Sequences, request: ExplainRequest) -> tuple[Motif, ...]:

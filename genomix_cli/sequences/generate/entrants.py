@@ -42,6 +42,8 @@ METRICS = {
     "nearest": "nearest training sequence, share of 12-mers",
     "copies": f"share with {COPY:.0%} or more from one training sequence",
 }
+# Metrics that are shares of the sequences.
+SHARES = ("class_accuracy", "copies")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.intervals import LEVEL, NAN, Interval, normal_interval
+from genomix_cli.comparison.intervals import LEVEL, NAN, Interval, normal_interval, wilson
 from genomix_cli.comparison.tables import plain, write_json, write_rows
 from genomix_cli.errors import DataError, MissingExtraError
 from genomix_cli.formats.sequences import Sequences, open_sequences
@@ -20,7 +20,7 @@ from genomix_cli.genome.motifs import read_meme
 from genomix_cli.outputs import check_output
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.generate import profiles
-from genomix_cli.sequences.generate.entrants import Entrant, Judge
+from genomix_cli.sequences.generate.entrants import SHARES, Entrant, Judge
 from genomix_cli.sequences.generate.evaluation_page import write_generated_page
 from genomix_cli.sequences.generate.likelihood import fit_chains
 from genomix_cli.sequences.generate.markov import ORDER, Floats
@@ -268,9 +268,11 @@ def _evaluation(
     results = []
     for i, (entrant, own) in enumerate(zip(entrants, measured, strict=True)):
         less_chain = {} if i == 1 else _less(own, measured[1])
-        sets_of_metrics = map(_intervals, (own, less_chain, _less(own, alone)))
-        results.append(EntrantResult(entrant.name, len(entrant.codes), *sets_of_metrics))
-    results.append(EntrantResult(REAL, len(sets.real.codes), _intervals(judge.itself())))
+        differences = map(_intervals, (less_chain, _less(own, alone)))
+        n = len(entrant.codes)
+        results.append(EntrantResult(entrant.name, n, _with_shares(own, n), *differences))
+    n = len(sets.real.codes)
+    results.append(EntrantResult(REAL, n, _with_shares(judge.itself(), n)))
     return GeneratedEvaluation(
         request.generated.name,
         request.real.name,
@@ -295,6 +297,13 @@ def _less(first: dict[str, Floats], second: dict[str, Floats]) -> dict[str, Floa
 
 def _intervals(replicates: dict[str, Floats]) -> dict[str, Interval]:
     return {name: normal_interval(values) for name, values in replicates.items()}
+
+
+def _with_shares(replicates: dict[str, Floats], n: int) -> dict[str, Interval]:
+    """Return intervals as `_intervals`, but Wilson's for shares of `n` sequences."""
+    found = _intervals(replicates)
+    shares = {name: found[name].value for name in SHARES if name in found}
+    return found | {name: Interval(value, *wilson(value, n)) for name, value in shares.items()}
 
 
 def _headline(own: EntrantResult) -> str:
