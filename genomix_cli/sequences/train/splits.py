@@ -200,8 +200,14 @@ def _check_whole(split: Split, group: NDArray[np.int64]) -> None:
 def _check(split: Split, label: NDArray[np.int64]) -> None:
     for name, rows in zip(("train", "validation", "test"), split.parts, strict=True):
         lacking = np.setdiff1d(np.unique(label[label >= 0]), label[rows])
-        if len(lacking) or not len(rows):
-            few = "1 class has" if len(lacking) == 1 else f"{len(lacking) or 'all'} classes have"
+        if not len(rows):
+            raise DataError(
+                f"no sequence is in the {name} part",
+                expected="sequences in training, validation and test",
+                hint="correct the column of --split, or hold out in another way: --hold-out 0.25",
+            )
+        if len(lacking):
+            few = "1 class has" if len(lacking) == 1 else f"{len(lacking)} classes have"
             raise DataError(
                 f"{few} no sequence in the {name} part",
                 expected="every class in training, validation and test",

@@ -113,6 +113,13 @@ def test_ways_that_are_none(how: str) -> None:
         splits(DATA, LABEL, how, 0)
 
 
+def test_a_part_without_sequences_is_not_put_down_to_classes() -> None:
+    data = replace(DATA, split=np.where(np.arange(len(DATA)) % 2, "val", "test"))
+    for label in (None, LABEL):
+        with pytest.raises(DataError, match=r"no sequence is in the train part.*--split"):
+            splits(data, label, "auto", 0)
+
+
 def test_a_class_in_too_few_groups_is_said() -> None:
     label = LABEL.copy()
     label[label == 2] = 0
