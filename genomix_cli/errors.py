@@ -170,6 +170,12 @@ def guarded(where: object, what: str = "", hint: str = AGAIN) -> Iterator[None]:
         raise DataError(f"{part}: {shortened(reason)}", where=where, hint=hint) from error
 
 
+def first_few(names: Iterable[object], most: int = 5) -> str:
+    """Return the first names, separated by commas, with dots if there are more."""
+    shown = list(map(str, names))
+    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
+
+
 # Terminal control characters, marks of text direction, and undecodable bytes.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"

@@ -8,12 +8,13 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from genomix_cli import __version__
+from genomix_cli.outputs import is_device
 
 #: Prefix of the provenance lines in a table or VCF: ``##genomixKey=value``.
 LINE = "##genomix"
@@ -79,7 +80,7 @@ class Provenance:
     def of(
         cls,
         config: Mapping[str, Any],
-        inputs: Mapping[str, Path],
+        inputs: Mapping[str, Path | None],
         seed: int | None = None,
         *,
         command: Iterable[object] = (),
@@ -93,8 +94,9 @@ class Provenance:
         ----------
         config : mapping
             Resolved settings, plain data.
-        inputs : mapping of str to Path
-            Role of each input (``"fasta"``, ``"track ATAC"``) to its file.
+        inputs : mapping of str to Path or None
+            Role of each input (``"fasta"``, ``"track ATAC"``) to its file. Files that are not given
+            (None) are left out, and so are streams, which can be read only once.
         seed : int, optional
         command : iterable, optional
             Words of an equivalent command, used if the actual one has options that do not affect
@@ -102,7 +104,11 @@ class Provenance:
         model : str, optional
         warnings, seen : iterable of str, optional
         """
-        digests = {f"{role} {Path(p).name}": sha256(p) for role, p in inputs.items()}
+        digests = {
+            f"{role} {path.name}": sha256(path)
+            for role, path in inputs.items()
+            if path is not None and str(path) != "-" and not is_device(path)
+        }
         words = shlex.join(map(str, command)) or command_line()
         made = cls(words, dict(config), seed, digests)
         return replace(made, model=model, warnings=tuple(warnings), seen=tuple(seen))
@@ -128,6 +134,13 @@ class Provenance:
         lines = [f"{LINE}{key}={' '.join(str(value).splitlines())}" for key, value in facts]
         # A file name may be invalid UTF-8.
         return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
+
+
+def settings_of(request: Any, leave_out: Iterable[str] = ()) -> dict[str, Any]:
+    """Return a request as JSON data, with file names instead of paths, without some fields."""
+    left_out = set(leave_out)
+    kept = {name: value for name, value in asdict(request).items() if name not in left_out}
+    return json.loads(json.dumps(kept, default=lambda path: path.name))
 
 
 def named(model: Path, digest: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.detect import PRETRAINED, model_folder
+from genomix_cli.genome.tracks import contact_file
 from genomix_cli.options import Leaf
 
 STANDARD_STREAM = Path("-")
@@ -45,7 +46,7 @@ def require_inputs(leaves: Iterable[Leaf], origin: Callable[[Leaf], str]) -> Non
                     error.where = f"{origin(leaf)} {error.where}".lstrip()
                     raise
             elif leaf.is_path or (leaf.option.reads and leaf.choices):
-                path = _file(value)
+                path = contact_file(value)
                 if value not in (STANDARD_STREAM, *leaf.choices) and not path.exists():
                     raise UsageError("no such file", where=f"{origin(leaf)} {path}".lstrip())
 
@@ -54,7 +55,7 @@ def inputs_of(leaf: Leaf) -> Iterator[NamedPath]:
     """Yield the paths that an option reads."""
     for value in _values(leaf):
         if leaf.is_path and value != STANDARD_STREAM:
-            yield NamedPath(leaf.flag, _file(value))
+            yield NamedPath(leaf.flag, contact_file(value))
         elif leaf.option.model:
             yield NamedPath(leaf.flag, folder_of(value))
         elif leaf.option.reads and Path(value).is_file():
@@ -74,8 +75,3 @@ def _values(leaf: Leaf) -> tuple[Any, ...]:
     if isinstance(values, dict):
         values = tuple(values.values())
     return values if isinstance(values, tuple) else (values,)
-
-
-def _file(value: Path | str) -> Path:
-    """Return the file of a path, such as that before ``::`` in "a.mcool::/resolutions/1000"."""
-    return Path(str(value).partition("::")[0])

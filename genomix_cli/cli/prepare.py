@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from genomix_cli.cli.domains import COHORTS, SEQUENCES, VARIANTS, Verb
 from genomix_cli.cohorts.requests import PrepareRequest as CohortRequest
+from genomix_cli.errors import first_few
 from genomix_cli.sequences.requests.prepare import PrepareRequest as SequenceRequest
 from genomix_cli.variants.requests.prepare import PrepareGenomeRequest, PrepareRequest
 
@@ -113,7 +114,7 @@ def _sequences_told(summary: SequenceSummary) -> None:
         log.info("  %s is not kept: %s", name, why)
     if summary.label:
         classes = [f"{name} {count:,}" for name, count in summary.classes.items()]
-        listed = ", ".join(classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
+        listed = first_few(classes, SHOWN)
         log.info("label %s: %s; %s unlabelled", summary.label, listed, f"{summary.unlabelled:,}")
     if summary.splits:
         log.info("splits: %s", ", ".join(f"{s} {c:,}" for s, c in summary.splits.items()))

@@ -19,6 +19,7 @@ from genomix_cli.comparison.classifier import Classifier
 from genomix_cli.comparison.held_out import SEEN
 from genomix_cli.comparison.tables import write_json
 from genomix_cli.comparison.words import count
+from genomix_cli.errors import first_few
 from genomix_cli.formats.seen import Items, read_seen
 from genomix_cli.genome.parquet import Column
 from genomix_cli.genome.vcf.writer import Format, cell, open_output
@@ -172,7 +173,7 @@ def write_table(table: Table, path: Path, form: Format, made: Provenance) -> Non
 def warn_unscored(names: NDArray[Any], where: object, reason: str, item: str) -> None:
     """Warn about items that were not scored, if any; `reason` ends in "of"."""
     if len(names):
-        some = ", ".join(map(str, names[:MAX_NAMED])) + (", ..." if len(names) > MAX_NAMED else "")
+        some = first_few(names, MAX_NAMED)
         log.warning("%s: %s %s (%s); not scored", where, reason, count(len(names), item), some)
 
 

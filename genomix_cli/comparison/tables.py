@@ -72,8 +72,7 @@ def request_provenance(
         Provenance lines of the file of scores; its model and warnings are passed on to the result.
     """
     settings = asdict(request)
-    paths = {name: settings.pop(name) for name in files}
-    inputs = {name: path for name, path in paths.items() if path is not None}
+    inputs = {name: settings.pop(name) for name in files}
     model, warnings = "; ".join(scored.get("Model", ())), scored.get("Warning", ())
     return Provenance.of(settings, inputs, request.seed, model=model, warnings=warnings)
 

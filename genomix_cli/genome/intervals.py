@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genomix_cli.errors import DataError
+from genomix_cli.errors import DataError, first_few
 
 _PREFIXES = ("", "chr", "Chr", "CHR")
 _MITOCHONDRION = ("MT", "M")
@@ -69,11 +69,10 @@ class ContigNames:
         """
         spelling = self.find(name)
         if spelling is None:
-            listed = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
             raise DataError(
                 f"has no contig {name!r}",
                 where=self.source,
-                found=listed or "no contigs",
+                found=first_few(self.names) or "no contigs",
                 hint="check that all files are of the same assembly",
             )
         return spelling

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from genomix_cli.errors import UsageError
@@ -23,6 +24,11 @@ _ACCESSIBILITY = {
     "MNASE": "MNase-seq",
 }
 _OTHER_ASSAYS = {"CAGE": "CAGE", "RNA": "RNA-seq", "WGBS": "WGBS", "METHYLATION": "WGBS"}
+
+
+def contact_file(contacts: Path | str) -> Path:
+    """Return the file of a contact map, the part before ``::`` in a.mcool::/resolutions/1000."""
+    return Path(str(contacts).partition("::")[0])
 
 
 class TrackName(NamedTuple):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,7 +43,7 @@ from genomix_cli.formats.seen import Seen
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.learning.processes import first_process, own_folder
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, settings_of
 
 log = logging.getLogger("genomix")
 
@@ -268,10 +267,5 @@ def _shown(request: TrainRequest) -> dict[str, Any]:
 
 def _plain(request: TrainRequest) -> dict[str, Any]:
     """Return the request as JSON data, with file names instead of paths."""
-    plain = asdict(request)
-    for name in ("cohort", "output"):
-        plain[name] = Path(plain[name]).name
-    plain["hold_out"] = Path(request.hold_out).name
-    for name in ("resume", "device", "threads"):
-        del plain[name]
-    return json.loads(json.dumps(plain))
+    settings = settings_of(request, ("resume", "device", "threads"))
+    return {**settings, "hold_out": Path(request.hold_out).name}

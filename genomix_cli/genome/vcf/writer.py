@@ -126,7 +126,7 @@ def table_format(path: Path) -> Format:
     form = format_of(path)
     if form.is_table:
         return form
-    if str(path) == STANDARD_STREAM or (path.exists() and not path.is_file()):
+    if is_streamed(path):
         return Format.TSV
     raise UsageError(
         "does not have the extension of a table", where=path, expected=".tsv, .tsv.gz or .parquet"

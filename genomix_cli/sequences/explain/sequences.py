@@ -20,7 +20,7 @@ from genomix_cli.comparison.explanation import (
     rows_of,
     write_table,
 )
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import UsageError, first_few
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motif_sites import motifs_of, require_scanner
@@ -199,12 +199,11 @@ def _baseline(
 
 def _tell_unknown(names: NDArray[np.str_], request: ExplainRequest) -> None:
     if len(names):
-        named = ", ".join(map(str, names[:NAMED])) + (", ..." if len(names) > NAMED else "")
         log.warning(
             "%s: left out %d sequences without a known base (%s)",
             request.sequences,
             len(names),
-            named,
+            first_few(names, NAMED),
         )
 
 

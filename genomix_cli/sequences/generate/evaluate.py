@@ -328,8 +328,7 @@ def _write(
     entrants: list[Entrant],
     judge: Judge,
 ) -> None:
-    inputs = {"generated": request.generated, "real": request.real}
-    inputs |= {"motifs": request.motifs} if request.motifs else {}
+    inputs = {"generated": request.generated, "real": request.real, "motifs": request.motifs}
     settings = {"hold_out": request.hold_out, "draws": request.draws, "label": request.label}
     made = Provenance.of(settings, inputs, request.seed)
     if request.tsv:

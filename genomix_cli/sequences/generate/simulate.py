@@ -6,7 +6,7 @@ Letters in shapes: n sequences, L bases, C conditions.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from genomix_cli.formats.sequences import Phenotype, Sequences, open_sequences, 
 from genomix_cli.genome import iupac
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.outputs import atomic_path, check_output
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, settings_of
 from genomix_cli.sequences.generate import conditions
 from genomix_cli.sequences.generate.chain import BASES
 from genomix_cli.sequences.generate.checkpoint import Diffusion, columns_of, load_diffusion
@@ -157,15 +157,8 @@ def _conditions_of(
 
 
 def _provenance(request: SimulateRequest) -> Provenance:
-    inputs = {"model": request.model / WEIGHTS}
-    if request.denoise:
-        inputs["denoise"] = request.denoise
-    plain = {
-        name: value.name if isinstance(value, Path) else value
-        for name, value in asdict(request).items()
-        if name not in ("force", "device")
-    }
-    return Provenance.of(plain, inputs, request.seed)
+    inputs = {"model": request.model / WEIGHTS, "denoise": request.denoise}
+    return Provenance.of(settings_of(request, ("force", "device")), inputs, request.seed)
 
 
 def _counts(sequences: Sequences) -> dict[str, int]:

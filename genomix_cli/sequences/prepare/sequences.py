@@ -16,7 +16,6 @@ from genomix_cli.comparison.tables import write_json
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.sequences import Measurement, Sequences, Windows, sequences_writer
 from genomix_cli.genome.intervals import ContigNames
-from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.outputs import atomic_path
 from genomix_cli.provenance import Provenance
 from genomix_cli.sequences.prepare import metadata
@@ -200,8 +199,8 @@ def _write(
                 signal[...] = whole
 
 
-def _files(request: PrepareRequest, kind: str) -> dict[str, Path]:
-    """Return every input file by its role, except standard input."""
+def _files(request: PrepareRequest, kind: str) -> dict[str, Path | None]:
+    """Return every input file by its role."""
     numbered = len(request.inputs) > 1
     files: dict[str, Path | None] = {
         f"{kind} {i}" if numbered else kind: path for i, path in enumerate(request.inputs, 1)
@@ -209,8 +208,4 @@ def _files(request: PrepareRequest, kind: str) -> dict[str, Path]:
     files |= {f"track {name}": path for name, path in request.tracks.items()}
     files |= {"metadata": request.table, "BED": request.bed, "like": request.like}
     files |= {"regions": request.regions_file, "reference": request.fasta if kind == VCF else None}
-    return {
-        role: path
-        for role, path in files.items()
-        if path is not None and str(path) != STANDARD_STREAM and not path.is_fifo()
-    }
+    return files

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from genomix_cli.config import Count, Within, from_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.learning.fit_settings import FitSettings
 from genomix_cli.options import Option, option, parse_names
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, settings_of
 from genomix_cli.registry import SEQUENCE_CLASSIFIERS
 from genomix_cli.shared_options import MODEL, Epochs, Resume, RunOutput
 
@@ -59,9 +58,7 @@ class TrainRequest:
     def plain(self) -> dict[str, Any]:
         """Return the request as JSON data, with file names instead of paths."""
         # A resumed run may differ in these from the interrupted one.
-        plain = {n: v for n, v in asdict(self).items() if n not in ("resume", "setting")}
-        text = json.dumps({**plain, "seed": self.setting.seed}, default=lambda path: path.name)
-        return json.loads(text)
+        return {**settings_of(self, ("resume", "setting")), "seed": self.setting.seed}
 
     def provenance(self) -> Provenance:
         """Return the provenance of everything that the run writes."""

@@ -11,6 +11,7 @@ from typing import IO, Self
 from genomix_cli.genome.motif_sites import CONSENSUS, COVERED
 from genomix_cli.genome.signal import BIN_SIZE
 from genomix_cli.genome.source import RawGenome
+from genomix_cli.genome.tracks import contact_file
 from genomix_cli.outputs import atomic_path, make_folder, safe_name
 from genomix_cli.provenance import Provenance
 from genomix_cli.variants.explain.activity import UNIT
@@ -192,7 +193,7 @@ def _provenance(request: ExplainRequest, loaded: LoadedModel) -> Provenance:
         "steps": request.steps,
         "shuffles": N_SHUFFLES,
     }
-    inputs = {"variants": request.variants}
+    inputs: dict[str, Path | None] = {"variants": request.variants}
     if request.motifs.source not in (None, CONSENSUS):
         inputs["motifs"] = Path(str(request.motifs.source))
     return made_by(request, loaded, settings, inputs)
@@ -205,11 +206,9 @@ def made_by(
     inputs: Mapping[str, Path | None],
 ) -> Provenance:
     """Return the provenance of an output: its own settings and inputs, and those of the genome."""
-    files = {name: path for name, path in inputs.items() if path is not None}
-    files["fasta"] = request.fasta
+    files = {**inputs, "fasta": request.fasta}
     files |= {f"track {name}": path for name, path in request.tracks.items()}
-    if request.contacts:
-        files["contacts"] = Path(str(request.contacts).partition("::")[0])
+    files["contacts"] = request.contacts and contact_file(request.contacts)
     if loaded.module.reads_window:
         settings["uncovered"] = request.uncovered or loaded.config.uncovered
         settings["max_gap_bins"] = loaded.config.max_gap_bins

@@ -24,8 +24,7 @@ from genomix_cli.genome.contacts import BIN as CONTACT_BIN
 from genomix_cli.genome.intervals import merge
 from genomix_cli.genome.signal import BIN_SIZE, MEASURED, TrackSpec, Uncovered
 from genomix_cli.genome.source import RawGenome
-from genomix_cli.genome.tracks import modalities, read_track_name
-from genomix_cli.genome.vcf.input import STANDARD_STREAM
+from genomix_cli.genome.tracks import contact_file, modalities, read_track_name
 from genomix_cli.options import check_options
 from genomix_cli.outputs import atomic_path, check_notes, check_output
 from genomix_cli.progress import track
@@ -237,22 +236,17 @@ def genome_attributes(
 
 
 def genome_inputs(
-    request: PrepareRequest | PrepareGenomeRequest, variants: Mapping[str, Path] | None = None
-) -> dict[str, Path]:
+    request: PrepareRequest | PrepareGenomeRequest, **variants: Path
+) -> dict[str, Path | None]:
     """Return the input files by role."""
-    inputs = {"fasta": request.fasta}
+    inputs: dict[str, Path | None] = {"fasta": request.fasta}
     inputs |= {f"track {name}": path for name, path in request.tracks.items()}
-    inputs |= variants or {}
-    if request.contacts is not None:
-        inputs["contacts"] = Path(str(request.contacts).split("::")[0])
-    return inputs
+    contacts = request.contacts and contact_file(request.contacts)
+    return {**inputs, **variants, "contacts": contacts}
 
 
 def _provenance(request: PrepareRequest) -> Provenance:
-    is_file = str(request.vcf) != STANDARD_STREAM
-    inputs = genome_inputs(request, {"vcf": request.vcf} if is_file else None)
-    if request.labels is not None:
-        inputs["labels"] = request.labels
+    inputs = {**genome_inputs(request, vcf=request.vcf), "labels": request.labels}
     settings = (
         *("label_info", "effect_info", "probability_info"),
         *("flank", "layout", "k", "assembly"),

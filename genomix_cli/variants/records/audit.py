@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from genomix_cli.errors import CheckError, DataError
+from genomix_cli.errors import CheckError, DataError, first_few
 from genomix_cli.genome.alphabet import decode, encode
 from genomix_cli.genome.vcf.lines import Lines
 from genomix_cli.genome.vcf.reader import Record
@@ -259,15 +259,10 @@ def check_contigs(
     raise DataError(
         f"has no contig in common with {reference.path}",
         where=reader.name,
-        expected=_some(reference.names),
-        found=_some(names),
+        expected=first_few(reference.names),
+        found=first_few(names),
         hint=hint,
     )
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _alt_is_reference(checked: Checked, reference: Reference) -> bool:

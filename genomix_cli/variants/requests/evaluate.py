@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from genomix_cli.comparison.rules import HELD_OUT
 from genomix_cli.errors import UsageError
@@ -151,25 +151,6 @@ class SuiteRequest:
         if self.stack and not names:
             raise UsageError("--stack needs scores of other tools: --info or --column")
         check_options(self)
-
-    def settings(self) -> dict[str, Any]:
-        """Return plain data, with file names instead of paths."""
-        plain = asdict(self)
-        for name in ("shard", "output", "test_regions", "peaks", "vcf", "table"):
-            plain[name] = plain[name] and Path(plain[name]).name
-        plain["models"] = [Path(name).name for name in self.models]
-        return plain
-
-    def inputs(self) -> dict[str, Path]:
-        """Return the input files by role."""
-        files = {
-            "shard": self.shard,
-            "test regions": self.test_regions,
-            "peaks": self.peaks,
-            "vcf": self.vcf,
-            "table": self.table,
-        }
-        return {role: path for role, path in files.items() if path is not None}
 
 
 @dataclass(frozen=True)

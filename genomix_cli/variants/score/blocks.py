@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from genomix_cli.errors import UsageError
+from genomix_cli.errors import UsageError, first_few
 from genomix_cli.genome.vcf.input import STANDARD_STREAM, expected_records
 from genomix_cli.genome.vcf.lines import Lines, between
 from genomix_cli.genome.vcf.reader import Header
@@ -325,9 +325,8 @@ class Run:
             log.warning("no allele was scored: %s", "; ".join(reasons))
         elif counts[CONTIG_ABSENT]:
             lacking = [name for name in self.variants.contigs if find(name) is None]
-            shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
             what = "%s alleles on contigs that the FASTA lacks (%s): not scored"
-            log.warning(what, f"{counts[CONTIG_ABSENT]:,}", shown)
+            log.warning(what, f"{counts[CONTIG_ABSENT]:,}", first_few(lacking))
 
     def observed(self) -> dict[str, float]:
         """Return the fraction of each input that the windows used; warn of inputs without data.

@@ -8,6 +8,7 @@ from pathlib import Path
 from genomix_cli import __version__
 from genomix_cli.formats.seen import MEANING, TRAIN, VALID
 from genomix_cli.genome.intervals import ContigNames
+from genomix_cli.genome.tracks import contact_file
 from genomix_cli.genome.vcf.indexed import find_index
 from genomix_cli.genome.vcf.reader import Header, VcfReader, info_line
 from genomix_cli.provenance import LINE, Provenance, named
@@ -151,19 +152,17 @@ def _settings(request: ScoreRequest, plan: Plan) -> dict[str, object]:
     }
 
 
-def _inputs(request: ScoreRequest) -> dict[str, Path]:
+def _inputs(request: ScoreRequest) -> dict[str, Path | None]:
     """Return the input files by role."""
     genome = request.genome
     inputs = {"vcf": request.vcf, "fasta": genome.fasta, "shard": genome.shard}
     inputs["genes"] = request.genes
     inputs |= {f"track {name}": path for name, path in genome.tracks.items()}
-    if genome.contacts is not None:
-        inputs["contacts"] = Path(str(genome.contacts).partition("::")[0])
+    inputs["contacts"] = genome.contacts and contact_file(genome.contacts)
     # The index stands in for its file, which may be too large to read for a digest.
     for role, paths in {"lookup": request.lookup, "known": request.known}.items():
         inputs |= {f"{role} {n}": find_index(path) or path for n, path in enumerate(paths, 1)}
-    # Only regular files get a digest: a pipe can be read only once.
-    return {role: path for role, path in inputs.items() if path is not None and path.is_file()}
+    return inputs
 
 
 def _contigs(

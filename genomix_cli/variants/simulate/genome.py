@@ -201,11 +201,10 @@ def _write_manifest(
         "placement": request.placement,
         "motifs": [motif.name for motif in motifs],
     }
-    inputs = {} if request.motifs is None else {"motifs": request.motifs}
     manifest = {
         "format": FORMAT,
         "format_version": 1,
-        "provenance": Provenance.of(config, inputs, request.seed).to_dict(),
+        "provenance": Provenance.of(config, {"motifs": request.motifs}, request.seed).to_dict(),
         "contigs": request.lengths,
         "tracks": list(files.track_names(motifs)),
         "counts": summary.counts,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from genomix_cli.learning.calibration import Platt
 from genomix_cli.learning.devices import resolve_device
 from genomix_cli.learning.processes import first_process, rank_and_world_size
 from genomix_cli.outputs import atomic_path
-from genomix_cli.provenance import Provenance
+from genomix_cli.provenance import Provenance, settings_of
 from genomix_cli.variants.models.start import new_model, start_from
 from genomix_cli.variants.records.inputs import BIN_SIZE, least_distance
 from genomix_cli.variants.records.seen import seen_alleles
@@ -339,18 +338,12 @@ def _provenance(request: TrainRequest, held: GenomeSplit) -> Provenance:
     return Provenance.of(settings, {"shard": request.shard}, request.seed)
 
 
-def plain(request: Any) -> dict[str, Any]:
-    """Return a request as JSON data, with file names instead of paths."""
-
-    def shown(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: shown(part) for name, part in value.items()}
-        return value.name if isinstance(value, Path) else value
-
-    settings = shown(asdict(request))
-    if settings.get("initial"):
+def plain(request: TrainRequest | PretrainRequest, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a request as JSON data; see :func:`genomix_cli.provenance.settings_of`."""
+    settings = settings_of(request, leave_out)
+    if settings["initial"]:
         settings["initial"] = Path(settings["initial"]).name
-    return json.loads(json.dumps(settings))
+    return settings
 
 
 def _dataset(

@@ -13,7 +13,7 @@ from genomix_cli.comparison.intervals import NAN
 from genomix_cli.comparison.tables import plain, write_rows
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.run_folder import RunFolder
-from genomix_cli.provenance import Provenance, sha256
+from genomix_cli.provenance import Provenance, settings_of, sha256
 from genomix_cli.variants.evaluate.suite.results import (
     Metrics,
     StratumResult,
@@ -44,10 +44,12 @@ def write_files(suite: Suite, shard: Shard, made: Provenance, folder: Path) -> N
 def provenance(results: SuiteResults, request: SuiteRequest) -> Provenance:
     """Return the provenance of an evaluation."""
     weights = {Path(name).name: RunFolder(model_folder(name)).weights for name in request.models}
-    inputs = request.inputs() | {f"weights of {name}": path for name, path in weights.items()}
+    inputs = {"shard": request.shard, "test regions": request.test_regions, "peaks": request.peaks}
+    inputs |= {"vcf": request.vcf, "table": request.table}
+    inputs |= {f"weights of {name}": path for name, path in weights.items()}
     model = "; ".join(f"{name} sha256:{sha256(path)}" for name, path in weights.items())
-    settings = request.settings()
-    del settings["output"]
+    settings = settings_of(request, ("output",))
+    settings["models"] = [Path(name).name for name in request.models]
     return Provenance.of(settings, inputs, request.seed, model=model, warnings=results.notes)
 
 

@@ -446,11 +446,8 @@ def _hidden_spans(windows: Windows) -> metrics.Spans:
 
 
 def _provenance(request: PretrainRequest) -> Provenance:
-    inputs = {"shard": request.shard}
-    if request.valid_regions is not None:
-        inputs["valid_regions"] = request.valid_regions
-    settings = {name: value for name, value in plain(request).items() if name not in _FREE}
-    return Provenance.of({"task": "pretrain", **settings}, inputs, request.seed)
+    inputs = {"shard": request.shard, "valid_regions": request.valid_regions}
+    return Provenance.of({"task": "pretrain", **plain(request, _FREE)}, inputs, request.seed)
 
 
 def _write(
