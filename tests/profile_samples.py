@@ -13,9 +13,9 @@ from genomix_cli.config import to_dict
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.sequences import Measurement, Phenotype, Profiles, Sequences
 from genomix_cli.genome.iupac import encode, reverse_complement
-from genomix_cli.learning.activity import Output
+from genomix_cli.learning.activity import DOMAIN, Output
 from genomix_cli.learning.networks import new_module, weights
-from genomix_cli.learning.profiles import DOMAIN, TASK, UNIT, ProfileConfig, ProfileModel
+from genomix_cli.learning.profiles import TASK, UNIT, ProfileConfig, ProfileModel
 from tests.sequence_samples import motifs
 
 MOTIF = encode("TGACTCAG")

@@ -410,19 +410,14 @@ def construct(p: Tensor, left: str, right: str) -> Tensor:
     return torch.cat([first, p, last], 1)
 
 
-def activity_config(arch: Mapping[str, Any], where: object) -> ActivityConfig:
-    """Return the configuration stored as plain data in a run folder.
+def predicted_config(kind: type[P], arch: Mapping[str, Any], where: object) -> P:
+    """Return the configuration of a network from plain data of a run folder.
 
     Raises
     ------
     DataError
         If the data are not a valid configuration.
     """
-    return predicted_config(ActivityConfig, arch, where)
-
-
-def predicted_config(kind: type[P], arch: Mapping[str, Any], where: object) -> P:
-    """Return a configuration of class `kind` from plain data; see :func:`activity_config`."""
     try:
         outputs = tuple(from_dict(Output, each) for each in arch["outputs"])
         config = from_dict(kind, {**arch, "outputs": outputs})
@@ -435,17 +430,25 @@ def predicted_config(kind: type[P], arch: Mapping[str, Any], where: object) -> P
         raise _damaged(error, where) from error
 
 
-def stored_activity(
-    arch: Mapping[str, Any], state: Mapping[str, NDArray[Any]], where: Path
-) -> ActivityModel:
-    """Build the model of a run folder, in evaluation mode.
+def stored_network(
+    kind: type[P],
+    network: Callable[[P], M],
+    arch: Mapping[str, Any],
+    state: Mapping[str, NDArray[Any]],
+    where: Path,
+) -> M:
+    """Build the network of a run folder, in evaluation mode.
 
     Parameters
     ----------
+    kind : type
+        Class of the configuration.
+    network : type
+        Class of the network.
     arch : mapping
-        An `ActivityConfig` as plain data.
+        The configuration as plain data.
     state : mapping of str to NDArray
-        Weights of the model.
+        Weights of the network.
     where : Path
         Run folder, for error messages.
 
@@ -454,14 +457,9 @@ def stored_activity(
     DataError
         If the configuration is invalid, or the weights do not fit it.
     """
-    config = activity_config(arch, where)
-    return stored_network(lambda: ActivityModel(config), state, where)
-
-
-def stored_network(build: Callable[[], M], state: Mapping[str, NDArray[Any]], where: Path) -> M:
-    """Build a network and load its weights, in evaluation mode; see :func:`stored_activity`."""
+    config = predicted_config(kind, arch, where)
     try:
-        return stored_module(build, state).eval()
+        return stored_module(lambda: network(config), state).eval()
     except (ValueError, RuntimeError, MemoryError) as error:
         raise _damaged(error, where) from error
 

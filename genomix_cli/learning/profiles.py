@@ -8,23 +8,17 @@ Letters: B batch, L bases, C channels, K outputs (tracks), J control tracks, O b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 
 from genomix_cli.config import Count, Extent, Within
 from genomix_cli.errors import UsageError
-from genomix_cli.learning.activity import DOMAIN, Output, Predicted, predicted_config
-from genomix_cli.learning.activity import stored_network as stored
+from genomix_cli.learning.activity import Output, Predicted
 from genomix_cli.learning.layers.convolution import WIDE, dilated_tower
-
-__all__ = ["DOMAIN", "TASK", "ProfileConfig", "ProfileModel", "profile_config", "stored_profiles"]
 
 TASK = "profile"
 # A motif is a few of the hundreds of bases averaged. Without a gain, the counts head would need
@@ -200,37 +194,3 @@ class ProfileModel(nn.Module):
         one, other = (self._counts(self.body(way.transpose(1, 2))) for way in (p, p.flip(1, 2)))
         opposite = [self.config.opposite[row] for row in rows]
         return (one[:, list(rows)] + other[:, opposite]) / 2
-
-
-def profile_config(arch: Mapping[str, Any], where: object) -> ProfileConfig:
-    """Return the configuration stored as plain data in a run folder.
-
-    Raises
-    ------
-    DataError
-        If the data are not a valid configuration.
-    """
-    return predicted_config(ProfileConfig, arch, where)
-
-
-def stored_profiles(
-    arch: Mapping[str, Any], state: Mapping[str, NDArray[Any]], where: Path
-) -> ProfileModel:
-    """Build the model of a run folder, in evaluation mode.
-
-    Parameters
-    ----------
-    arch : mapping
-        A `ProfileConfig` as plain data.
-    state : mapping of str to NDArray
-        Weights of the model.
-    where : Path
-        Run folder, for error messages.
-
-    Raises
-    ------
-    DataError
-        If the configuration is invalid, or the weights do not fit it.
-    """
-    config = profile_config(arch, where)
-    return stored(lambda: ProfileModel(config), state, where)

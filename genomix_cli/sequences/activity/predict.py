@@ -12,7 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from genomix_cli.formats.run_folder import CONFIG
-from genomix_cli.learning.activity import TASK, ActivityModel, of_both_strands, stored_activity
+from genomix_cli.learning.activity import (
+    TASK,
+    ActivityConfig,
+    ActivityModel,
+    of_both_strands,
+    stored_network,
+)
 from genomix_cli.learning.finite import finite
 from genomix_cli.sequences.activity.learning import bases
 from genomix_cli.sequences.runs import StoredRun
@@ -29,7 +35,8 @@ def model_of(run: StoredRun, device: str = "cpu") -> ActivityModel:
     DataError
         If its weights do not fit its configuration.
     """
-    return stored_activity(run.config.arch, run.state, run.path / CONFIG).to(device)
+    where, arch = run.path / CONFIG, run.config.arch
+    return stored_network(ActivityConfig, ActivityModel, arch, run.state, where).to(device)
 
 
 def member_answers(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.formats.run_folder import CONFIG
+from genomix_cli.learning.activity import stored_network
 from genomix_cli.learning.finite import finite
-from genomix_cli.learning.profiles import TASK, Answer, ProfileModel, stored_profiles
+from genomix_cli.learning.profiles import TASK, Answer, ProfileConfig, ProfileModel
 from genomix_cli.sequences.activity.learning import bases
 from genomix_cli.sequences.profile.windows import BLOCK, Batch, middle
 from genomix_cli.sequences.runs import StoredRun
@@ -28,7 +29,8 @@ def model_of(run: StoredRun, device: str = "cpu") -> ProfileModel:
     DataError
         If its weights do not fit its configuration.
     """
-    return stored_profiles(run.config.arch, run.state, run.path / CONFIG).to(device)
+    where, arch = run.path / CONFIG, run.config.arch
+    return stored_network(ProfileConfig, ProfileModel, arch, run.state, where).to(device)
 
 
 @torch.inference_mode()

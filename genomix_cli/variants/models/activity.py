@@ -9,9 +9,9 @@ reads, K outputs, F features of all its networks and constructs, d width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from numpy.typing import NDArray
@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from genomix_cli.formats.run_folder import CONFIG
 from genomix_cli.learning.activity import (
+    ActivityConfig,
     ActivityModel,
     Predicted,
-    activity_config,
-    stored_activity,
+    predicted_config,
+    stored_network,
 )
 from genomix_cli.learning.activity_differences import both_strands, differences, standardised
 from genomix_cli.variants.models.base import VariantModel, Variants
@@ -41,6 +42,11 @@ class Activity(VariantModel):
     """
 
     network: Any
+    # Classes of the configuration and of the network.
+    kinds: ClassVar[tuple[type[Predicted], Callable[[Any], nn.Module]]] = (
+        ActivityConfig,
+        ActivityModel,
+    )
     has_attributions = True
     reads_window = False
     bases: Tensor
@@ -55,17 +61,17 @@ class Activity(VariantModel):
         bases = torch.cat([torch.eye(4), torch.full((1, 4), 0.25)])
         self.register_buffer("bases", bases, persistent=False)
 
-    @staticmethod
-    def activity_of(arch: Mapping[str, Any], where: object = CONFIG) -> Predicted:
+    @classmethod
+    def activity_of(cls, arch: Mapping[str, Any], where: object = CONFIG) -> Predicted:
         """Return the architecture as a configuration."""
-        return activity_config(arch, where)
+        return predicted_config(cls.kinds[0], arch, where)
 
     @classmethod
     def stored(
         cls, arch: Mapping[str, Any], state: Mapping[str, NDArray[Any]], where: Path
-    ) -> Activity:
+    ) -> Self:
         """Build the model of a run folder."""
-        return cls(stored_activity(arch, state, where))
+        return cls(stored_network(*cls.kinds, arch, state, where))
 
     def differences(self, variants: Variants) -> Tensor:
         """Return alt minus ref of each reported output, float32 ``[W, G, K]``."""

@@ -26,7 +26,7 @@ from torch.utils.checkpoint import checkpoint
 
 from genomix_cli.config import Count, Depth, Layers, Share
 from genomix_cli.formats.run_folder import CONFIG
-from genomix_cli.learning.activity import ActivityConfig, ActivityModel, activity_config
+from genomix_cli.learning.activity import ActivityConfig, ActivityModel, predicted_config
 from genomix_cli.learning.layers.attention import (
     KeyValue,
     MultiHeadAttention,
@@ -308,7 +308,11 @@ class GMT(VariantModel):
     @staticmethod
     def activity_of(arch: Mapping[str, Any]) -> ActivityConfig | None:
         """Return the architecture of the network of sequence activity, if there is one."""
-        return None if arch.get("activity") is None else activity_config(arch["activity"], CONFIG)
+        return (
+            None
+            if arch.get("activity") is None
+            else predicted_config(ActivityConfig, arch["activity"], CONFIG)
+        )
 
     @property
     def activity(self) -> ActivityTokens | None:
@@ -543,7 +547,7 @@ def activity_tokens(config: GMTConfig) -> ActivityTokens | None:
     """Return the module that reads haplotypes with the activity network; None without one."""
     if config.activity is None:
         return None
-    network = ActivityModel(activity_config(config.activity, "activity"))
+    network = ActivityModel(predicted_config(ActivityConfig, config.activity, "activity"))
     return ActivityTokens(network, config.d_model, config.tune_activity)
 
 

@@ -9,19 +9,11 @@ K outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 from torch import Tensor
 
-from genomix_cli.formats.run_folder import CONFIG
 from genomix_cli.learning.profiles import (
     ProfileConfig,
     ProfileModel,
-    profile_config,
-    stored_profiles,
 )
 from genomix_cli.variants.models.activity import Activity
 from genomix_cli.variants.models.base import Variants
@@ -36,18 +28,7 @@ class Profile(Activity):
     """
 
     network: ProfileModel
-
-    @staticmethod
-    def activity_of(arch: Mapping[str, Any], where: object = CONFIG) -> ProfileConfig:
-        """Return the architecture as a configuration."""
-        return profile_config(arch, where)
-
-    @classmethod
-    def stored(
-        cls, arch: Mapping[str, Any], state: Mapping[str, NDArray[Any]], where: Path
-    ) -> Profile:
-        """Build the model of a run folder."""
-        return cls(stored_profiles(arch, state, where))
+    kinds = (ProfileConfig, ProfileModel)
 
     def _differences(self, variants: Variants, at: int | None = None) -> Tensor:
         # Each allele has the same row in batches of equal size, so rounding affects both alike.

@@ -16,7 +16,7 @@ from genomix_cli.learning.activity import (
     ActivityModel,
     Output,
     construct,
-    stored_activity,
+    stored_network,
 )
 from genomix_cli.learning.networks import new_module, weights
 
@@ -72,8 +72,12 @@ def test_what_is_dropped_is_dropped_of_both_alleles(model: ActivityModel) -> Non
     assert torch.equal(model.standardised(0, p, (0, 1), 2), model.standardised(0, p, (0, 1)))
 
 
+def stored(arch: dict, state: dict) -> ActivityModel:
+    return stored_network(ActivityConfig, ActivityModel, arch, state, Path("run"))
+
+
 def test_a_stored_model_is_the_model(model: ActivityModel) -> None:
-    again = stored_activity(to_dict(CONFIG), weights(model), Path("run"))
+    again = stored(to_dict(CONFIG), weights(model))
     assert torch.equal(again(bases(), (0, 1, 2)), model(bases(), (0, 1, 2)))
     assert not again.training
 
@@ -91,12 +95,12 @@ def test_a_stored_model_is_the_model(model: ActivityModel) -> None:
 )
 def test_damage_is_told(model: ActivityModel, change: dict) -> None:
     with pytest.raises(DataError, match="run"):
-        stored_activity({**to_dict(CONFIG), **change}, weights(model), Path("run"))
+        stored({**to_dict(CONFIG), **change}, weights(model))
     with pytest.raises(DataError):
         lacking = {k: v for k, v in weights(model).items() if "encoder" in k}
-        stored_activity(to_dict(CONFIG), lacking, Path("run"))
+        stored(to_dict(CONFIG), lacking)
 
 
 def test_a_missing_field_of_old_runs_has_its_default(model: ActivityModel) -> None:
     plain = {name: value for name, value in to_dict(CONFIG).items() if name != "dropout"}
-    np.testing.assert_equal(stored_activity(plain, weights(model), Path("run")).config.dropout, 0.2)
+    np.testing.assert_equal(stored(plain, weights(model)).config.dropout, 0.2)

@@ -9,15 +9,13 @@ import torch
 
 from genomix_cli.config import to_dict
 from genomix_cli.errors import DataError, UsageError
-from genomix_cli.learning.activity import Output
+from genomix_cli.learning.activity import Output, predicted_config, stored_network
 from genomix_cli.learning.networks import new_module, weights
 from genomix_cli.learning.profiles import (
     GAIN,
     UNIT,
     ProfileConfig,
     ProfileModel,
-    profile_config,
-    stored_profiles,
 )
 from genomix_cli.sequences.profile.train import PRESETS
 from tests.profile_samples import OUTPUTS, config, network
@@ -146,13 +144,13 @@ def test_what_cannot_be_is_refused(fields: dict[str, object], message: str) -> N
 
 def test_what_is_stored_is_checked(tmp_path: Path) -> None:
     model = network(config())
-    arch, state = to_dict(config()), weights(model)
+    kinds, arch, state = (ProfileConfig, ProfileModel), to_dict(config()), weights(model)
     p = one_hot(2, 60)
     with torch.inference_mode():
-        found = stored_profiles(arch, state, tmp_path)(p)
+        found = stored_network(*kinds, arch, state, tmp_path)(p)
         torch.testing.assert_close(found.counts, model(p).counts)
     with pytest.raises(DataError, match="is damaged"):
-        stored_profiles({**arch, "width": 9}, state, tmp_path)
+        stored_network(*kinds, {**arch, "width": 9}, state, tmp_path)
     for damage in ({"outputs": []}, {"opposite": [5, 6, 7]}, {"width": "x"}, {"more": 1}):
         with pytest.raises(DataError, match="is damaged"):
-            profile_config({**arch, **damage}, tmp_path)
+            predicted_config(ProfileConfig, {**arch, **damage}, tmp_path)

@@ -17,7 +17,7 @@ from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.formats.seen import read_seen
 from genomix_cli.formats.sequences import Phenotype, open_sequences
 from genomix_cli.genome.iupac import reverse_complement
-from genomix_cli.learning.activity import ActivityModel, stored_activity
+from genomix_cli.learning.activity import ActivityConfig, ActivityModel, stored_network
 from genomix_cli.sequences.activity.predict import member_answers, model_of
 from genomix_cli.sequences.activity.results import ActivitySummary, OutputResult, headline
 from genomix_cli.sequences.activity.train import read_job, train_activity
@@ -90,7 +90,7 @@ def test_the_folder_is_whole(run: tuple[Path, ActivitySummary]) -> None:
 def test_the_run_is_what_the_shared_room_reads(run: tuple[Path, ActivitySummary]) -> None:
     config, state, _ = RunFolder(run[0]).load("sequences")
     assert config["task"] == "activity"
-    model = stored_activity(config["arch"], state, run[0])
+    model = stored_network(ActivityConfig, ActivityModel, config["arch"], state, run[0])
     assert model.config.length == config["length"] == LENGTH
     outputs = {output.name: output for output in model.config.outputs}
     assert list(outputs) == [
