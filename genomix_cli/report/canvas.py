@@ -121,6 +121,13 @@ def head(ax: Any, text: str) -> None:
     ax.set_title(text, loc="left", fontsize=9, fontweight="bold", color=INK)
 
 
+def by_epoch(*axes: Any) -> None:
+    """Label the x axis of training curves, with ticks at whole epochs."""
+    for ax in axes:
+        ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+
+
 def interval_bar(ax: Any, y: float, interval: Interval, colour: str) -> None:
     """Draw a value as a dot on its interval, at height `y`."""
     if np.isfinite(interval.low):

@@ -21,6 +21,7 @@ from genomix_cli.report.canvas import (
     GREY,
     INK,
     Picture,
+    by_epoch,
     grid,
     head,
     interval_bar,
@@ -274,8 +275,8 @@ def training(study: Study, results: Results) -> Picture | None:
             _learning(ax, [p for p in fold.curve if p.stage == stages[i]], pens[fold.fold].colour)
         if i < len(stages):
             head(ax, short(stages[i], 32))
-            ax.set(xlabel="epoch", ylabel="loss")
-            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.set_ylabel("loss")
+            by_epoch(ax)
     _folds_legend(figure, pens, [fold.fold for fold in folds])
     caption = (
         f"{main.name}, final fit of each fold (colour) and member. Dashed: training loss; solid: "

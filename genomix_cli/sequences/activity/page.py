@@ -14,6 +14,7 @@ from genomix_cli.report.canvas import (
     COLOURS,
     GREY,
     Picture,
+    by_epoch,
     grid,
     head,
     interval_bar,
@@ -160,8 +161,6 @@ def _training_figure(curve: Sequence[Point]) -> Picture:
     head(left, "training loss")
     head(right, "mean r, validation" if quantity else "log-likelihood, validation")
     left.legend()
-    for ax in (left, right):
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    by_epoch(left, right)
     caption = "Training: mean over an epoch, all files together. Validation: the main file only."
     return Picture("training", caption, figure)

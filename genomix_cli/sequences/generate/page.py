@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genomix_cli.learning.task import Epoch
-from genomix_cli.report.canvas import COLOURS, DASHES, GREY, Picture, grid, head, looks
+from genomix_cli.report.canvas import COLOURS, DASHES, GREY, Picture, by_epoch, grid, head, looks
 from genomix_cli.report.page import Card, render, write_page
 from genomix_cli.sequences.generate.likelihood import Restored
 
@@ -97,8 +97,8 @@ def _training_figure(curve: Sequence[Epoch]) -> Picture:
     marker: dict[str, Any] = {"marker": "o", "ms": 3, "lw": 1.1, "color": COLOURS[0]}
     ax.plot(epochs, [p.train_loss for p in curve], ls=DASHES[1], label="training", **marker)
     ax.plot(epochs, [p.valid_nll for p in curve], label="validation", **marker)
-    ax.set(xlabel="epoch", ylabel="bound, nats per base")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_ylabel("bound, nats per base")
+    by_epoch(ax)
     ax.legend()
     caption = (
         "Likelihood bound. Training: mean over an epoch, with some conditions dropped and the "

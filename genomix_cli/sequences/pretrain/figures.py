@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genomix_cli.learning.task import Epoch
-from genomix_cli.report.canvas import GREY, Picture, grid, head, looks, short
+from genomix_cli.report.canvas import GREY, Picture, by_epoch, grid, head, looks, short
 from genomix_cli.sequences.pretrain.summaries import AlignSummary, Probes
 from genomix_cli.sequences.score.retrieval import Recall
 
@@ -32,9 +32,7 @@ def curve(points: Sequence[Epoch]) -> Picture:
     head(left, "loss")
     head(right, "partner ranked first (validation)")
     right.set_ylim(0, 1)
-    for ax in (left, right):
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    by_epoch(left, right)
     caption = (
         "Loss in nats, and how often the partner is the most similar member of a validation "
         "batch. Larger batches make this harder, so it says little about what was learned."

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from genomix_cli.learning.profiles import ProfileModel
-from genomix_cli.report.canvas import COLOURS, GREY, Picture, grid, head, short
+from genomix_cli.report.canvas import COLOURS, GREY, Picture, by_epoch, grid, head, short
 from genomix_cli.report.page import Signed, render, write_page
 from genomix_cli.sequences.activity.page import models_figure, output_cards, single_figure, table
 from genomix_cli.sequences.activity.results import Point
@@ -137,9 +137,7 @@ def _training_figure(curve: Sequence[Point]) -> Picture:
     head(left, "loss, in units of the mean counts")
     head(right, "mean r of log counts, validation")
     left.legend()
-    for ax in (left, right):
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    by_epoch(left, right)
     caption = (
         "Training: mean over an epoch, on either strand and shifted. Validation: both strands."
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genomix_cli.comparison.intervals import Interval
-from genomix_cli.report.canvas import Picture, grid, head, looks, short
+from genomix_cli.report.canvas import Picture, by_epoch, grid, head, looks, short
 from genomix_cli.report.page import Card, Signed, render, write_page
 from genomix_cli.variants.train.pretrain.metrics import KmerRow
 from genomix_cli.variants.train.pretrain.summary import PretrainSummary
@@ -141,10 +141,9 @@ def _curve(summary: PretrainSummary) -> Picture:
         right.plot(epochs, values, color=look.colour, marker=look.marker, ms=3, label=shown[key])
     head(left, "loss")
     head(right, f"{told} (validation)")
-    for ax in (left, right):
-        ax.set_xlabel("epoch")
-        ax.legend()
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    by_epoch(left, right)
+    left.legend()
+    right.legend()
     caption = (
         "Training and validation loss. Validation always uses the same windows and hidden bases."
     )
