@@ -12,13 +12,7 @@ from genomix_cli.comparison.bootstrap import few_units
 from genomix_cli.comparison.intervals import BETTER, COMPARES, LEVEL, WORSE, Interval
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.study import MAJORITY, Study
-from genomix_cli.comparison.summaries import (
-    Alone,
-    BatchCheck,
-    Comparison,
-    OutcomeResult,
-    Results,
-)
+from genomix_cli.comparison.summaries import Alone, BatchCheck, Comparison, OutcomeResult, Results
 from genomix_cli.learning.conformal import fewest
 
 FEW_UNITS = 30

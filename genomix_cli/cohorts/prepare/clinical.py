@@ -21,13 +21,7 @@ from genomix_cli.cohorts.prepare.samples import (
 from genomix_cli.cohorts.requests import PrepareRequest
 from genomix_cli.errors import DataError
 from genomix_cli.formats.cohort import BATCH, LABEL, PATIENT
-from genomix_cli.genome.tables import (
-    first_bytes,
-    is_missing,
-    open_table,
-    place,
-    unknown_name,
-)
+from genomix_cli.genome.tables import first_bytes, is_missing, open_table, place, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,13 +22,7 @@ from torch import Tensor
 from genomix_cli.errors import DataError, MissingExtraError, UsageError, guarded
 from genomix_cli.formats.run_folder import read_json
 from genomix_cli.genome.alphabet import BASES, decode
-from genomix_cli.learning.encoders.base import (
-    TRUST,
-    Encoder,
-    code_refused,
-    is_trusted,
-    some_codes,
-)
+from genomix_cli.learning.encoders.base import TRUST, Encoder, code_refused, is_trusted, some_codes
 
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 # Default window, if the network has enough positions.

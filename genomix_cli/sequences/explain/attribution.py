@@ -16,12 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genomix_cli.comparison.explanation import (
-    STEPS,
-    TOLERANCE,
-    completeness_error,
-    step_counts,
-)
+from genomix_cli.comparison.explanation import STEPS, TOLERANCE, completeness_error, step_counts
 from genomix_cli.comparison.study import Floats
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition, from_bases, to_bases
 from genomix_cli.genome.shuffle import dinucleotide_shuffle

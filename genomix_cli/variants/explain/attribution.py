@@ -26,12 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genomix_cli.comparison.explanation import (
-    STEPS,
-    TOLERANCE,
-    completeness_error,
-    step_counts,
-)
+from genomix_cli.comparison.explanation import STEPS, TOLERANCE, completeness_error, step_counts
 from genomix_cli.errors import MissingExtraError
 from genomix_cli.genome.shuffle import dinucleotide_shuffle
 from genomix_cli.learning.finite import finite

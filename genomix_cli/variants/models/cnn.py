@@ -16,13 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from genomix_cli.config import Count, Extent, Share
-from genomix_cli.variants.models.base import (
-    VariantConfig,
-    VariantModel,
-    Variants,
-    Window,
-    check,
-)
+from genomix_cli.variants.models.base import VariantConfig, VariantModel, Variants, Window, check
 from genomix_cli.variants.models.siamese import measured_tracks, onehot, tracks_at
 
 

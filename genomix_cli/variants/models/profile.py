@@ -11,10 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from genomix_cli.learning.profiles import (
-    ProfileConfig,
-    ProfileModel,
-)
+from genomix_cli.learning.profiles import ProfileConfig, ProfileModel
 from genomix_cli.variants.models.activity import Activity
 from genomix_cli.variants.models.base import Variants
 

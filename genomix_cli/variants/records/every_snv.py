@@ -9,14 +9,7 @@ from pathlib import Path
 from genomix_cli.errors import UsageError
 from genomix_cli.genome.alphabet import BASES, UNKNOWN_BASE
 from genomix_cli.genome.vcf.lines import Lines
-from genomix_cli.genome.vcf.reader import (
-    COLUMNS,
-    MAGIC,
-    MISSING,
-    Header,
-    VcfReader,
-    contig_line,
-)
+from genomix_cli.genome.vcf.reader import COLUMNS, MAGIC, MISSING, Header, VcfReader, contig_line
 from genomix_cli.genome.vcf.record import Record
 from genomix_cli.genome.vcf.regions import Interval, Regions
 from genomix_cli.variants.records.reference import Reference

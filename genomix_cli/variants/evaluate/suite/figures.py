@@ -15,12 +15,7 @@ from genomix_cli.report import canvas
 from genomix_cli.report.curves import precision_recall, roc
 from genomix_cli.report.curves import reliability as reliability_of
 from genomix_cli.variants.evaluate.suite.measures import MEASURES, shown_measures
-from genomix_cli.variants.evaluate.suite.results import (
-    EntrantResult,
-    Metrics,
-    StratumResult,
-    Suite,
-)
+from genomix_cli.variants.evaluate.suite.results import EntrantResult, Metrics, StratumResult, Suite
 
 if TYPE_CHECKING:
     from genomix_cli.variants.evaluate.leaderboard.evaluations import Row
