@@ -129,6 +129,15 @@ class MissingExtraError(GenomixError):
         )
 
 
+@contextmanager
+def from_extra(package: str, extra: str) -> Iterator[None]:
+    """Turn a failed import into a `MissingExtraError`, in a block that only imports."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(package, extra) from error
+
+
 def require_files(*paths: Path | None) -> None:
     """Refuse missing files, before importing anything heavy to read them.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import DataError, MissingExtraError, guarded
+from genomix_cli.errors import DataError, from_extra, guarded
 from genomix_cli.genome.hdf5 import check_hdf5
 from genomix_cli.genome.intervals import ContigNames
 
@@ -267,10 +267,8 @@ def _coarsen(
 
 
 def _open(uri: str) -> Any:
-    try:
+    with from_extra("cooler", "hic"):
         import cooler
-    except ImportError as error:
-        raise MissingExtraError("cooler", "hic") from error
     path, _, group = uri.partition("::")
     expected = ".cool, .mcool or .mcool::/resolutions/5000"
     hint = "convert .hic files with hictk or hic2cool" if path.endswith(".hic") else None

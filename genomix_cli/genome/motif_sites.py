@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.motifs import Motif, default_motifs, read_meme
 
@@ -107,10 +107,8 @@ def require_scanner() -> Any:
     MissingExtraError
         If memelite is not installed.
     """
-    try:
+    with from_extra("memelite", "motifs"):
         from memelite import fimo
-    except ImportError as error:
-        raise MissingExtraError("memelite", "motifs") from error
     return fimo
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from genomix_cli.errors import DataError, MissingExtraError, guarded
+from genomix_cli.errors import DataError, from_extra, guarded
 from genomix_cli.provenance import facts_of
 
 if TYPE_CHECKING:
@@ -32,10 +32,8 @@ class Column(NamedTuple):
 
 def require_pyarrow() -> None:
     """Raise MissingExtraError if pyarrow is not installed."""
-    try:
+    with from_extra("pyarrow", "parquet"):
         import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet") from error
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

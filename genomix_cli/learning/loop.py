@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from genomix_cli.errors import MissingExtraError, UsageError
+from genomix_cli.errors import UsageError, from_extra
 from genomix_cli.learning.fit_settings import FitConfig
 from genomix_cli.learning.task import FitResult, Task
 from genomix_cli.outputs import disk_errors
@@ -60,10 +60,8 @@ def fit(
     DiskError
         If there is no disk space for checkpoints and logs.
     """
-    try:
+    with from_extra("lightning", "train"):
         import lightning.pytorch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("lightning", "train") from error
     from genomix_cli.learning.lightning import run
 
     if resume is not None and not resume.is_file():

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genomix_cli.comparison.intervals import Interval
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 
 # Palette of Okabe and Ito, distinct for colour-blind readers; without yellow, too pale on paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -86,10 +86,8 @@ def style() -> Iterator[None]:
     MissingExtraError
         If matplotlib is not installed.
     """
-    try:
+    with from_extra("matplotlib", "cohorts"):
         import matplotlib
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "cohorts") from error
     settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, **STYLE}
     del settings["backend"]
     with matplotlib.rc_context(settings):

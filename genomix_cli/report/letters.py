@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.report.canvas import GAIN, LOSS
 
 # Close to the usual colours of logos, but distinct from the red and blue of the tracks.
@@ -43,10 +43,8 @@ def new_figure(size: tuple[float, float], dpi: int) -> Any:
     MissingExtraError
         If matplotlib is not installed.
     """
-    try:
+    with from_extra("matplotlib", "explain"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "explain") from error
     return Figure(figsize=size, dpi=dpi, layout="constrained")
 
 

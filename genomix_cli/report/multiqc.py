@@ -5,15 +5,14 @@ The format is documented at https://docs.seqera.io/multiqc/custom_content
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from genomix_cli.comparison.metrics.multiclass import METRICS
 from genomix_cli.comparison.summaries import OutcomeResult, Results
-from genomix_cli.comparison.tables import plain
-from genomix_cli.outputs import atomic_path, file_errors
+from genomix_cli.comparison.tables import plain, write_json
+from genomix_cli.outputs import file_errors
 
 PARENT = {
     "parent_id": "genomix",
@@ -50,8 +49,7 @@ def write_contents(contents: Mapping[str, Content], folder: Path) -> tuple[Path,
         folder.mkdir(exist_ok=True)
     written = []
     for name, content in contents.items():
-        with atomic_path(folder / name) as draft:
-            draft.write_text(json.dumps(plain(content), indent=1) + "\n")
+        write_json(content, folder / name, force=True)
         written.append(folder / name)
     return tuple(written)
 

@@ -25,7 +25,7 @@ from genomix_cli.cohorts.models.base import Differentiable
 from genomix_cli.comparison.explanation import STEPS, TOLERANCE, completeness_error, step_counts
 from genomix_cli.comparison.metrics.binary import auprc
 from genomix_cli.comparison.study import Importance
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.formats.cohort import Cohort
 
 # Number of samples, and of values, to compute at a time.
@@ -135,10 +135,8 @@ def _integrate(
     `values` are the end points of the paths. The masks in `fixed` (observed and present) do not
     change along a path.
     """
-    try:
+    with from_extra("captum", "explain"):
         from captum.attr import IntegratedGradients
-    except ImportError as error:
-        raise MissingExtraError("captum", "explain") from error
     n = len(values)
 
     def logits(*tensors: Tensor) -> Tensor:

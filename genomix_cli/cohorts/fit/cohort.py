@@ -30,7 +30,7 @@ from genomix_cli.cohorts.simulate.parameters import Batches, CohortParameters, t
 from genomix_cli.cohorts.simulate.shared import Floats, Ints, Shared
 from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.cohort import BATCH, Cohort, open_cohort
-from genomix_cli.outputs import atomic_path
+from genomix_cli.outputs import atomic_path, check_output
 from genomix_cli.progress import track
 from genomix_cli.provenance import sha256
 
@@ -97,8 +97,7 @@ def fit_cohort(request: FitRequest) -> FitSummary:
             where="--clinical and --label",
             hint="they go with tables; genomix prepare cohort --label chooses a cohort's",
         )
-    if request.output.exists() and not request.force:
-        raise UsageError("already exists", where=request.output, hint="add --force to overwrite it")
+    check_output(request.output, force=request.force)
     with tempfile.TemporaryDirectory(prefix="genomix-fit-") as folder:
         path = request.cohort or _cohort_of_tables(request, Path(folder) / "tables.h5mu")
         with open_cohort(path) as cohort:

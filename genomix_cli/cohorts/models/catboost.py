@@ -19,7 +19,7 @@ from scipy.stats import loguniform
 from genomix_cli.cohorts.models.flat import Matrix, balanced_weights
 from genomix_cli.cohorts.models.trees import FEW_COLUMNS, Boosted, Forest, joined, one_tree
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.learning.fit_settings import FitSettings
 
 
@@ -85,10 +85,8 @@ class CatBoost(Boosted):
     }
 
     def _grow(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> tuple[Forest, Any]:
-        try:
+        with from_extra("catboost", "catboost"):
             from catboost import CatBoostClassifier
-        except ImportError as error:
-            raise MissingExtraError("catboost", "catboost") from error
         config: CatBoostConfig = self.config
         share, bins = config.columns(x.shape[1])
         told = {"learning_rate": config.learning_rate, "l2_leaf_reg": config.l2}

@@ -22,7 +22,7 @@ from genomix_cli.cohorts.models.linear import Linear, ridge_logistic
 from genomix_cli.cohorts.models.preprocessing import Encoded, Preprocessor, fit_preprocessor
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, Positive
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.learning.fit_settings import FitSettings
 
 
@@ -205,9 +205,6 @@ def project(encoded: Encoded, factors: Sequence[Factors]) -> Floats:
 
 def _mofapy2() -> Any:
     """Return the entry point of mofapy2, which takes seconds to import and prints messages."""
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            from mofapy2.run.entry_point import entry_point
-    except ImportError as error:
-        raise MissingExtraError("mofapy2", "mofa") from error
+    with from_extra("mofapy2", "mofa"), contextlib.redirect_stdout(io.StringIO()):
+        from mofapy2.run.entry_point import entry_point
     return entry_point

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genomix_cli.cohorts.dataset import Modality
 from genomix_cli.cohorts.models.network import Inputs, NetworkConfig, NetworkModel, Output
 from genomix_cli.config import Count, Layers, NotNegative, Positive, Share
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,8 @@ class TabMNetwork(nn.Module):
     def __init__(
         self, config: TabMConfig, modalities: tuple[Modality, ...], n_classes: int
     ) -> None:
-        try:
+        with from_extra("tabm", "tabm"):
             from tabm import TabM as Package
-        except ImportError as error:
-            raise MissingExtraError("tabm", "tabm") from error
         super().__init__()
         self.heads = Package(
             n_num_features=sum(len(m.features) for m in modalities) + len(modalities),

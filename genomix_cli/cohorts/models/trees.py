@@ -20,7 +20,7 @@ from genomix_cli.cohorts.models.base import State
 from genomix_cli.cohorts.models.flat import FlatModel, Matrix, balanced_weights
 from genomix_cli.comparison.study import Fitted
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.learning.fit_settings import FitSettings
 
 # Number of (sample, tree) pairs to evaluate at a time, chosen to fit the cache of a core.
@@ -368,8 +368,6 @@ class LightGBM(FlatModel):
 
 def _lightgbm() -> Any:
     """Return the package, which takes seconds to import."""
-    try:
+    with from_extra("lightgbm", "lightgbm"):
         import lightgbm
-    except ImportError as error:
-        raise MissingExtraError("lightgbm", "lightgbm") from error
     return lightgbm

@@ -17,7 +17,7 @@ from scipy.stats import loguniform
 from genomix_cli.cohorts.models.flat import Matrix, balanced_weights
 from genomix_cli.cohorts.models.trees import FEW_COLUMNS, Boosted, Forest, joined, one_tree
 from genomix_cli.config import Count, NotNegative, Positive, Share, Within
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.learning.fit_settings import FitSettings
 
 
@@ -77,10 +77,8 @@ class XGBoost(Boosted):
     }
 
     def _grow(self, x: Matrix, y: NDArray[np.int64], setting: FitSettings) -> tuple[Forest, Any]:
-        try:
+        with from_extra("xgboost", "xgboost"):
             import xgboost
-        except ImportError as error:
-            raise MissingExtraError("xgboost", "xgboost") from error
         config: XGBoostConfig = self.config
         k, d = int(y.max()) + 1, x.shape[1]
         share = config.column_share

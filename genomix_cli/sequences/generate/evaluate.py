@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.intervals import LEVEL, NAN, Interval, normal_interval, wilson
 from genomix_cli.comparison.tables import plain, write_json, write_rows
-from genomix_cli.errors import DataError, MissingExtraError
+from genomix_cli.errors import DataError, from_extra
 from genomix_cli.formats.sequences import Sequences, open_sequences
 from genomix_cli.genome.motifs import read_meme
 from genomix_cli.outputs import check_output
@@ -214,10 +214,8 @@ def fit_words(train: Entrant, classes: tuple[str, ...]) -> Classifier:
     MissingExtraError
         If scikit-learn is not installed.
     """
-    try:
+    with from_extra("scikit-learn", "cohorts"):
         from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise MissingExtraError("scikit-learn", "cohorts") from error
     rows = np.flatnonzero(train.label >= 0)
     x = np.sqrt(profiles.kmer_counts(train.codes[rows], WORD))
     mean, sd = x.mean(0), x.std(0) + 1e-3

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genomix_cli.comparison.bootstrap import Bootstrap
 from genomix_cli.comparison.intervals import Interval
 from genomix_cli.comparison.metrics.multiclass import replicate
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.formats.sequences import Sequences
 from genomix_cli.genome.iupac import HIDDEN, SETS, composition, kmer_numbers, spelled
 
@@ -136,11 +136,9 @@ def _standardised(x: ByPart) -> ByPart:
 
 def logistic(x: NDArray, y: Integers, strength: float) -> Callable[[NDArray], NDArray[np.float64]]:
     """Fit logistic regression; return a function to log-probabilities ``[n, classes of y]``."""
-    try:
+    with from_extra("scikit-learn", "cohorts"):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise MissingExtraError("scikit-learn", "cohorts") from error
     model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

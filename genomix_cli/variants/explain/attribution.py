@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genomix_cli.comparison.explanation import STEPS, TOLERANCE, completeness_error, step_counts
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.genome.shuffle import dinucleotide_shuffle
 from genomix_cli.learning.finite import finite
 from genomix_cli.variants.models.allele_tokens import Alleles
@@ -327,10 +327,8 @@ def integrate(
     MissingExtraError
         If captum is not installed.
     """
-    try:
+    with from_extra("captum", "explain"):
         from captum.attr import IntegratedGradients
-    except ImportError as error:
-        raise MissingExtraError("captum", "explain") from error
     method = IntegratedGradients(output, multiply_by_inputs=False)
     gradients = method.attribute(
         tuple(points),

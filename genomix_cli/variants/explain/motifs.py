@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genomix_cli.errors import MissingExtraError, UsageError
+from genomix_cli.errors import UsageError, from_extra
 from genomix_cli.genome.alphabet import UNKNOWN_BASE
 from genomix_cli.genome.motif_sites import (
     CONSENSUS,
@@ -143,10 +143,8 @@ class MotifFinder:
         MissingExtraError
             If SciPy is not installed.
         """
-        try:
+        with from_extra("scipy", "motifs"):
             from scipy.stats import false_discovery_control, hypergeom
-        except ImportError as error:
-            raise MissingExtraError("scipy", "motifs") from error
         for baseline, found in self.found.items():
             seen = np.flatnonzero(found)
             hits, shuffled = found[seen], self.shuffled[baseline][seen]

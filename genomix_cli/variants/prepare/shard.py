@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genomix_cli.comparison.tables import write_json
 from genomix_cli.config import from_dict, to_dict
 from genomix_cli.errors import UsageError
 from genomix_cli.formats.genome_shard import open_shard
@@ -102,8 +101,7 @@ def prepare_variants(request: PrepareRequest) -> PrepareSummary:
             written = write(draft, job)
     summary = _summary(request, collected, labels, written)
     if request.stats is not None:
-        with atomic_path(request.stats) as draft:
-            draft.write_text(json.dumps(asdict(summary), indent=1) + "\n")
+        write_json(summary, request.stats, force=True)
     if request.multiqc is not None:
         from genomix_cli.variants.prepare.multiqc import write_multiqc
 

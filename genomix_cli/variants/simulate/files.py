@@ -18,7 +18,7 @@ import pysam
 from numpy.typing import NDArray
 
 from genomix_cli import __version__
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.genome.motifs import Motif
 from genomix_cli.variants.requests.score import SIMULATED_MODEL
 from genomix_cli.variants.simulate.causal import LabelledAlleles
@@ -142,10 +142,8 @@ def vcf_name(name: str) -> str:
 
 def require_cooler() -> None:
     """Raise MissingExtraError without cooler, before any work is done."""
-    try:
+    with from_extra("cooler", "hic"):
         import cooler  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("cooler", "hic") from error
 
 
 def write_contacts(path: Path, lengths: dict[str, int], pixels: Iterable[pd.DataFrame]) -> None:

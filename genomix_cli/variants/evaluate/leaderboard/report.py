@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from genomix_cli.comparison.intervals import COMPARES, LEVEL, Interval
-from genomix_cli.comparison.tables import plain, write_rows
+from genomix_cli.comparison.tables import write_json, write_rows
 from genomix_cli.provenance import Provenance
 from genomix_cli.report.canvas import style
 from genomix_cli.report.page import Card, write_page
@@ -105,8 +104,7 @@ def write(boards: Sequence[Board], made: Provenance, folder: Path) -> None:
     contents: dict[str, Any] = {"format": FORMAT, "format_version": 2}
     contents |= {"headline": headlines(boards)}
     contents |= {"datasets": [_board(board) for board in boards], "provenance": made.to_dict()}
-    text = json.dumps(plain(contents), indent=1)
-    (folder / "leaderboard.json").write_text(f"{text}\n")
+    write_json(contents, folder / "leaderboard.json")
     write_rows(list(_flat(boards)), folder / "leaderboard.tsv", made)
     entrants = {row.name: row.kind for board in boards for row in board.rows}
     with style():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from genomix_cli.comparison.intervals import NAN
-from genomix_cli.comparison.tables import plain, write_rows
+from genomix_cli.comparison.tables import plain, write_json, write_rows
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.provenance import Provenance, settings_of, sha256
@@ -31,10 +30,9 @@ Row = dict[str, Any]
 
 def write_files(suite: Suite, shard: Shard, made: Provenance, folder: Path) -> None:
     """Write the files into an existing folder."""
-    data = plain(_contents(suite.results, made))
-    (folder / "metrics.json").write_text(json.dumps(data, indent=1) + "\n")
+    write_json(_contents(suite.results, made), folder / "metrics.json")
     seconds = {e.name: round(e.seconds, 3) for e in suite.entrants if e.seconds is not None}
-    (folder / "timing.json").write_text(json.dumps(seconds, indent=1) + "\n")
+    write_json(seconds, folder / "timing.json")
     write_rows(list(_rows(suite.results)), folder / "metrics.tsv", made)
     with (folder / "predictions.tsv").open("w") as handle:
         handle.writelines(f"{line}\n" for line in made.lines())

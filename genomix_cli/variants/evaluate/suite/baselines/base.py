@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genomix_cli.comparison.intervals import FloatArray
 from genomix_cli.comparison.metrics.binary import auroc, spearman
-from genomix_cli.errors import MissingExtraError
+from genomix_cli.errors import from_extra
 from genomix_cli.formats.genome_shard import Shard
 from genomix_cli.variants.evaluate.suite.peaks import Peaks
 
@@ -134,7 +134,5 @@ def fit_tuned(
 
 def require_sklearn() -> None:
     """Raise MissingExtraError unless scikit-learn is installed."""
-    try:
+    with from_extra("scikit-learn", "cohorts"):
         import sklearn  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("scikit-learn", "cohorts") from error
