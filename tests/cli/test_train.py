@@ -239,6 +239,7 @@ def test_a_longer_window_starts_from_a_shorter_one(
         (["--set", "k"], "not a setting"),
         (["--init", "nowhere"], "no such model"),
         (["--resume"], "no run to resume"),
+        (["--monitor", "ranking"], "--monitor: no validation variant has an effect"),
         (["--device", "tpu"], "unknown device"),
         (["--device", "cuda:99"], "no such GPU"),
     ],

@@ -42,6 +42,8 @@ log = logging.getLogger("genomix")
 
 # Metrics that are undefined unless both classes are present.
 NEEDS_CLASSES = ("auroc", "auprc")
+# Metric that is undefined without effects.
+RANKING = "ranking"
 
 
 def train_variants(request: TrainRequest) -> dict[str, Any]:
@@ -232,6 +234,12 @@ def labelled_parts(
         rng = np.random.default_rng([request.seed, request.train_variants])
         rows["train"] = np.sort(rng.choice(rows["train"], request.train_variants, replace=False))
     check_parts(table.label, rows, request.fit.monitor, tested=bool(held.test))
+    if request.fit.monitor == RANKING and not np.isfinite(table.effect[rows["valid"]]).any():
+        raise UsageError(
+            "no validation variant has an effect, so ranking cannot be computed",
+            where="--monitor",
+            hint="for labels: --monitor auroc or auprc",
+        )
     return rows
 
 
