@@ -5,6 +5,7 @@ Letters in shapes: n sequences, L bases of each.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -30,6 +31,8 @@ from genomix_cli.sequences.prepare.spool import PIECE, RowSpool
 
 if TYPE_CHECKING:
     from genomix_cli.sequences.requests.prepare import PrepareRequest
+
+log = logging.getLogger("genomix")
 
 CROSSES = "windows cross the end of their contig"
 UNKNOWN = "windows are mostly unknown bases"
@@ -226,8 +229,13 @@ def regions_of(bed: Path) -> list[Region]:
     if not regions:
         raise DataError("has no regions", where=bed)
     names = [region.name for region in regions]
-    has_names = all(names) and first_twice(names) is None
-    return regions if has_names else [region._replace(name="") for region in regions]
+    twice = first_twice(names)
+    if all(names) and twice is None:
+        return regions
+    if any(names):
+        why = f"{twice!r} is there twice" if twice else "some regions have none"
+        log.warning("%s: names are not used, since %s; regions are named by place", bed, why)
+    return [region._replace(name="") for region in regions]
 
 
 def check_regions(names: Sequence[str], bed: Path) -> None:

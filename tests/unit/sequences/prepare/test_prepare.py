@@ -21,7 +21,7 @@ from genomix_cli.errors import DataError, UsageError
 from genomix_cli.formats.sequences import Sequences, open_sequences, provenance_of
 from genomix_cli.genome.iupac import decode, encode
 from genomix_cli.sequences.prepare import spool
-from genomix_cli.sequences.prepare.fasta import window_starts
+from genomix_cli.sequences.prepare.fasta import regions_of, window_starts
 from genomix_cli.sequences.prepare.genotypes import parse
 from genomix_cli.sequences.prepare.parsed_input import LeftOut
 from genomix_cli.sequences.prepare.sequences import prepare_sequences
@@ -714,3 +714,26 @@ def test_memory_does_not_grow_with_sites(tmp_path: Path) -> None:
         ended = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True)
         peaks.append(int(ended.stdout))
     assert peaks[1] < peaks[0] + 20_000  # kB; the matrix itself grows by 32,000
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a", "b"], ""),
+        (["a", "a"], "names are not used, since 'a' is there twice; regions are named by place"),
+        (
+            ["a", "."],
+            "names are not used, since some regions have none; regions are named by place",
+        ),
+        ([".", "."], ""),
+    ],
+)
+def test_names_of_regions_are_used_or_it_is_said_why_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, names: list[str], said: str
+) -> None:
+    bed = tmp_path / "r.bed"
+    bed.write_text("".join(f"chr1\t{i}\t{i + 5}\t{name}\n" for i, name in enumerate(names)))
+    used = [region.name for region in regions_of(bed)]
+    assert used == (names if names == ["a", "b"] else ["", ""])
+    assert caplog.text.count("regions are named by place") == bool(said)
+    assert said in caplog.text
