@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from genomix_cli import __version__
-from genomix_cli.outputs import is_device
 
 #: Prefix of the provenance lines in a table or VCF: ``##genomixKey=value``.
 LINE = "##genomix"
@@ -95,8 +94,9 @@ class Provenance:
         config : mapping
             Resolved settings, plain data.
         inputs : mapping of str to Path or None
-            Role of each input (``"fasta"``, ``"track ATAC"``) to its file. Files that are not given
-            (None) are left out, and so are streams, which can be read only once.
+            Role of each input (``"fasta"``, ``"track ATAC"``) to its file. What is no regular file
+            is left out: None, a stream, which can be read only once, and a file that is missing,
+            of which its reader tells.
         seed : int, optional
         command : iterable, optional
             Words of an equivalent command, used if the actual one has options that do not affect
@@ -107,7 +107,7 @@ class Provenance:
         digests = {
             f"{role} {path.name}": sha256(path)
             for role, path in inputs.items()
-            if path is not None and str(path) != "-" and not is_device(path)
+            if path is not None and path.is_file()
         }
         words = shlex.join(map(str, command)) or command_line()
         made = cls(words, dict(config), seed, digests)
