@@ -126,7 +126,8 @@ def test_scores_are_those_of_one_run(snakemake: Snakemake, few: Path, shell: She
     assert (few / "out" / "contigs.txt").read_text().split() == ["chr1", "chr2"]
     assert (few / "out" / "scored.vcf.gz.tbi").exists()
     variants = "test_data/variants.vcf.gz"
-    shell(f"genomix score {variants} --genome out/variants.h5 -o out/whole.vcf.gz", few)
+    settings = "--genome out/variants.h5 -m gmt-mini-sim --threads 2"  # those of the configuration
+    shell(f"genomix score {variants} {settings} -o out/whole.vcf.gz", few)
     assert text(few / "out" / "scored.vcf.gz") == text(few / "out" / "whole.vcf.gz")
     again = snakemake(*arguments, "-n", cwd=few)
     assert "Nothing to be done" in again.stdout + again.stderr
