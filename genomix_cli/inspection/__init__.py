@@ -16,6 +16,7 @@ from genomix_cli.errors import DataError, GenomixError, UsageError
 from genomix_cli.formats import detect
 from genomix_cli.formats.run_folder import RunFolder
 from genomix_cli.genome.parquet import MAGIC
+from genomix_cli.genome.vcf.input import STANDARD_STREAM
 from genomix_cli.inspection import comparisons, data, models
 from genomix_cli.inspection.data import look_closer
 from genomix_cli.inspection.report import METRICS, Report
@@ -29,7 +30,6 @@ KINDS = (
     "file of sequences, a VCF, a table of scores, reasons or metrics, a FASTA, a bigWig or a "
     "contact map"
 )
-STANDARD_INPUT = Path("-")
 _MODELS = {"cohorts": models.cohort_model, "sequences": models.sequence_model}
 _COMPARISONS = {
     METRICS: comparisons.evaluation,
@@ -66,7 +66,7 @@ def inspect(path: Path, top: int = 10) -> Report:
         If the file is damaged, or not of a kind that genomix reads or writes.
     """
     path = Path(path)
-    if path == STANDARD_INPUT or path.is_fifo():
+    if str(path) == STANDARD_STREAM or path.is_fifo():
         return _of_pipe(path, top)
     if not path.exists():
         raise UsageError("no such file", where=path)
@@ -86,7 +86,7 @@ def _of_pipe(path: Path, top: int) -> Report:
     with tempfile.TemporaryDirectory(prefix="genomix-") as folder:
         copy = Path(folder) / "standard-input"
         with copy.open("wb") as file:
-            if path == STANDARD_INPUT:
+            if str(path) == STANDARD_STREAM:
                 shutil.copyfileobj(sys.stdin.buffer, file)
             else:
                 with path.open("rb") as pipe:

@@ -126,8 +126,11 @@ def _report(fitted: list[Fitted]) -> None:
         )
     turned = [each.calibration for each in fitted[1:] if not each.calibration.keeps_order]
     if turned:
-        said = "no probabilities from %s: with these inputs the validation part ranks the other way"
-        log.warning(f"{said} round", " | ".join(str(each.conditions) for each in turned))
+        log.warning(
+            "no probabilities from %s: with these inputs the validation part ranks the other way "
+            "round",
+            " | ".join(str(each.conditions) for each in turned),
+        )
 
 
 def _some(label: np.ndarray, rows: Rows) -> Rows:

@@ -62,19 +62,11 @@ from genomix_cli.variants.score.tags import DEMONSTRATION
 from genomix_cli.variants.score.vcf import score_variants
 from genomix_cli.variants.score.workers import open_genome
 from genomix_cli.variants.trained import ModelConfig, arch_of, load_model, save_model
+from tests.unit.variants.models import test_gmt
 
 TRACKS = ("ATAC", "H3K27ac")
 LENGTHS = {"chr1": 130_000, "chr2": 30_000}
-SMALL = GMTConfig(
-    TRACKS,
-    n_bins=400,
-    d_model=32,
-    n_layers=2,
-    n_heads=2,
-    d_sequence=16,
-    d_local=16,
-    allele_strands=2,
-)
+SMALL = replace(test_gmt.SMALL, tracks=TRACKS)
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
 
